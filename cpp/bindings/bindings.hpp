@@ -1,0 +1,131 @@
+// What the register_*.cpp files share: the bound types, and how arrays and statuses cross over.
+//
+// Python has validated every argument before it calls in here; arrays are C-contiguous and of the
+// right dtype.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "api/engines.hpp"
+#include "api/run.hpp"
+#include "base/finite.hpp"
+#include "outer/step.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace py = pybind11;
+namespace core = FOMAML_FAST_NAMESPACE;
+using core::Index;
+
+void register_info(py::module_& m);
+void register_network(py::module_& m);
+void register_rows(py::module_& m);
+void register_algorithm(py::module_& m);
+void register_outer(py::module_& m);
+void register_evaluation(py::module_& m);
+void register_adaptation(py::module_& m);
+void register_meta_gradient(py::module_& m);
+
+struct Network {
+  core::NetworkSpec spec;
+  core::Layout layout{spec};
+};
+
+/// The rows of many tasks; keeps its arrays alive.
+struct Rows {
+  py::object x, y, offsets;
+  const void* x_data = nullptr;
+  const void* y_data = nullptr;
+  const Index* offsets_data = nullptr;
+  Index tasks = 0;
+  core::RowShape shape;
+  bool shared = false;
+  bool labels = false;
+  bool is_double = false;
+
+  template <class T>
+  [[nodiscard]] core::RowSet<T> view() const {
+    core::RowSet<T> rows;
+    rows.x = static_cast<const T*>(x_data);
+    if (labels) {
+      rows.labels = static_cast<const std::int32_t*>(y_data);
+    } else {
+      rows.y = static_cast<const T*>(y_data);
+    }
+    rows.offsets = offsets_data;
+    rows.shared = shared;
+    return rows;
+  }
+};
+
+struct Algorithm {
+  core::AlgorithmSpec spec;
+  double rate = 0;
+
+  /// One rate per layer, for every step.
+  template <class T>
+  [[nodiscard]] std::array<T, core::kMaxLayers> rates() const {
+    std::array<T, core::kMaxLayers> all;
+    all.fill(static_cast<T>(rate));
+    return all;
+  }
+};
+
+struct Outer {
+  core::OuterSpec spec;
+};
+
+/// Index of `name` in a registry's list.
+template <std::size_t N>
+int index_of(const char* const (&names)[N], const std::string& name, const char* what) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (name == names[i]) return static_cast<int>(i);
+  }
+  std::string known;
+  for (const char* candidate : names) known += (known.empty() ? "" : ", ") + std::string(candidate);
+  throw py::value_error("unknown " + std::string(what) + " '" + name + "'; known: " + known);
+}
+
+template <std::size_t N>
+py::tuple names_of(const char* const (&names)[N]) {
+  py::tuple all(N);
+  for (std::size_t i = 0; i < N; ++i) all[i] = names[i];
+  return all;
+}
+
+template <class T>
+py::array_t<T> new_array(std::vector<py::ssize_t> shape) {
+  return py::array_t<T>(std::move(shape));
+}
+
+template <class T>
+const T* data(const py::array& array) {
+  return static_cast<const T*>(array.data());
+}
+
+inline bool is_double(const py::array& array) { return array.itemsize() == sizeof(double); }
+
+/// Calls `body(T{})` with the scalar type of theta.
+template <class Body>
+decltype(auto) dispatch(const py::array& theta, Body&& body) {
+  return is_double(theta) ? body(double{}) : body(float{});
+}
+
+/// Theta of a call: [P] for all tasks, or [tasks, P].
+template <class T>
+void set_theta(core::Problem& problem, core::Call<T>& call, const py::array& theta) {
+  call.theta = data<T>(theta);
+  problem.theta_per_task = theta.ndim() == 2;
+  call.theta_stride = problem.theta_per_task ? problem.layout.n_params : 0;
+}
+
+/// Runs without the GIL; throws what Python should see, except divergence, which is returned.
+template <class T>
+core::Status run(const core::Problem& problem, const core::Call<T>& call, int threads);
+
+}  // namespace fomaml_fast_bindings

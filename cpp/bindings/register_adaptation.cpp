@@ -1,0 +1,85 @@
+// The inner loop for its own sake: adapted parameters, and the way there.
+#include "bindings.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace {
+
+template <class T>
+void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const py::array& theta,
+          const Rows& support, const Algorithm& algorithm, int steps) {
+  problem.operation = core::Operation::adapt;
+  problem.net = net.spec;
+  problem.layout = net.layout;
+  problem.algorithm = algorithm.spec;
+  problem.algorithm.steps = steps;
+  problem.tasks = support.tasks;
+  problem.support = support.shape;
+  call.support = support.view<T>();
+  set_theta(problem, call, theta);
+}
+
+py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
+                const Algorithm& algorithm, int steps, int threads) {
+  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+    core::Problem problem;
+    core::Call<T> call;
+    fill(problem, call, net, theta, support, algorithm, steps);
+    const auto rates = algorithm.rates<T>();
+    call.rates = rates.data();
+    auto thetas = new_array<T>({support.tasks, net.layout.n_params});
+    auto diverged = new_array<bool>({support.tasks});
+    call.task_vectors = thetas.mutable_data();
+    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
+    const bool any = run(problem, call, threads) == core::Status::diverged;
+    return py::make_tuple(thetas, diverged, any);
+  });
+}
+
+py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
+                const py::object& query, const Algorithm& algorithm, int steps, bool with_thetas,
+                int threads) {
+  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+    core::Problem problem;
+    core::Call<T> call;
+    fill(problem, call, net, theta, support, algorithm, steps);
+    problem.wants_trace = true;
+    const auto rates = algorithm.rates<T>();
+    call.rates = rates.data();
+    const py::ssize_t tasks = support.tasks, points = steps + 1;
+    auto losses = new_array<T>({tasks, points});
+    auto diverged = new_array<bool>({tasks});
+    call.trace_losses = losses.mutable_data();
+    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
+    py::object thetas = py::none(), query_losses = py::none();
+    if (with_thetas) {
+      auto array = new_array<T>({tasks, points, net.layout.n_params});
+      call.trace_thetas = array.mutable_data();
+      thetas = std::move(array);
+    }
+    if (!query.is_none()) {
+      const Rows& rows = py::cast<const Rows&>(query);
+      problem.query = rows.shape;
+      call.query = rows.view<T>();
+      auto array = new_array<T>({tasks, points});
+      call.trace_query_losses = array.mutable_data();
+      query_losses = std::move(array);
+    }
+    run(problem, call, threads);
+    return py::make_tuple(thetas, losses, query_losses, diverged);
+  });
+}
+
+}  // namespace
+
+void register_adaptation(py::module_& m) {
+  m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("algorithm"), py::arg("steps"), py::arg("threads"),
+        "(thetas [T, P], diverged [T], any diverged)");
+  m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("query").none(true), py::arg("algorithm"), py::arg("steps"),
+        py::arg("with_thetas"), py::arg("threads"),
+        "(thetas [T, S+1, P] or None, losses [T, S+1], query losses or None, diverged [T])");
+}
+
+}  // namespace fomaml_fast_bindings

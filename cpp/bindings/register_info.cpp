@@ -1,0 +1,71 @@
+#include <Eigen/Core>
+
+#include "bindings.hpp"
+#include "kernels/simd.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace {
+
+std::string compiler() {
+#if defined(__clang__)
+  return std::string("clang ") + __clang_version__;
+#elif defined(__GNUC__)
+  return std::string("gcc ") + __VERSION__;
+#else
+  return "unknown";
+#endif
+}
+
+std::string eigen_version() {
+  return std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
+         std::to_string(EIGEN_MINOR_VERSION);
+}
+
+py::tuple engine_names() {
+  py::tuple names(core::api::engine_count());
+  for (int i = 0; i < core::api::engine_count(); ++i) {
+    names[static_cast<std::size_t>(i)] = core::api::engine_name(i);
+  }
+  return names;
+}
+
+void force_engine(const std::string& name) {
+  if (name.empty()) return core::api::force_engine(-1);
+  for (int i = 0; i < core::api::engine_count(); ++i) {
+    if (name == core::api::engine_name(i)) return core::api::force_engine(i);
+  }
+  throw py::value_error("unknown engine '" + name + "'");
+}
+
+Index first_non_finite(const py::array& array) {
+  return dispatch(array, [&]<class T>(T) { return core::first_non_finite(data<T>(array), array.size()); });
+}
+
+}  // namespace
+
+void register_info(py::module_& m) {
+  m.attr("isa") = FOMAML_FAST_ISA_NAME;
+  m.attr("version") = FOMAML_FAST_VERSION;
+  m.attr("compiler") = compiler();
+  m.attr("eigen") = eigen_version();
+  m.attr("threads_backend") = core::parallel::backend();
+  m.attr("vector_bytes") = core::kVectorBytes;
+  m.attr("max_layers") = core::kMaxLayers;
+  m.attr("activation_names") = names_of(core::kActivationNames);
+  m.attr("loss_names") = names_of(core::kLossNames);
+  m.attr("inner_names") = names_of(core::kInnerNames);
+  m.attr("outer_names") = names_of(core::kOuterNames);
+  m.attr("flow_names") = names_of(core::kFlowNames);
+  m.attr("engine_names") = engine_names();
+  m.def("default_threads", &core::parallel::default_workers);
+  m.def("force_engine", &force_engine, "Force an engine by name; '' lets the planner choose.");
+  m.def("forced_engine", [] {
+    const int index = core::api::forced_engine();
+    return index < 0 ? std::string() : std::string(core::api::engine_name(index));
+  });
+  m.def("first_non_finite", &first_non_finite,
+        "Flat index of the first number that is not finite, or -1.");
+}
+
+}  // namespace fomaml_fast_bindings

@@ -1,0 +1,113 @@
+// The meta-gradient, alone or with the outer step that follows it.
+#include "bindings.hpp"
+#include "kernels/compensated.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace {
+
+/// One meta-gradient: its results as arrays.
+template <class T>
+struct MetaGradient {
+  py::array_t<T> grad, losses;
+  py::array_t<bool> diverged;
+  py::object support_losses = py::none(), task_grads = py::none();
+  double loss = 0;
+  bool any_diverged = false;
+
+  MetaGradient(const Network& net, const py::array& theta, const Rows& support, const Rows& query,
+               const Algorithm& algorithm, bool mean, bool per_task, int threads)
+      : grad(new_array<T>({net.layout.n_params})),
+        losses(new_array<T>({support.tasks})),
+        diverged(new_array<bool>({support.tasks})) {
+    core::Problem problem;
+    problem.operation = core::Operation::meta_gradient;
+    problem.net = net.spec;
+    problem.layout = net.layout;
+    problem.algorithm = algorithm.spec;
+    problem.tasks = support.tasks;
+    problem.support = support.shape;
+    problem.query = query.shape;
+    problem.wants_task_gradients = per_task;
+
+    const double weight = mean ? 1.0 / static_cast<double>(support.tasks) : 1.0;
+    core::Call<T> call;
+    call.theta = data<T>(theta);
+    call.support = support.view<T>();
+    call.query = query.view<T>();
+    const auto rates = algorithm.rates<T>();
+    call.rates = rates.data();
+    call.grad_scale = static_cast<T>(weight);
+    call.grad = grad.mutable_data();
+    call.losses = losses.mutable_data();
+    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
+    if (algorithm.spec.steps > 0) {
+      auto array = new_array<T>({support.tasks});
+      call.support_losses = array.mutable_data();
+      support_losses = std::move(array);
+    }
+    if (per_task) {
+      auto array = new_array<T>({support.tasks, net.layout.n_params});
+      call.task_vectors = array.mutable_data();
+      task_grads = std::move(array);
+    }
+    any_diverged = run(problem, call, threads) == core::Status::diverged;
+    core::CompensatedSum<double> total;
+    for (Index t = 0; t < support.tasks; ++t) total.add(static_cast<double>(losses.data()[t]));
+    loss = total.value() * weight;
+  }
+};
+
+py::tuple meta_grad(const Network& net, const py::array& theta, const Rows& support,
+                    const Rows& query, const Algorithm& algorithm, bool mean, bool per_task,
+                    int threads) {
+  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+    MetaGradient<T> result(net, theta, support, query, algorithm, mean, per_task, threads);
+    return py::make_tuple(result.any_diverged, result.loss, result.grad, result.losses,
+                          result.support_losses, result.task_grads, result.diverged);
+  });
+}
+
+py::tuple outer_step(const Outer& outer, double lr, Index step, const py::array& theta,
+                     const py::array& gradient, const py::array& moments) {
+  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+    const py::ssize_t n_params = theta.size(), n_moments = moments.shape(0);
+    auto new_theta = new_array<T>({n_params});
+    auto new_moments = new_array<T>({n_moments, n_params});
+    const double norm = core::outer_step(outer.spec, lr, step, n_params, data<T>(theta),
+                                         data<T>(gradient), data<T>(moments),
+                                         new_theta.mutable_data(), new_moments.mutable_data());
+    return py::make_tuple(new_theta, new_moments, norm);
+  });
+}
+
+py::tuple meta_step(const Network& net, const py::array& theta, const Rows& support,
+                    const Rows& query, const Algorithm& algorithm, bool mean, int threads,
+                    const Outer& outer, double lr, Index step, const py::array& moments) {
+  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+    MetaGradient<T> result(net, theta, support, query, algorithm, mean, false, threads);
+    py::object stepped = py::none();
+    if (!result.any_diverged) stepped = outer_step(outer, lr, step, theta, result.grad, moments);
+    return py::make_tuple(result.any_diverged, result.loss, stepped, result.losses,
+                          result.support_losses, result.diverged);
+  });
+}
+
+}  // namespace
+
+void register_meta_gradient(py::module_& m) {
+  m.def("meta_grad", &meta_grad, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("per_task"),
+        py::arg("threads"),
+        "(any diverged, loss, grad, losses, support losses or None, task grads or None, diverged)");
+  m.def("outer_step", &outer_step, py::arg("outer"), py::arg("lr"), py::arg("step"),
+        py::arg("theta"), py::arg("gradient"), py::arg("moments"),
+        "(theta, moments, norm of the gradient before clipping); step counts from 1");
+  m.def("meta_step", &meta_step, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("threads"),
+        py::arg("outer"), py::arg("lr"), py::arg("step"), py::arg("moments"),
+        "(any diverged, loss, outer step or None if any diverged, losses, support losses or None, "
+        "diverged)");
+}
+
+}  // namespace fomaml_fast_bindings

@@ -1,0 +1,43 @@
+#include "bindings.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace {
+
+Network make_network(const std::vector<Index>& sizes, const std::vector<std::string>& activations,
+                     const std::string& loss, double loss_parameter) {
+  core::NetworkSpec spec;
+  spec.depth = static_cast<int>(sizes.size()) - 1;
+  for (std::size_t i = 0; i < sizes.size(); ++i) spec.sizes[i] = sizes[i];
+  for (std::size_t l = 0; l < activations.size(); ++l) {
+    spec.activations[l] = static_cast<core::ActivationId>(
+        index_of(core::kActivationNames, activations[l], "activation"));
+  }
+  spec.loss = static_cast<core::LossId>(index_of(core::kLossNames, loss, "loss"));
+  spec.loss_parameter.value = loss_parameter;
+  return {spec, core::Layout{spec}};
+}
+
+}  // namespace
+
+void register_network(py::module_& m) {
+  py::class_<Network>(m, "Network", py::module_local())
+      .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("loss"),
+           py::arg("loss_parameter"))
+      .def_property_readonly("n_params", [](const Network& net) { return net.layout.n_params; })
+      .def_property_readonly("weight_offsets",
+                             [](const Network& net) {
+                               return std::vector<Index>(net.layout.weight.begin(),
+                                                         net.layout.weight.begin() + net.spec.depth);
+                             })
+      .def_property_readonly("bias_offsets", [](const Network& net) {
+        return std::vector<Index>(net.layout.bias.begin(),
+                                  net.layout.bias.begin() + net.spec.depth);
+      });
+  m.def("loss_takes_labels", [](const std::string& name) {
+    const auto id = static_cast<core::LossId>(index_of(core::kLossNames, name, "loss"));
+    return core::loss_targets(id) == core::Targets::labels;
+  });
+}
+
+}  // namespace fomaml_fast_bindings

@@ -1,0 +1,13 @@
+// The activation contract.
+//
+// An activation is a struct in a file of its own, with
+//   name            what Python calls it
+//   needs_input     whether the derivatives are functions of the input z; otherwise of h = apply(z)
+//   apply(z)        sigma
+//   d1(s), d2(s)    sigma', sigma'' at s = z if needs_input, else at s = h
+// written for any pack. Networks keep z only where needs_input asks for it. NaN must come through
+// apply. Adding one: a file here, and a line in registry.def.
+#pragma once
+
+#include "kernels/math.hpp"
+#include "kernels/vector_math.hpp"

@@ -1,0 +1,29 @@
+#include "api/run.hpp"
+
+#include <algorithm>
+
+#include "api/engines.hpp"
+#include "base/memory.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::api {
+
+template <class T>
+Status run(const Problem& problem, const Call<T>& call, const Execution& execution) {
+  if (call.diverged != nullptr) std::fill_n(call.diverged, problem.tasks, std::uint8_t{0});
+  const int chosen = choose_engine<T>(problem);
+  if (chosen < 0) return Status::unsupported;
+  const Engine<T> engine = api::engine<T>(chosen);
+  const Workspace workspace =
+      Workspace::checkout(engine.workspace_bytes(problem, execution.workers));
+  if (workspace.memory() == nullptr) return Status::out_of_memory;
+  const Status status = engine.run(problem, call, execution, workspace.memory());
+  if (status != Status::ok || call.diverged == nullptr) return status;
+  const std::uint8_t* flags = call.diverged;
+  const bool any = std::any_of(flags, flags + problem.tasks, [](std::uint8_t f) { return f != 0; });
+  return any ? Status::diverged : Status::ok;
+}
+
+template Status run<float>(const Problem&, const Call<float>&, const Execution&);
+template Status run<double>(const Problem&, const Call<double>&, const Execution&);
+
+}  // namespace FOMAML_FAST_NAMESPACE::api

@@ -1,0 +1,37 @@
+// A bump allocator over memory that somebody else owns.
+//
+// Every workspace is carved twice by the same code: once from an empty arena, which only counts,
+// and once from the real memory. The size is therefore known before the run and cannot disagree
+// with what the run takes.
+#pragma once
+
+#include "base/config.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+class Arena {
+ public:
+  /// Cache line, and the widest vector of any ISA.
+  static constexpr std::size_t kAlignment = 64;
+
+  Arena() = default;
+  explicit Arena(std::byte* memory) : memory_(memory) {}
+
+  /// `count` elements, aligned and NOT initialised; null while counting.
+  template <class T>
+  T* take(Index count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+    std::byte* taken = memory_ == nullptr ? nullptr : memory_ + used_;
+    used_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return reinterpret_cast<T*>(taken);
+  }
+
+  [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] bool counting() const { return memory_ == nullptr; }
+
+ private:
+  std::byte* memory_ = nullptr;
+  std::size_t used_ = 0;
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE

@@ -1,0 +1,30 @@
+// Finding what is not finite.
+#pragma once
+
+#include "base/config.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+/// True if every one of `count` numbers is finite. x - x is 0 for finite x, NaN otherwise.
+template <class T>
+bool all_finite(const T* x, Index count) {
+  T defect = 0;
+  for (Index i = 0; i < count; ++i) defect += (x[i] - x[i]) * T(0);
+  return defect == T(0);
+}
+
+/// Index of the first number that is not finite, or -1.
+template <class T>
+Index first_non_finite(const T* x, Index count) {
+  constexpr Index kChunk = 4096;
+  for (Index start = 0; start < count; start += kChunk) {
+    const Index length = count - start < kChunk ? count - start : kChunk;
+    if (all_finite(x + start, length)) continue;
+    for (Index i = 0; i < length; ++i) {
+      if (!(x[start + i] - x[start + i] == T(0))) return start + i;
+    }
+  }
+  return -1;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE

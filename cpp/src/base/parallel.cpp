@@ -1,0 +1,154 @@
+#include "base/parallel.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#if defined(FOMAML_FAST_THREADS_OPENMP)
+#include <omp.h>
+#elif defined(FOMAML_FAST_THREADS_STD)
+#include <barrier>
+#include <thread>
+#include <vector>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace FOMAML_FAST_NAMESPACE {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Long enough to cost nothing, short enough that Ctrl-C feels immediate.
+constexpr std::chrono::milliseconds kPollEvery{50};
+
+// libgomp's workers do not survive fork, and its next region in the child would wait for them for
+// ever: a forked child computes alone.
+std::atomic<bool> forked_after_use{false};
+std::atomic<bool> used{false};
+
+void watch_forks() {
+#if defined(FOMAML_FAST_THREADS_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    if (used.load()) forked_after_use.store(true);
+  });
+  (void)registered;
+#endif
+}
+
+int positive_from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? 0 : std::max(0, std::atoi(text));
+}
+
+int available_processors() {
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+#if defined(FOMAML_FAST_THREADS_OPENMP)
+  return std::max(1, omp_get_num_procs());
+#elif defined(FOMAML_FAST_THREADS_STD)
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#else
+  return 1;
+#endif
+}
+
+}  // namespace
+
+struct Team::Shared {
+  explicit Shared(const Interrupt& hook) : interrupt(hook) {}
+  const Interrupt& interrupt;
+  std::atomic<bool> stop{false};
+  Clock::time_point next_poll = Clock::now() + kPollEvery;
+#if defined(FOMAML_FAST_THREADS_STD)
+  std::barrier<>* barrier = nullptr;
+#endif
+};
+
+bool Team::stopped() {
+  if (worker_ == 0 && shared_->interrupt.requested != nullptr && Clock::now() > shared_->next_poll) {
+    if (shared_->interrupt.requested(shared_->interrupt.context)) shared_->stop.store(true);
+    shared_->next_poll = Clock::now() + kPollEvery;
+  }
+  return shared_->stop.load(std::memory_order_relaxed);
+}
+
+void Team::barrier() {
+  if (size_ == 1) return;
+#if defined(FOMAML_FAST_THREADS_OPENMP)
+#pragma omp barrier
+#elif defined(FOMAML_FAST_THREADS_STD)
+  shared_->barrier->arrive_and_wait();
+#endif
+}
+
+namespace parallel {
+
+const char* backend() {
+#if defined(FOMAML_FAST_THREADS_OPENMP)
+  return "openmp";
+#elif defined(FOMAML_FAST_THREADS_STD)
+  return "std";
+#else
+  return "none";
+#endif
+}
+
+int default_workers() {
+  static const int workers = [] {
+    if (const int own = positive_from_environment("FOMAML_FAST_NUM_THREADS")) return own;
+    if (const int openmp = positive_from_environment("OMP_NUM_THREADS")) return openmp;
+    return available_processors();
+  }();
+  return workers;
+}
+
+bool run(int workers, const Interrupt& interrupt, Region region, void* context) {
+  Team::Shared shared(interrupt);
+#if defined(FOMAML_FAST_THREADS_OPENMP)
+  // Inside somebody's parallel region the processors are taken already.
+  const bool alone = workers <= 1 || forked_after_use.load() || omp_in_parallel() != 0;
+  if (!alone) {
+    watch_forks();
+    used.store(true);
+#pragma omp parallel num_threads(workers)
+    {
+      Team team(omp_get_thread_num(), omp_get_num_threads(), &shared);
+      region(context, team);
+    }
+    return !shared.stop.load();
+  }
+#elif defined(FOMAML_FAST_THREADS_STD)
+  if (workers > 1) {
+    std::barrier<> barrier(workers);
+    shared.barrier = &barrier;
+    std::vector<std::thread> threads;
+    threads.reserve(static_cast<std::size_t>(workers - 1));
+    for (int worker = 1; worker < workers; ++worker) {
+      threads.emplace_back([&, worker] {
+        Team team(worker, workers, &shared);
+        region(context, team);
+      });
+    }
+    Team team(0, workers, &shared);
+    region(context, team);
+    for (std::thread& thread : threads) thread.join();
+    return !shared.stop.load();
+  }
+#endif
+  (void)workers;
+  Team team(0, 1, &shared);
+  region(context, team);
+  return !shared.stop.load();
+}
+
+}  // namespace parallel
+}  // namespace FOMAML_FAST_NAMESPACE

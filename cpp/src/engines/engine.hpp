@@ -1,0 +1,88 @@
+// The engine contract: everything the library computes, over many tasks at once.
+//
+// An engine says which problems it supports, how much workspace one takes, and runs it. It owns its
+// parallel structure, under one rule: blocks and the order of sums are a function of the Problem
+// alone, never of the number of workers, so that results are the same bits for any number of them.
+// Engines check nothing and allocate nothing: api/ has validated the call and holds the workspace.
+#pragma once
+
+#include "base/arena.hpp"
+#include "base/parallel.hpp"
+#include "base/status.hpp"
+#include "meta/algorithm.hpp"
+#include "network/layout.hpp"
+#include "network/rows.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+enum class Operation : std::uint8_t {
+  predict,        ///< outputs of every row
+  loss,           ///< loss of every task
+  gradient,       ///< loss and gradient of every task
+  hvp,            ///< (Hessian of the loss) . tangent of every task
+  adapt,          ///< theta_S of every task
+  meta_gradient,  ///< query losses after adaptation and their reduced gradient
+};
+
+/// All that may decide an engine, its blocks and its workspace.
+struct Problem {
+  Operation operation = Operation::predict;
+  NetworkSpec net{};
+  Layout layout{NetworkSpec{}};
+  AlgorithmSpec algorithm{};  ///< adapt, meta_gradient
+  Index tasks = 0;
+  RowShape support{};  ///< for predict … hvp: the rows
+  RowShape query{};    ///< meta_gradient; adapt when query losses are traced
+  bool theta_per_task = false;
+  bool wants_task_gradients = false;  ///< meta_gradient: `task_vectors` too
+  bool wants_trace = false;           ///< adapt: any of the trace results
+};
+
+/// The arrays of one call. Operands are never written; results never overlap operands.
+template <class T>
+struct Call {
+  const T* theta = nullptr;  ///< [P], or [tasks, P] with stride P
+  Index theta_stride = 0;    ///< P or 0
+  RowSet<T> support{};
+  RowSet<T> query{};
+  const T* tangent = nullptr;  ///< hvp: [P] or [tasks, P]
+  Index tangent_stride = 0;
+  /// Inner rates [rate_steps, depth]: of step min(k, rate_steps - 1) and layer l.
+  const T* rates = nullptr;
+  Index rate_steps = 1;
+  T grad_scale = 1;  ///< meta_gradient: 1 / tasks for the mean, 1 for the sum
+
+  T* outputs = nullptr;         ///< predict: [rows of all tasks, n_L] (shared rows: [tasks * rows])
+  T* losses = nullptr;          ///< [tasks]: loss; meta_gradient: query loss at theta_S
+  T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
+  T* task_vectors = nullptr;    ///< [tasks, P]: gradients, Hv, theta_S, or per-task meta-gradients
+  T* grad = nullptr;            ///< [P]: the reduced meta-gradient
+  T* trace_thetas = nullptr;          ///< adapt, may be null: [tasks, S + 1, P]
+  T* trace_losses = nullptr;          ///< adapt, may be null: support loss, [tasks, S + 1]
+  T* trace_query_losses = nullptr;    ///< adapt, may be null: query loss, [tasks, S + 1]
+  std::uint8_t* diverged = nullptr;   ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite
+
+  [[nodiscard]] T rate(int step, int layer, int depth) const {
+    const Index row = step < rate_steps ? step : rate_steps - 1;
+    return rates[row * depth + layer];
+  }
+};
+
+/// How a call runs; no result depends on it.
+struct Execution {
+  int workers = 1;
+  Interrupt interrupt{};
+};
+
+template <class T>
+struct Engine {
+  const char* name;
+  bool (*supports)(const Problem& problem);
+  std::size_t (*workspace_bytes)(const Problem& problem, int workers);
+  /// ok, or interrupted (results are then unspecified). Tasks that met something not finite are
+  /// flagged in `diverged`, which the caller zeroed; their results are written all the same.
+  Status (*run)(const Problem& problem, const Call<T>& call, const Execution& execution,
+                std::byte* workspace);
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE

@@ -1,0 +1,33 @@
+// Every inner optimiser by identifier and by name, generated from registry.def.
+#pragma once
+
+#include "inner/all.hpp"  // generated from registry.def
+
+namespace FOMAML_FAST_NAMESPACE {
+
+enum class InnerId : std::uint8_t {
+#define FOMAML_FAST_INNER(identifier, Struct) identifier,
+#include "inner/registry.def"
+#undef FOMAML_FAST_INNER
+};
+
+inline constexpr const char* kInnerNames[] = {
+#define FOMAML_FAST_INNER(identifier, Struct) inner::Struct::name,
+#include "inner/registry.def"
+#undef FOMAML_FAST_INNER
+};
+
+/// Calls `visitor(Struct{})` with the inner optimiser's type.
+template <class Visitor>
+decltype(auto) visit_inner(InnerId id, Visitor&& visitor) {
+  switch (id) {
+#define FOMAML_FAST_INNER(identifier, Struct) \
+  case InnerId::identifier:                   \
+    return visitor(inner::Struct{});
+#include "inner/registry.def"
+#undef FOMAML_FAST_INNER
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE

@@ -1,0 +1,84 @@
+// IEEE 754 fields of packs, and polynomials in them: the ground of the vector elementary functions.
+#pragma once
+
+#include <bit>
+#include <limits>
+
+#include "kernels/simd.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::math::detail {
+
+template <class T>
+struct FloatFormat;
+template <>
+struct FloatFormat<float> {
+  using Bits = std::int32_t;
+  using Unsigned __attribute__((vector_size(kVectorBytes))) = std::uint32_t;
+  static constexpr int mantissa_bits = 23;
+  static constexpr int bias = 127;
+};
+template <>
+struct FloatFormat<double> {
+  using Bits = std::int64_t;
+  using Unsigned __attribute__((vector_size(kVectorBytes))) = std::uint64_t;
+  static constexpr int mantissa_bits = 52;
+  static constexpr int bias = 1023;
+};
+
+template <class V>
+using Bits = VecBits<Element<V>>;
+template <class V>
+using Format = FloatFormat<Element<V>>;
+
+template <class V>
+FOMAML_FAST_INLINE Bits<V> to_bits(V x) {
+  return reinterpret_cast<Bits<V>&>(x);
+}
+template <class V>
+FOMAML_FAST_INLINE V from_bits(Bits<V> x) {
+  return reinterpret_cast<V&>(x);
+}
+
+/// x / 2^count rounded down, for x >= 0. (Signed 64-bit shifts are missing before AVX-512.)
+template <class V>
+FOMAML_FAST_INLINE Bits<V> shift_right(Bits<V> x, int count) {
+  return (Bits<V>)((typename Format<V>::Unsigned)x >> count);
+}
+
+template <class V>
+FOMAML_FAST_INLINE V constant(double x) {
+  return broadcast<V>(static_cast<Element<V>>(x));
+}
+
+/// Added to a small number, its last mantissa bits become that number rounded to an integer.
+template <class V>
+inline constexpr Element<V> kRoundingShift =
+    Element<V>(1.5) * static_cast<Element<V>>(std::int64_t{1} << Format<V>::mantissa_bits);
+
+/// c[0] + c[1] x + …, by Horner's rule.
+template <class V, std::size_t n>
+FOMAML_FAST_INLINE V polynomial(V x, const double (&c)[n]) {
+  V sum = constant<V>(c[n - 1]);
+  for (std::size_t i = n - 1; i-- > 0;) sum = sum * x + constant<V>(c[i]);
+  return sum;
+}
+
+/// |x|, and `magnitude` (not negative) with the sign of `sign`.
+template <class V>
+FOMAML_FAST_INLINE V magnitude(V x) {
+  return from_bits<V>(to_bits(x) & std::numeric_limits<typename Format<V>::Bits>::max());
+}
+template <class V>
+FOMAML_FAST_INLINE V with_sign_of(V magnitude, V sign) {
+  constexpr auto kSign = std::numeric_limits<typename Format<V>::Bits>::min();
+  return from_bits<V>(to_bits(magnitude) | (to_bits(sign) & kSign));
+}
+
+/// x limited to [low, high]; a NaN comes through, every comparison with it being false.
+template <class V>
+FOMAML_FAST_INLINE V limited(V x, double low, double high) {
+  const V not_above = select(x > constant<V>(high), constant<V>(high), x);
+  return select(not_above < constant<V>(low), constant<V>(low), not_above);
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::math::detail

@@ -1,0 +1,189 @@
+// The one kernel behind every matrix product of the fast path.
+//
+//   C[r][v] = finish(start[r][v] + sum_k A[r * row_step + k * depth_step] * B[k][v])
+//
+// over a tile of rows x vectors that stays in registers. The two steps of A let the same code serve
+// the forward pass (A = H, B = W, start = bias, finish = activation), the gradient on the inputs
+// (A = D, B = W', finish = times sigma') and the update of the weights (A = H', B = D, start = W):
+// nothing is ever copied into another layout on the way.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "kernels/panels.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+/// The left operand: any two steps, elements broadcast one by one.
+template <class T>
+struct Broadcast {
+  const T* data;
+  Index row_step;
+  Index depth_step;
+};
+
+template <class T>
+struct Product {
+  Index rows;
+  Index vectors;  ///< of columns, padding included
+  Index depth;
+  Broadcast<T> a;
+  Columns<const T> b;
+  Columns<const T> start;
+  Columns<T> c;
+};
+
+/// Rows of the register tile `vectors` wide: accumulators, one row of B and one broadcast have to
+/// fit in the register file (32 registers; 16 before AVX-512).
+constexpr int tile_rows(int vectors) {
+#if defined(__AVX512F__)
+  constexpr std::array<int, 5> kRows{0, 14, 12, 8, 6};
+#elif defined(__aarch64__)
+  constexpr std::array<int, 5> kRows{0, 14, 8, 6, 5};
+#else
+  constexpr std::array<int, 5> kRows{0, 12, 6, 0, 0};
+#endif
+  return kRows[static_cast<std::size_t>(vectors)];
+}
+
+/// Finish: what is done to a sum before it is stored. `row` and `vector` count from the tile's
+/// place; `at` moves the place.
+struct Store {
+  [[nodiscard]] Store at(Index /*row*/, Index /*vector*/) const { return *this; }
+  template <class V>
+  FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
+    return sum;
+  }
+};
+
+namespace detail {
+
+template <class T>
+struct Tile {
+  Index depth;
+  const T* a;
+  Index a_row, a_depth;
+  const T* b;
+  Index b_row;
+  const T* start;
+  Index start_row;
+  T* c;
+  Index c_row;
+};
+
+template <class T, class Finish, int kVectors, int kRows>
+[[gnu::noinline]] void compute_tile(const Tile<T>& tile, const Finish& finish) {
+  using V = Vec<T>;
+  constexpr int kWidth = kLanes<T>;
+  V sum[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = load<V>(tile.start + r * tile.start_row + v * kWidth);
+    }
+  }
+  const T* a = tile.a;
+  const T* b = tile.b;
+  const Index a_row = tile.a_row, a_depth = tile.a_depth, b_row = tile.b_row;
+  for (Index k = tile.depth; k > 0; --k, a += a_depth, b += b_row) {
+    V row_of_b[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) row_of_b[v] = load<V>(b + v * kWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const V left = broadcast<V>(a[r * a_row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[r][v] += left * row_of_b[v];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      store(tile.c + r * tile.c_row + v * kWidth, finish(sum[r][v], r, v));
+    }
+  }
+}
+
+template <class T, class Finish>
+using TileFunction = void (*)(const Tile<T>&, const Finish&);
+
+/// compute_tile for every number of rows a tile of `kVectors` may have; entry r has r + 1.
+template <class T, class Finish, int kVectors, int... kRow>
+constexpr auto tile_functions(std::integer_sequence<int, kRow...>) {
+  return std::array<TileFunction<T, Finish>, sizeof...(kRow)>{
+      &compute_tile<T, Finish, kVectors, kRow + 1>...};
+}
+
+/// Rows in balanced tiles (10 rows are 5 + 5, not 6 + 4): short tiles waste the FMA pipes.
+template <int kVectors, class T, class Finish>
+void multiply_panel(Tile<T> tile, Index rows, const Finish& finish, Index first_vector) {
+  constexpr int kMost = tile_rows(kVectors);
+  static constexpr auto kTiles =
+      tile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
+  const Index tiles = (rows + kMost - 1) / kMost;
+  for (Index i = 0, done = 0; i < tiles; ++i) {
+    const Index taken = (rows - done + tiles - i - 1) / (tiles - i);
+    kTiles[static_cast<std::size_t>(taken - 1)](tile, finish.at(done, first_vector));
+    done += taken;
+    tile.a += taken * tile.a_row;
+    tile.start += taken * tile.start_row;
+    tile.c += taken * tile.c_row;
+  }
+}
+
+template <class T, class Finish>
+void multiply_panel(const Tile<T>& tile, Index rows, int vectors, const Finish& finish,
+                    Index first_vector) {
+  switch (vectors) {
+    case 1:
+      return multiply_panel<1>(tile, rows, finish, first_vector);
+    case 2:
+      return multiply_panel<2>(tile, rows, finish, first_vector);
+    default:
+      if constexpr (kPanelVectors > 2) {
+        if (vectors == 3) return multiply_panel<3>(tile, rows, finish, first_vector);
+        return multiply_panel<4>(tile, rows, finish, first_vector);
+      }
+  }
+}
+
+/// Longest sum kept in registers at a stretch: B's rows of it fit in the first-level cache beside
+/// the tile's rows of A.
+inline constexpr Index kDepthBytes = 24 * 1024;
+
+}  // namespace detail
+
+/// Computes the product; C may be where `start` is.
+template <class T, class Finish>
+void multiply(const Product<T>& p, const Finish& finish) {
+  const Index panels = panel_count(p.vectors);
+  for (Index i = 0; i < panels; ++i) {
+    const Panel panel = panel_of(p.vectors, i);
+    const Index stretch = detail::kDepthBytes / (panel.count * kVectorBytes);
+    const Index stretches = std::max<Index>(1, (p.depth + stretch - 1) / stretch);
+    detail::Tile<T> tile{};
+    tile.a_row = p.a.row_step;
+    tile.a_depth = p.a.depth_step;
+    tile.b_row = p.b.stride(panel.count);
+    tile.c = p.c.panel(panel.first);
+    tile.c_row = p.c.stride(panel.count);
+    for (Index s = 0; s < stretches; ++s) {
+      const Index from = p.depth * s / stretches, to = p.depth * (s + 1) / stretches;
+      tile.depth = to - from;
+      tile.a = p.a.data + from * p.a.depth_step;
+      tile.b = p.b.panel(panel.first) + from * tile.b_row;
+      tile.start = s == 0 ? p.start.panel(panel.first) : tile.c;
+      tile.start_row = s == 0 ? p.start.stride(panel.count) : tile.c_row;
+      if (s == stretches - 1) {
+        detail::multiply_panel(tile, p.rows, panel.count, finish, panel.first);
+      } else {
+        detail::multiply_panel(tile, p.rows, panel.count, Store{}, panel.first);
+      }
+    }
+  }
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE

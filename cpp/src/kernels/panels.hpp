@@ -1,0 +1,116 @@
+// How matrices lie in memory for the micro-kernel: as columns of whole vectors.
+//
+// A packed matrix is cut into panels of one to kPanelVectors vectors of columns; each panel is
+// contiguous, its rows one after another, and the last is padded with zeros. The micro-kernel then
+// walks memory in one direction, whatever the matrix is wide.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/simd.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+/// Widest panel: as many vectors as leave registers for a useful number of rows.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kPanelVectors = 4;
+#else
+inline constexpr int kPanelVectors = 2;
+#endif
+
+/// Vectors that hold `n` numbers.
+template <class T>
+constexpr Index vectors_of(Index n) {
+  return (n + kLanes<T> - 1) / kLanes<T>;
+}
+/// `n` rounded up to whole vectors.
+template <class T>
+constexpr Index padded(Index n) {
+  return vectors_of<T>(n) * kLanes<T>;
+}
+
+/// Consecutive vectors of columns.
+struct Panel {
+  Index first;
+  int count;
+};
+
+constexpr Index panel_count(Index vectors) { return (vectors + kPanelVectors - 1) / kPanelVectors; }
+
+/// Panel `i` of `vectors` vectors: widths differ by at most one.
+constexpr Panel panel_of(Index vectors, Index i) {
+  const Index panels = panel_count(vectors), width = vectors / panels, wider = vectors % panels;
+  return {i * width + std::min(i, wider), static_cast<int>(width + (i < wider ? 1 : 0))};
+}
+
+/// A matrix as columns of vectors: packed in panels, row-major, or one row for all.
+template <class T>
+struct Columns {
+  using Scalar = std::remove_const_t<T>;
+
+  T* data = nullptr;
+  Index column_step = 0;  ///< distance of neighbouring panels, per column between them
+  Index row_step = 0;     ///< distance of neighbouring rows, where it is the same in every panel
+  Index packed = 0;       ///< 1: a panel's rows follow one another
+
+  /// First row of the panel that begins with vector `first`.
+  [[nodiscard]] T* panel(Index first) const { return data + first * kLanes<Scalar> * column_step; }
+  /// Distance of rows within a panel of `count` vectors.
+  [[nodiscard]] Index stride(int count) const {
+    return row_step + packed * count * kLanes<Scalar>;
+  }
+  operator Columns<const T>() const { return {data, column_step, row_step, packed}; }
+};
+
+template <class T>
+Columns<T> row_major(T* data, Index leading_dimension) {
+  return {data, 1, leading_dimension, 0};
+}
+template <class T>
+Columns<T> packed_panels(T* data, Index rows) {
+  return {data, rows, 0, 1};
+}
+/// The same row again and again: a bias.
+template <class T>
+Columns<const T> repeated_row(const T* row) {
+  return {row, 1, 0, 0};
+}
+template <class T>
+Columns<const T> zeros() {
+  alignas(64) static constexpr T kZeros[kPanelVectors * kLanes<T>]{};
+  return {kZeros, 0, 0, 0};
+}
+
+/// Numbers in a packed matrix.
+template <class T>
+constexpr Index packed_size(Index rows, Index columns) {
+  return rows * padded<T>(columns);
+}
+
+/// Packs panel `i` of a row-major [rows, columns] matrix.
+template <class T>
+void pack_panel(const T* from, Index rows, Index columns, Index i, T* packed) {
+  const Panel panel = panel_of(vectors_of<T>(columns), i);
+  const Index left = panel.first * kLanes<T>, width = panel.count * kLanes<T>;
+  const Index taken = std::min(width, columns - left);
+  T* to = packed + left * rows;
+  for (Index r = 0; r < rows; ++r, to += width) {
+    std::memcpy(to, from + r * columns + left, static_cast<std::size_t>(taken) * sizeof(T));
+    for (Index c = taken; c < width; ++c) to[c] = T(0);
+  }
+}
+
+/// Unpacks panel `i` into a row-major [rows, columns] matrix.
+template <class T>
+void unpack_panel(const T* packed, Index rows, Index columns, Index i, T* to) {
+  const Panel panel = panel_of(vectors_of<T>(columns), i);
+  const Index left = panel.first * kLanes<T>, width = panel.count * kLanes<T>;
+  const Index taken = std::min(width, columns - left);
+  const T* from = packed + left * rows;
+  for (Index r = 0; r < rows; ++r, from += width) {
+    std::memcpy(to + r * columns + left, from, static_cast<std::size_t>(taken) * sizeof(T));
+  }
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE

@@ -1,0 +1,32 @@
+// The examples of many tasks, side by side in memory, tasks of different lengths allowed.
+#pragma once
+
+#include "network/spec.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+template <class T>
+struct RowSet {
+  const T* x = nullptr;                  ///< [rows, n_0]
+  const T* y = nullptr;                  ///< [rows, n_L] where targets are values
+  const std::int32_t* labels = nullptr;  ///< [rows] where targets are labels
+  const Index* offsets = nullptr;        ///< task t holds rows offsets[t] … offsets[t+1]-1
+  /// c_i / n for every row (0 removes it); null means 1 / (rows of the task) for all.
+  const T* coefficients = nullptr;
+  /// All tasks see the same rows 0 … offsets[1]-1.
+  bool shared = false;
+
+  [[nodiscard]] Index first(Index task) const { return shared ? 0 : offsets[task]; }
+  [[nodiscard]] Index count(Index task) const {
+    return shared ? offsets[1] : offsets[task + 1] - offsets[task];
+  }
+};
+
+/// Shape of a RowSet: all that a planner may look at.
+struct RowShape {
+  Index longest = 0;    ///< rows of the longest task
+  Index total = 0;      ///< rows over all tasks
+  bool ragged = false;  ///< tasks differ in their number of rows
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE

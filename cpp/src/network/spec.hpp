@@ -1,0 +1,29 @@
+// What a network is: sizes, one activation per hidden layer, a loss.
+#pragma once
+
+#include <array>
+
+#include "activations/registry.hpp"
+#include "losses/registry.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+struct NetworkSpec {
+  int depth = 0;                                       ///< affine layers L
+  std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
+  std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
+  LossId loss = LossId::mse;
+  LossParameter loss_parameter{};
+
+  [[nodiscard]] Index inputs() const { return sizes[0]; }
+  [[nodiscard]] Index outputs() const { return sizes[at(depth)]; }
+  [[nodiscard]] Index fan_in(int layer) const { return sizes[at(layer)]; }
+  [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
+  [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
+  [[nodiscard]] ActivationId activation(int layer) const { return activations[at(layer)]; }
+  [[nodiscard]] Targets targets() const { return loss_targets(loss); }
+
+  static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE
