@@ -1,0 +1,103 @@
+"""The compiled core, as `_loader` exports it. Arrays are C-contiguous and checked."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Flags = npt.NDArray[np.bool_]
+
+isa: str
+version: str
+compiler: str
+eigen: str
+threads_backend: str
+vector_bytes: int
+max_layers: int
+activation_names: tuple[str, ...]
+loss_names: tuple[str, ...]
+inner_names: tuple[str, ...]
+outer_names: tuple[str, ...]
+flow_names: tuple[str, ...]
+engine_names: tuple[str, ...]
+
+class Network:
+    def __init__(
+        self, sizes: list[int], activations: list[str], loss: str, loss_parameter: float
+    ) -> None: ...
+    @property
+    def n_params(self) -> int: ...
+    @property
+    def weight_offsets(self) -> list[int]: ...
+    @property
+    def bias_offsets(self) -> list[int]: ...
+
+class Rows:
+    def __init__(
+        self,
+        x: Floats,
+        y: npt.NDArray[Any] | None,
+        offsets: npt.NDArray[np.int64],
+        shared: bool,
+        tasks: int,
+    ) -> None: ...
+
+class Algorithm:
+    def __init__(
+        self, inner: str, parameters: list[float], rate: float, steps: int, flow: str
+    ) -> None: ...
+
+class Outer:
+    def __init__(self, name: str, parameters: list[float], clip_norm: float) -> None: ...
+    @property
+    def n_moments(self) -> int: ...
+
+def default_threads() -> int: ...
+def force_engine(name: str) -> None: ...
+def forced_engine() -> str: ...
+def first_non_finite(array: Floats) -> int: ...
+def loss_takes_labels(name: str) -> bool: ...
+def predict(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
+def loss(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
+def gradient(net: Network, theta: Floats, rows: Rows, threads: int) -> tuple[Floats, Floats]: ...
+def hvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
+def adapt(
+    net: Network, theta: Floats, support: Rows, algorithm: Algorithm, steps: int, threads: int
+) -> tuple[Floats, Flags, bool]: ...
+def trace(
+    net: Network,
+    theta: Floats,
+    support: Rows,
+    query: Rows | None,
+    algorithm: Algorithm,
+    steps: int,
+    with_thetas: bool,
+    threads: int,
+) -> tuple[Any, Floats, Any, Flags]: ...
+def meta_grad(
+    net: Network,
+    theta: Floats,
+    support: Rows,
+    query: Rows,
+    algorithm: Algorithm,
+    mean: bool,
+    per_task: bool,
+    threads: int,
+) -> tuple[bool, float, Floats, Floats, Floats | None, Floats | None, Flags]: ...
+def outer_step(
+    outer: Outer, lr: float, step: int, theta: Floats, gradient: Floats, moments: Floats
+) -> tuple[Floats, Floats, float]: ...
+def meta_step(
+    net: Network,
+    theta: Floats,
+    support: Rows,
+    query: Rows,
+    algorithm: Algorithm,
+    mean: bool,
+    threads: int,
+    outer: Outer,
+    lr: float,
+    step: int,
+    moments: Floats,
+) -> tuple[bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags]: ...

@@ -1,0 +1,100 @@
+"""Arguments of one evaluation or adaptation, checked and broadcast over tasks."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from fomaml_fast._arrays import FloatArray, as_array, as_floats, as_parameters
+from fomaml_fast._rows import RowArrays, build_rows, check_against_network, is_ragged
+from fomaml_fast.losses import Loss
+
+
+class Network(Protocol):
+    """What a request needs to know of `MLP`."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of all layers."""
+
+    @property
+    def loss_spec(self) -> Loss:
+        """The loss."""
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+
+
+class Request:
+    """One call over T tasks."""
+
+    def __init__(
+        self,
+        net: Network,
+        theta: Any,
+        x: Any,
+        y: Any,
+        check_finite: bool,
+        tangent: FloatArray | None = None,
+    ) -> None:
+        self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
+        dtype = self.theta.dtype
+        if not is_ragged(x):
+            x = as_floats(x, "x", dtype=dtype)
+            if x.ndim not in (2, 3):
+                raise ValueError(
+                    f"x must have shape [rows, {net.sizes[0]}] or [tasks, rows, {net.sizes[0]}], "
+                    f"got {list(x.shape)}"
+                )
+        one_set = not is_ragged(x) and x.ndim == 2
+        self.empty = None
+        if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == net.sizes[0]:
+            lead = x.shape[:-1] if one_set and self.theta.ndim == 1 else (1, *x.shape)[-3:-1]
+            self.empty = np.empty((*lead, net.sizes[-1]), dtype)
+            return
+        if one_set:
+            x, y = x[None], None if y is None else _one_task(y)
+        self.rows: RowArrays = build_rows(x, y, dtype=dtype, check_finite=check_finite)
+        check_against_network(self.rows, net.sizes, net.loss_spec.takes_labels, "x", "y")
+        self.single = one_set and self.theta.ndim == 1
+        if tangent is not None:
+            if tangent.dtype != dtype:
+                raise TypeError(f"v is {tangent.dtype} but theta is {dtype}; convert one of them")
+            self.single = self.single and tangent.ndim == 1
+        counts = {
+            "theta": len(self.theta) if self.theta.ndim == 2 else 1,
+            "x": self.rows.n_tasks,
+            "v": len(tangent) if tangent is not None and tangent.ndim == 2 else 1,
+        }
+        self.tasks = max(counts.values())
+        for name, count in counts.items():
+            if count not in (1, self.tasks):
+                raise ValueError(f"{name} must hold 1 or {self.tasks} tasks, got {count}")
+        if counts["theta"] == 1:
+            self.theta = self.theta.reshape(-1)
+        self.tangent: Any = (
+            tangent.reshape(-1) if tangent is not None and counts["v"] == 1 else tangent
+        )
+        shared = self.rows.n_tasks == 1 and self.tasks > 1
+        self.bound = self.rows.shared(self.tasks) if shared else self.rows.bound
+
+    def shape_rows(self, outputs: FloatArray) -> Any:
+        """Cut outputs of all rows into tasks, as the user asked."""
+        if self.single:
+            return outputs
+        if self.rows.ragged:
+            return self.rows.per_task(outputs)
+        return outputs.reshape(self.tasks, -1, outputs.shape[1])
+
+
+def _one_task(y: Any) -> Any:
+    """Put the task axis in front of the targets of one set of rows."""
+    array = as_array(y, "y")
+    if array.ndim == 1 and array.dtype.kind == "f":
+        raise ValueError(
+            f"y must have shape [rows, outputs], got {list(array.shape)}; for one output add an "
+            "axis: y[:, numpy.newaxis]"
+        )
+    return array[None] if hasattr(y, "dtype") else [array.tolist()]

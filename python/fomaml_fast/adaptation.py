@@ -1,0 +1,307 @@
+"""The inner loop for its own sake: adapt to new tasks, and measure how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fomaml_fast._arrays import FloatArray, as_count, as_parameters, as_threads, one_of
+from fomaml_fast._loader import core
+from fomaml_fast._request import Request
+from fomaml_fast._rows import RowArrays, check_against_network
+from fomaml_fast.algorithm import Algorithm
+from fomaml_fast.batch import TaskBatch
+from fomaml_fast.errors import DivergenceError
+from fomaml_fast.network import MLP
+
+#: Normal quantile of a two-sided 95% interval.
+Z95 = 1.959963984540054
+
+
+class Adaptation(NamedTuple):
+    """The way of the inner loop, as `adapt` returns it with ``trace=True``."""
+
+    thetas: FloatArray  #: ``[S + 1, P]`` or ``[T, S + 1, P]``: the initialisation, then each step
+    losses: FloatArray  #: ``[S + 1]`` or ``[T, S + 1]``: support loss at each
+    diverged: Any  #: bool, or ``[T]``
+
+
+def first_bad_step(thetas: FloatArray, losses: FloatArray) -> npt.NDArray[np.int64]:
+    """First step of each task at which a support loss or parameters were not finite (S if none)."""
+    bad: npt.NDArray[np.bool_] = np.any(~np.isfinite(thetas), axis=-1)
+    bad[:, :-1] |= ~np.isfinite(losses[:, :-1])
+    first: npt.NDArray[np.int64] = np.where(
+        np.any(bad, axis=1), np.argmax(bad, axis=1), bad.shape[1] - 1
+    )
+    return first
+
+
+def diagnose(
+    net: MLP,
+    theta: FloatArray,
+    rows: RowArrays,
+    algorithm: Algorithm,
+    steps: int,
+    tasks: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """First bad step of some tasks, and their last finite parameters, by a traced rerun."""
+    first_steps, last_thetas = [], []
+    for start in range(0, len(tasks), 32):  # a trace holds every step's parameters
+        some = tasks[start : start + 32]
+        own = theta if theta.ndim == 1 else np.ascontiguousarray(theta[some])
+        few = rows if rows.n_tasks == 1 and theta.ndim == 2 else rows.take(some)
+        bound = few.bound if few.n_tasks == len(some) else few.shared(len(some))
+        thetas, losses, _, _ = core.trace(
+            net._core, own, bound, None, algorithm._core, steps, True, 0
+        )
+        step = first_bad_step(thetas, losses)
+        finite = np.isfinite(thetas).all(axis=-1)
+        last = finite.shape[1] - 1 - finite[:, ::-1].argmax(axis=1)
+        first_steps.append(step)
+        last_thetas.append(thetas[np.arange(len(some)), last])
+    return np.concatenate(first_steps), np.concatenate(last_thetas)
+
+
+def check_algorithm(algorithm: Any) -> Algorithm:
+    """Raise unless `algorithm` is one."""
+    if not isinstance(algorithm, Algorithm):
+        raise TypeError(
+            f"algorithm must be an Algorithm, such as fomaml() gives, got {algorithm!r}"
+        )
+    return algorithm
+
+
+def adapt(
+    net: MLP,
+    theta: Any,
+    x: Any,
+    y: Any,
+    algorithm: Algorithm,
+    *,
+    steps: int | None = None,
+    trace: bool = False,
+    threads: int | None = None,
+    check_finite: bool = True,
+    on_divergence: str = "raise",
+) -> Any:
+    """Adapt to one or many tasks by the algorithm's inner loop; theta itself is never written.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    theta : array
+        Initialisation ``[P]``, or one for each task ``[T, P]``.
+    x, y : array
+        Support set ``[K, n_0]`` and ``[K, n_L]`` (or labels ``[K]``); or of many tasks, with a
+        leading axis T or as lists.
+    algorithm : Algorithm
+        Its inner optimiser and steps are used.
+    steps : int or None, default None
+        Inner steps; None takes the algorithm's.
+    trace : bool, default False
+        Also return every step on the way, and its support loss.
+    threads : int or None, default None
+        None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
+    check_finite : bool, default True
+        Raise if theta or data hold NaN or infinity.
+    on_divergence : {"raise", "mask"}, default "raise"
+        What to do where a support loss or adapted parameters are not finite. "mask" returns the
+        pair ``(thetas, diverged)``, with the last finite parameters of tasks that diverged.
+
+    Returns
+    -------
+    numpy.ndarray, or (numpy.ndarray, diverged), or Adaptation
+        Adapted parameters ``[P]`` or ``[T, P]``.
+
+    Raises
+    ------
+    DivergenceError
+        With the task numbers and the first step.
+    ValueError, TypeError
+        For any argument that does not fit, naming it.
+
+    Examples
+    --------
+    >>> import fomaml_fast as ff
+    >>> net = ff.MLP([1, 1])
+    >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
+    array([0.5, 0.5])
+    """
+    check_algorithm(algorithm)
+    one_of(on_divergence, "on_divergence", ("raise", "mask"))
+    count = algorithm.steps if steps is None else as_count(steps, "steps")
+    request = Request(net, theta, x, y, check_finite)
+    workers = as_threads(threads)
+    tasks = request.tasks
+    if trace:
+        thetas, losses, _, diverged = core.trace(
+            net._core, request.theta, request.bound, None, algorithm._core, count, True, workers
+        )
+        if on_divergence == "raise" and diverged.any():
+            bad = np.flatnonzero(diverged)
+            raise DivergenceError(bad, int(first_bad_step(thetas, losses)[bad].min()), tasks)
+        if request.single:
+            return Adaptation(thetas[0], losses[0], bool(diverged[0]))
+        return Adaptation(thetas, losses, diverged)
+    adapted, diverged, any_diverged = core.adapt(
+        net._core, request.theta, request.bound, algorithm._core, count, workers
+    )
+    if any_diverged:
+        bad = np.flatnonzero(diverged)
+        first, last = diagnose(net, request.theta, request.rows, algorithm, count, bad)
+        if on_divergence == "raise":
+            raise DivergenceError(bad, int(first.min()), tasks)
+        adapted[bad] = last
+    if request.single:
+        return adapted[0] if on_divergence == "raise" else (adapted[0], bool(diverged[0]))
+    return adapted if on_divergence == "raise" else (adapted, diverged)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
+
+    Attributes
+    ----------
+    steps : tuple of int
+        Numbers of inner steps, one a column.
+    losses : numpy.ndarray
+        ``[T, len(steps)]``; not finite where diverged.
+    diverged : numpy.ndarray
+        ``[T, len(steps)]`` of bool.
+    """
+
+    steps: tuple[int, ...]
+    losses: FloatArray
+    diverged: npt.NDArray[np.bool_]
+
+    @cached_property
+    def _kept(self) -> list[FloatArray]:
+        return [
+            column[~bad].astype(np.float64)
+            for column, bad in zip(self.losses.T, self.diverged.T, strict=True)
+        ]
+
+    def _of_each(self, statistic: Any) -> npt.NDArray[np.float64]:
+        return np.array([statistic(column) if len(column) else np.nan for column in self._kept])
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Mean over tasks, ``[len(steps)]``."""
+        return self._of_each(np.mean)
+
+    @property
+    def median(self) -> npt.NDArray[np.float64]:
+        """Median over tasks, ``[len(steps)]``."""
+        return self._of_each(np.median)
+
+    @property
+    def interval(self) -> npt.NDArray[np.float64]:
+        """Half-width of the 95% interval of the mean over tasks, ``[len(steps)]``."""
+        return self._of_each(
+            lambda c: Z95 * np.std(c, ddof=1) / np.sqrt(len(c)) if len(c) > 1 else np.nan
+        )
+
+    @property
+    def n_diverged(self) -> npt.NDArray[np.int64]:
+        """Number of tasks that diverged, ``[len(steps)]``."""
+        counts: npt.NDArray[np.int64] = np.sum(self.diverged, axis=0)
+        return counts
+
+
+def evaluate(
+    net: MLP,
+    theta: Any,
+    batch: TaskBatch,
+    algorithm: Algorithm,
+    *,
+    steps: Sequence[int] = (0, 1, 5, 10),
+    threads: int | None = None,
+    check_finite: bool = True,
+    on_divergence: str = "mask",
+) -> Evaluation:
+    """Adapt to each task on its support set; query losses after some numbers of steps.
+
+    Parameters
+    ----------
+    net, theta, algorithm, threads, check_finite
+        As in `adapt`.
+    batch : TaskBatch
+        Tasks not met in training, if what they show is to be generalisation.
+    steps : sequence of int, default (0, 1, 5, 10)
+        After how many inner steps to measure.
+    on_divergence : {"mask", "raise"}, default "mask"
+        Mark diverged tasks in the result, or raise.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    DivergenceError, ValueError, TypeError
+        As in `adapt`.
+
+    Examples
+    --------
+    >>> import fomaml_fast as ff
+    >>> x = np.ones((4, 5, 1))
+    >>> batch = ff.TaskBatch(x, x, x, x)
+    >>> net = ff.MLP([1, 1])
+    >>> ff.evaluate(net, np.zeros(2), batch, ff.fomaml(0.25), steps=(0, 1)).mean
+    array([1., 0.])
+    """
+    check_algorithm(algorithm)
+    one_of(on_divergence, "on_divergence", ("raise", "mask"))
+    points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
+    if not points:
+        raise ValueError("steps must name at least one number of steps")
+    flat = check_meta_arguments(net, theta, batch, check_finite)
+    _, losses, query_losses, _ = core.trace(
+        net._core,
+        flat,
+        batch._support.bound,
+        batch._query.bound,
+        algorithm._core,
+        max(points),
+        False,
+        as_threads(threads),
+    )
+    # Support losses before a step decide whether what follows still means something.
+    before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
+    lost = ~np.isfinite(query_losses)
+    lost[:, 1:] |= before[:, :-1]
+    columns = list(points)
+    result = Evaluation(points, query_losses[:, columns], lost[:, columns])
+    if on_divergence == "raise" and result.diverged.any():
+        bad = np.flatnonzero(result.diverged.any(axis=1))
+        raise DivergenceError(bad, int(lost[bad].argmax(axis=1).min()), len(batch))
+    return result
+
+
+def check_meta_arguments(
+    net: Any, theta: Any, batch: Any, check_finite: bool, *, name: str = "theta"
+) -> FloatArray:
+    """Return theta, after checking that it, the network and the batch fit."""
+    if not isinstance(net, MLP):
+        raise TypeError(f"net must be an MLP, got {net!r}")
+    if not isinstance(batch, TaskBatch):
+        raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
+    flat = as_parameters(theta, net.n_params, name=name, check_finite=check_finite)
+    if flat.ndim != 1:
+        raise ValueError(f"{name} must have shape [{net.n_params}], got {list(flat.shape)}")
+    if batch.dtype != flat.dtype:
+        raise TypeError(
+            f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "
+            f"TaskBatch(..., dtype=numpy.{flat.dtype})"
+        )
+    labels = net.loss_spec.takes_labels
+    check_against_network(batch._support, net.sizes, labels, "x_support", "y_support")
+    check_against_network(batch._query, net.sizes, labels, "x_query", "y_query")
+    return flat

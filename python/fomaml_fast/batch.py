@@ -1,0 +1,171 @@
+"""Many tasks, each with a support and a query set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fomaml_fast._arrays import as_array, float_dtype
+from fomaml_fast._rows import RowArrays, build_rows
+
+
+class TaskBatch:
+    """Support and query rows of T tasks, checked once so that steps are cheap.
+
+    Parameters
+    ----------
+    x_support, x_query : array
+        Inputs ``[T, K, n_0]`` and ``[T, Q, n_0]``, or lists of one ``[rows, n_0]`` a task.
+    y_support, y_query : array
+        Targets ``[T, K, n_L]``, or integer class labels ``[T, K]``; or lists of arrays.
+    dtype : dtype or None, default None
+        Converts all floats to float32 or float64; None keeps the inputs' own, which must agree.
+    check_finite : bool, default True
+        Raise if data hold NaN or infinity, naming the argument and the first index.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For anything that does not fit, naming the argument.
+
+    Notes
+    -----
+    C-contiguous float arrays are used without a copy and may be read-only: do not write to them
+    while the batch is used. Labels are copied.
+
+    Examples
+    --------
+    >>> x, y = np.zeros((4, 5, 2)), np.zeros((4, 5, 1))
+    >>> batch = TaskBatch(x, y, x, y)
+    >>> len(batch), batch.dtype
+    (4, dtype('float64'))
+    """
+
+    __slots__ = ("_query", "_support")
+
+    def __init__(
+        self,
+        x_support: Any,
+        y_support: Any,
+        x_query: Any,
+        y_query: Any,
+        *,
+        dtype: npt.DTypeLike | None = None,
+        check_finite: bool = True,
+    ) -> None:
+        wanted = None if dtype is None else float_dtype(dtype)
+        convert = wanted is not None
+        support = build_rows(
+            x_support,
+            y_support,
+            x_name="x_support",
+            y_name="y_support",
+            dtype=wanted,
+            convert=convert,
+            like="dtype",
+            check_finite=check_finite,
+        )
+        query = build_rows(
+            x_query,
+            y_query,
+            x_name="x_query",
+            y_name="y_query",
+            dtype=support.x.dtype,
+            convert=convert,
+            like="x_support",
+            check_finite=check_finite,
+        )
+        if support.y is None or query.y is None:
+            raise TypeError("y_support and y_query must be given")
+        if query.n_tasks != support.n_tasks:
+            raise ValueError(
+                f"x_query must hold {support.n_tasks} tasks as x_support does, got {query.n_tasks}"
+            )
+        if query.x.shape[1] != support.x.shape[1]:
+            raise ValueError(
+                f"x_query must have {support.x.shape[1]} columns as x_support has, "
+                f"got {query.x.shape[1]}"
+            )
+        if query.labelled != support.labelled:
+            raise TypeError(
+                f"y_query must be of the same kind as y_support: {query.y.dtype} against "
+                f"{support.y.dtype}"
+            )
+        if not support.labelled and query.y.shape[1] != support.y.shape[1]:
+            raise ValueError(
+                f"y_query must have {support.y.shape[1]} columns as y_support has, "
+                f"got {query.y.shape[1]}"
+            )
+        self._support: RowArrays = support
+        self._query: RowArrays = query
+
+    @classmethod
+    def _of(cls, support: RowArrays, query: RowArrays) -> TaskBatch:
+        batch = cls.__new__(cls)
+        batch._support, batch._query = support, query
+        return batch
+
+    def __len__(self) -> int:
+        return self._support.n_tasks
+
+    def __repr__(self) -> str:
+        ragged = ", ragged" if self._support.ragged or self._query.ragged else ""
+        return f"TaskBatch({len(self)} tasks, {self.dtype}{ragged})"
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return TaskBatch, (self.x_support, self.y_support, self.x_query, self.y_query)
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks T."""
+        return self._support.n_tasks
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._support.x.dtype
+
+    @property
+    def x_support(self) -> Any:
+        """Support inputs, ``[T, K, n_0]`` or a list of one array a task."""
+        return self._support.per_task(self._support.x)
+
+    @property
+    def y_support(self) -> Any:
+        """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list."""
+        return self._support.per_task(as_array(self._support.y, "y_support"))
+
+    @property
+    def x_query(self) -> Any:
+        """Query inputs, ``[T, Q, n_0]`` or a list of one array a task."""
+        return self._query.per_task(self._query.x)
+
+    @property
+    def y_query(self) -> Any:
+        """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list."""
+        return self._query.per_task(as_array(self._query.y, "y_query"))
+
+    def take(self, indices: Any) -> TaskBatch:
+        """Return a batch of some of the tasks, copied.
+
+        Parameters
+        ----------
+        indices : array of int or bool
+            Which tasks, in which order.
+
+        Returns
+        -------
+        TaskBatch
+
+        Examples
+        --------
+        >>> x, y = np.zeros((4, 5, 2)), np.zeros((4, 5, 1))
+        >>> len(TaskBatch(x, y, x, y).take([0, 2]))
+        2
+        """
+        chosen = np.arange(len(self))[as_array(indices, "indices")]
+        if chosen.ndim != 1 or len(chosen) == 0:
+            raise ValueError(f"indices must name at least one task, got {indices!r}")
+        return TaskBatch._of(self._support.take(chosen), self._query.take(chosen))
