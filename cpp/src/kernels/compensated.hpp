@@ -1,4 +1,4 @@
-// Sums whose error does not grow with their length (Knuth's TwoSum; Ogita, Rump & Oishi 2005).
+// Sums whose error does not grow with their length (Kahan 1965, with Knuth's TwoSum).
 #pragma once
 
 #include "kernels/simd.hpp"
@@ -10,15 +10,14 @@ template <class V>
 class CompensatedSum {
  public:
   FOMAML_FAST_INLINE void add(V x) {
-    const V total = sum_ + x;
-    const V x_seen = total - sum_;
-    error_ += (sum_ - (total - x_seen)) + (x - x_seen);
+    const V corrected = x + error_;
+    const V total = sum_ + corrected;
+    const V seen = total - sum_;
+    error_ = (sum_ - (total - seen)) + (corrected - seen);
     sum_ = total;
   }
   [[nodiscard]] FOMAML_FAST_INLINE V value() const {
-    // A non-finite sum makes its own error NaN: inf - inf. Keep the sum, which says what happened.
-    const V corrected = sum_ + error_;
-    return select(corrected != corrected, sum_, corrected);
+    return sum_;
   }
 
  private:

@@ -1,0 +1,149 @@
+// Activations, losses and optimisers: derivatives against differences, packs against scalars.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "check.hpp"
+#include "inner/registry.hpp"
+#include "kernels/compensated.hpp"
+#include "network/spec.hpp"
+
+using namespace FOMAML_FAST_NAMESPACE;
+
+namespace {
+
+constexpr double kStep = 1e-5;
+
+bool close(double a, double b, double tolerance) {
+  return std::abs(a - b) <= tolerance * (1 + std::abs(a) + std::abs(b));
+}
+
+template <class A>
+void activation_derivatives_match_differences() {
+  const auto at = [](double z) { return A::needs_input ? z : A::apply(z); };
+  for (const double z : {-6.0, -1.3, -0.2, 0.7, 2.5, 9.0}) {
+    const double slope = (A::apply(z + kStep) - A::apply(z - kStep)) / (2 * kStep);
+    const double bend = (A::d1(at(z + kStep)) - A::d1(at(z - kStep))) / (2 * kStep);
+    CHECK(close(A::d1(at(z)), slope, 1e-8));
+    CHECK(close(A::d2(at(z)), bend, 1e-8));
+  }
+  CHECK(std::isnan(A::apply(std::numeric_limits<double>::quiet_NaN())));
+}
+
+template <class A, class T>
+void activation_packs_match_scalars() {
+  const T tolerance = 50 * std::numeric_limits<T>::epsilon();
+  const T tolerance2 = 10000 * std::numeric_limits<T>::epsilon();  // 1 - tanh^2 cancels in gelu's
+  for (T start = -20; start < 20; start += T(0.37)) {
+    Vec<T> z{};
+    for (int i = 0; i < kLanes<T>; ++i) z[i] = start + T(0.01) * static_cast<T>(i);
+    const Vec<T> h = A::apply(z), s = A::needs_input ? z : h, d1 = A::d1(s), d2 = A::d2(s);
+    for (int i = 0; i < kLanes<T>; ++i) {
+      const T scalar = A::apply(z[i]), at = A::needs_input ? z[i] : scalar;
+      CHECK(close(h[i], scalar, tolerance));
+      CHECK(close(d1[i], A::d1(at), tolerance));
+      CHECK(close(d2[i], A::d2(at), tolerance2));
+    }
+  }
+  Vec<T> nan{};
+  nan[0] = std::numeric_limits<T>::quiet_NaN();
+  const Vec<T> h = A::apply(nan);
+  CHECK(h[0] != h[0]);
+  for (int i = 1; i < kLanes<T>; ++i) CHECK(h[i] == h[i]);
+}
+
+template <class L>
+void loss_derivatives_match_differences() {
+  const LossParameter parameter{0.8};
+  for (const Index n : {1, 2, 5, 9}) {
+    std::vector<double> o, y, ro, d(static_cast<std::size_t>(n)), rd = d, up = d, down = d;
+    for (Index j = 0; j < n; ++j) {
+      o.push_back(std::sin(1.7 * static_cast<double>(j)) * 2);
+      y.push_back(std::cos(2.3 * static_cast<double>(j)));
+      ro.push_back(std::cos(0.9 * static_cast<double>(j)) - 0.3);
+    }
+    if (L::targets == Targets::labels) y[0] = static_cast<double>(n - 1);
+    const double value = L::gradient(parameter, o.data(), y.data(), n, d.data());
+    CHECK(close(value, L::value(parameter, o.data(), y.data(), n), 1e-14));
+    L::hessian_vector(parameter, o.data(), y.data(), ro.data(), n, rd.data());
+    const auto moved = [&](double step) {
+      std::vector<double> at = o;
+      for (std::size_t j = 0; j < at.size(); ++j) at[j] += step * ro[j];
+      return at;
+    };
+    const auto above = moved(kStep), below = moved(-kStep);
+    const double rise = L::gradient(parameter, above.data(), y.data(), n, up.data()) -
+                        L::gradient(parameter, below.data(), y.data(), n, down.data());
+    double slope = 0;
+    for (std::size_t j = 0; j < o.size(); ++j) {
+      slope += d[j] * ro[j];
+      CHECK(close(rd[j], (up[j] - down[j]) / (2 * kStep), 1e-8));
+    }
+    CHECK(close(slope, rise / (2 * kStep), 1e-8));
+  }
+}
+
+void cross_entropy_survives_large_outputs() {
+  const double o[] = {1000, -1000, 999}, label[] = {2};
+  double d[3];
+  const double value = losses::CrossEntropy::gradient({}, o, label, 3, d);
+  CHECK(close(value, 1 + std::log1p(std::exp(-1.0)), 1e-14));
+  CHECK(close(d[0] + d[1] + d[2], 0, 1e-14));
+}
+
+template <class O>
+void inner_pullback_matches_differences() {
+  const inner::Parameters parameters{};
+  constexpr double theta = 0.7, g = -1.9, rate = 0.3, co_theta = 1.1;
+  double state[O::kStates + 1] = {}, co_state[O::kStates + 1] = {};
+  const auto step = [&](double th, double gr, double r) {
+    double fresh[O::kStates + 1];
+    std::copy_n(state, O::kStates + 1, fresh);
+    return O::step(parameters, th, gr, fresh, r, 1) * co_theta;
+  };
+  const auto back = O::pullback(parameters, co_theta, co_state, theta, g, state, rate, 1);
+  const auto slope = [](double up, double down) { return (up - down) / (2 * kStep); };
+  CHECK(close(back.theta, slope(step(theta + kStep, g, rate), step(theta - kStep, g, rate)), 1e-8));
+  CHECK(close(back.gradient, slope(step(theta, g + kStep, rate), step(theta, g - kStep, rate)),
+              1e-8));
+  CHECK(close(back.rate, slope(step(theta, g, rate + kStep), step(theta, g, rate - kStep)), 1e-8));
+}
+
+template <class T>
+void compensated_sum_is_exact_to_an_ulp() {
+  CompensatedSum<T> sum;
+  T naive = 0;
+  constexpr int kTerms = 100000;
+  for (int i = 0; i < kTerms; ++i) {
+    sum.add(T(0.1));
+    naive += T(0.1);
+  }
+  const T exact = static_cast<T>(static_cast<double>(T(0.1)) * kTerms);
+  const T ulp = exact * std::numeric_limits<T>::epsilon();
+  CHECK(std::abs(sum.value() - exact) <= 2 * ulp);
+  CHECK(std::abs(naive - exact) > 2 * ulp || sizeof(T) == sizeof(double));
+  sum.add(std::numeric_limits<T>::infinity());
+  CHECK(std::isinf(sum.value()));
+}
+
+}  // namespace
+
+int main() {
+#define FOMAML_FAST_ACTIVATION(identifier, Struct)                \
+  activation_derivatives_match_differences<activations::Struct>(); \
+  activation_packs_match_scalars<activations::Struct, float>();    \
+  activation_packs_match_scalars<activations::Struct, double>();
+#include "activations/registry.def"
+#undef FOMAML_FAST_ACTIVATION
+#define FOMAML_FAST_LOSS(identifier, Struct) loss_derivatives_match_differences<losses::Struct>();
+#include "losses/registry.def"
+#undef FOMAML_FAST_LOSS
+#define FOMAML_FAST_INNER(identifier, Struct) inner_pullback_matches_differences<inner::Struct>();
+#include "inner/registry.def"
+#undef FOMAML_FAST_INNER
+  cross_entropy_survives_large_outputs();
+  compensated_sum_is_exact_to_an_ulp<float>();
+  compensated_sum_is_exact_to_an_ulp<double>();
+  return check::report();
+}

@@ -1,0 +1,66 @@
+// Outer steps: in place or not, vector body and scalar tail, clipping.
+#include <cmath>
+#include <vector>
+
+#include "check.hpp"
+#include "outer/step.hpp"
+
+using namespace FOMAML_FAST_NAMESPACE;
+
+namespace {
+
+template <class T>
+void tail_and_body_agree(const OuterSpec& spec) {
+  // The same element everywhere: each must move alike, wherever the vector body ends.
+  for (const Index count : {1, 7, 16, 17, 33}) {
+    const auto n = static_cast<std::size_t>(count);
+    const auto m = static_cast<std::size_t>(outer_moments(spec)) * n;
+    std::vector<T> theta(n, T(0.5)), grad(n, T(-0.25)), moments(m), place = theta, held = moments;
+    std::vector<T> stepped(n), kept(m);
+    for (Index t = 1; t <= 3; ++t) {
+      outer_step(spec, 0.1, t, count, theta.data(), grad.data(), moments.data(), stepped.data(),
+                 kept.data());
+      outer_step(spec, 0.1, t, count, place.data(), grad.data(), held.data(), place.data(),
+                 held.data());
+      theta = stepped;
+      moments = kept;
+    }
+    CHECK(theta == place);
+    CHECK(moments == held);
+    for (const T value : theta) CHECK(std::abs(value - theta[0]) < 1e-6);
+    CHECK(theta[0] > T(0.5));
+  }
+}
+
+void clipping_scales_to_the_norm() {
+  OuterSpec spec;
+  spec.clip_norm = 1;
+  const std::vector<double> theta(2), grad{3, 4}, none;
+  std::vector<double> stepped(2);
+  const double norm = outer_step(spec, 1.0, 1, 2, theta.data(), grad.data(), none.data(),
+                                 stepped.data(), static_cast<double*>(nullptr));
+  CHECK(std::abs(norm - 5) < 1e-15);
+  CHECK(std::abs(stepped[0] + 0.6) < 1e-6 && std::abs(stepped[1] + 0.8) < 1e-6);
+}
+
+}  // namespace
+
+int main() {
+  for (const OuterId id : {
+#define FOMAML_FAST_OUTER(identifier, Struct) OuterId::identifier,
+#include "outer/registry.def"
+#undef FOMAML_FAST_OUTER
+       }) {
+    OuterSpec spec;
+    spec.id = id;
+    if (id == OuterId::sgd) {
+      spec.parameters.value = {0.9, 0, 0.01, 1};
+    } else {
+      spec.parameters.value = {0.9, 0.999, 1e-8, 0.01, 1};
+    }
+    tail_and_body_agree<float>(spec);
+    tail_and_body_agree<double>(spec);
+  }
+  clipping_scales_to_the_norm();
+  return check::report();
+}
