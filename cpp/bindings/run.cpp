@@ -15,6 +15,7 @@ bool python_wants_to_stop(void* /*context*/) {
 template <class T>
 core::Status run(const core::Problem& problem, const core::Call<T>& call, int threads) {
   core::Execution execution;
+  execution.exact = threads > 0;
   execution.workers = threads > 0 ? threads : core::parallel::default_workers();
   execution.interrupt.requested = &python_wants_to_stop;
   core::Status status{};

@@ -78,7 +78,7 @@ Result compute(const World& world, Operation operation, Flow flow, int steps,
   call.losses = result.losses.data();
   call.task_vectors = result.vectors.data();
   call.diverged = diverged.data();
-  CHECK(api::run(problem, call, {workers, {}}) == Status::ok);
+  CHECK(api::run(problem, call, {workers, true, {}}) == Status::ok);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/engines.hpp"
+#include "api/workers.hpp"
 #include "base/memory.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -13,10 +14,14 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const int chosen = choose_engine<T>(problem);
   if (chosen < 0) return Status::unsupported;
   const Engine<T> engine = api::engine<T>(chosen);
+  Execution chosen_execution = execution;
+  if (!execution.exact) {
+    chosen_execution.workers = worthwhile_workers(problem, execution.workers);
+  }
   const Workspace workspace =
-      Workspace::checkout(engine.workspace_bytes(problem, execution.workers));
+      Workspace::checkout(engine.workspace_bytes(problem, chosen_execution.workers));
   if (workspace.memory() == nullptr) return Status::out_of_memory;
-  const Status status = engine.run(problem, call, execution, workspace.memory());
+  const Status status = engine.run(problem, call, chosen_execution, workspace.memory());
   if (status != Status::ok || call.diverged == nullptr) return status;
   const std::uint8_t* flags = call.diverged;
   const bool any = std::any_of(flags, flags + problem.tasks, [](std::uint8_t f) { return f != 0; });

@@ -32,6 +32,10 @@ constexpr std::chrono::milliseconds kPollEvery{50};
 std::atomic<bool> forked_after_use{false};
 std::atomic<bool> used{false};
 
+// Workers spin for a while after a region, then sleep (GOMP_SPINCOUNT: some milliseconds).
+constexpr std::chrono::milliseconds kStayAwake{2};
+std::atomic<Clock::rep> last_region{-1};
+
 void watch_forks() {
 #if defined(FOMAML_FAST_THREADS_OPENMP) && (defined(__unix__) || defined(__APPLE__))
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
@@ -111,6 +115,12 @@ int default_workers() {
   return workers;
 }
 
+bool warm() {
+  const Clock::rep last = last_region.load(std::memory_order_relaxed);
+  if (last < 0) return false;
+  return Clock::now().time_since_epoch() - Clock::duration(last) < Clock::duration(kStayAwake);
+}
+
 bool run(int workers, const Interrupt& interrupt, Region region, void* context) {
   Team::Shared shared(interrupt);
 #if defined(FOMAML_FAST_THREADS_OPENMP)
@@ -124,6 +134,7 @@ bool run(int workers, const Interrupt& interrupt, Region region, void* context) 
       Team team(omp_get_thread_num(), omp_get_num_threads(), &shared);
       region(context, team);
     }
+    last_region.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     return !shared.stop.load();
   }
 #elif defined(FOMAML_FAST_THREADS_STD)

@@ -53,6 +53,9 @@ const char* backend();
 /// processors this process may run on.
 int default_workers();
 
+/// Whether the workers of the last region are likely still awake.
+bool warm();
+
 using Region = void (*)(void* context, Team& team);
 
 /// Runs `region` on `workers` threads, the caller being worker 0; false if it was interrupted.

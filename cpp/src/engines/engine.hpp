@@ -70,7 +70,8 @@ struct Call {
 
 /// How a call runs; no result depends on it.
 struct Execution {
-  int workers = 1;
+  int workers = 1;     ///< most threads to use
+  bool exact = false;  ///< use just that many, even where fewer would be faster
   Interrupt interrupt{};
 };
 

@@ -1,0 +1,49 @@
+#include "api/operations.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::api {
+
+namespace {
+
+/// Operations per row of one pass.
+struct PerRow {
+  double forward = 0;
+  double gradient = 0;  ///< forward, weight gradients, gradients of all inputs but the data
+  double hvp = 0;       ///< the R-operator's share on top of a gradient
+
+  explicit PerRow(const NetworkSpec& net) {
+    double weights = 0;
+    for (int l = 0; l < net.depth; ++l) {
+      weights += static_cast<double>(net.fan_in(l)) * static_cast<double>(net.fan_out(l));
+    }
+    const double first = static_cast<double>(net.fan_in(0)) * static_cast<double>(net.fan_out(0));
+    forward = 2 * weights;
+    gradient = forward + 2 * weights + 2 * (weights - first);
+    hvp = 2 * gradient;
+  }
+};
+
+}  // namespace
+
+double operations(const Problem& problem) {
+  const PerRow row(problem.net);
+  const auto support = static_cast<double>(problem.support.total);
+  const auto query = static_cast<double>(problem.query.total);
+  const double steps = problem.algorithm.steps;
+  switch (problem.operation) {
+    case Operation::predict:
+    case Operation::loss:
+      return support * row.forward;
+    case Operation::gradient:
+      return support * row.gradient;
+    case Operation::hvp:
+      return support * (row.gradient + row.hvp);
+    case Operation::adapt:
+      return steps * support * row.gradient;
+    case Operation::meta_gradient:
+      break;
+  }
+  const double back = problem.algorithm.flow == Flow::exact ? row.hvp : 0;
+  return steps * support * (row.gradient + back) + query * row.gradient;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::api
