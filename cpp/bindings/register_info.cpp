@@ -1,4 +1,5 @@
 #include <Eigen/Core>
+#include <cstdlib>
 
 #include "bindings.hpp"
 #include "kernels/simd.hpp"
@@ -45,6 +46,10 @@ Index first_non_finite(const py::array& array) {
 }  // namespace
 
 void register_info(py::module_& m) {
+  const char* engine = std::getenv("FOMAML_FAST_ENGINE");
+  if (engine != nullptr && core::api::forced_engine() < 0) {
+    throw py::import_error("FOMAML_FAST_ENGINE='" + std::string(engine) + "' is not an engine");
+  }
   m.attr("isa") = FOMAML_FAST_ISA_NAME;
   m.attr("version") = FOMAML_FAST_VERSION;
   m.attr("compiler") = compiler();

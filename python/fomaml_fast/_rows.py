@@ -58,6 +58,8 @@ class RowArrays:
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], counts)
         y = None if self.y is None else np.ascontiguousarray(self.y[rows])
+        if self.labelled and y is not None:
+            y.setflags(write=False)
         ragged = bool(len(counts)) and bool((counts != counts[0]).any())
         return RowArrays(np.ascontiguousarray(self.x[rows]), y, offsets, ragged, self.top_label)
 
@@ -128,7 +130,9 @@ def _as_labels(
     if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int32).max):
         bad = int(np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))[0])
         raise ValueError(f"{name} must hold labels of at least 0, but row {bad} is {labels[bad]}")
-    return np.array(labels, dtype=np.int32)
+    owned = np.array(labels, dtype=np.int32)
+    owned.setflags(write=False)  # edited later, they could index out of bounds
+    return owned
 
 
 def _first_dtype(value: Any) -> np.dtype[Any] | None:
@@ -162,14 +166,16 @@ def build_rows(
     if found is not None and found.kind in "iu":
         labels = _as_labels(y, y_name, offsets, ragged)
         return RowArrays(stacked, labels, offsets, ragged, int(labels.max()))
-    targets = _as_targets(y, y_name, offsets, {**options, "dtype": stacked.dtype, "like": x_name})
+    targets = _as_targets(
+        y, y_name, offsets, {**options, "dtype": stacked.dtype, "like": x_name}, x_name
+    )
     if check_finite:
         _check_rows_finite(targets, offsets, ragged, y_name)
     return RowArrays(stacked, targets, offsets, ragged)
 
 
 def _as_targets(
-    y: Any, name: str, offsets: npt.NDArray[np.int64], options: dict[str, Any]
+    y: Any, name: str, offsets: npt.NDArray[np.int64], options: dict[str, Any], x_name: str
 ) -> FloatArray:
     tasks = len(offsets) - 1
     if not is_ragged(y) and as_array(y, name).ndim == 2:
@@ -185,11 +191,13 @@ def _as_targets(
         )
     targets, target_offsets, _ = _stack(y, name, **options)
     if len(target_offsets) != len(offsets):
-        raise ValueError(f"{name} must hold {tasks} tasks as x does, got {len(target_offsets) - 1}")
+        raise ValueError(
+            f"{name} must hold {tasks} tasks as {x_name} does, got {len(target_offsets) - 1}"
+        )
     if (target_offsets != offsets).any():
         t = int(np.flatnonzero(np.diff(target_offsets) != np.diff(offsets))[0])
         raise ValueError(
-            f"{name} must have as many rows as x, but task {t} has "
+            f"{name} must have as many rows as {x_name}, but task {t} has "
             f"{np.diff(target_offsets)[t]} against {np.diff(offsets)[t]}"
         )
     return targets

@@ -193,18 +193,22 @@ class MLP:
             layers.append((weights, flat[..., bias : bias + n_out]))
         return layers
 
-    def flatten(self, layers: Sequence[tuple[Any, Any]]) -> FloatArray:
+    def flatten(
+        self, layers: Sequence[tuple[Any, Any]], out: FloatArray | None = None
+    ) -> FloatArray:
         """Join weights and biases into one flat vector: the inverse of `unflatten`.
 
         Parameters
         ----------
         layers : sequence of (W, b)
             One pair a layer, of one dtype.
+        out : numpy.ndarray or None, default None
+            Where to write; None makes a new array.
 
         Returns
         -------
         numpy.ndarray
-            ``[P]`` or ``[T, P]``, a new array.
+            ``[P]`` or ``[T, P]``.
 
         Examples
         --------
@@ -227,7 +231,7 @@ class MLP:
                     f"got {list(w.shape)} and {list(b.shape)}"
                 )
             parts += [w.reshape(*w.shape[:-2], n_in * n_out), b]
-        return np.concatenate(parts, axis=-1)
+        return np.concatenate(parts, axis=-1, out=out)
 
     def predict(
         self, theta: Any, x: Any, *, threads: int | None = None, check_finite: bool = True

@@ -5,25 +5,24 @@
 namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// Gaussian error linear unit, tanh form (Hendrycks & Gimpel 2016): z (1 + tanh u)/2 with
-/// u = sqrt(2/pi) (z + 0.044715 z^3).
+/// u = sqrt(2/pi) (z + 0.044715 z^3), written as z s for the logistic s = 1/(1 + e^-2u), which
+/// keeps its relative accuracy where 1 + tanh u cancels.
 struct Gelu {
   static constexpr const char* name = "gelu";
   static constexpr bool needs_input = true;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
-    return half<V>() * z * (broadcast<V>(1) + math::tanh(u(z)));
+    return z * Gate<V>(z).s;
   }
   template <class V>
   FOMAML_FAST_INLINE static V d1(V z) {
-    const V t = math::tanh(u(z));
-    return half<V>() * (broadcast<V>(1) + t) + half<V>() * z * (broadcast<V>(1) - t * t) * du(z);
+    const Gate<V> gate(z);
+    return gate.s + z * gate.ds;
   }
   template <class V>
   FOMAML_FAST_INLINE static V d2(V z) {
-    const V t = math::tanh(u(z));
-    const V sech2 = broadcast<V>(1) - t * t;
-    const V slope = du(z);
-    return sech2 * (slope + half<V>() * z * (ddu(z) - broadcast<V>(2) * t * slope * slope));
+    const Gate<V> gate(z);
+    return gate.ds + gate.ds + z * gate.dds(z);
   }
 
  private:
@@ -33,22 +32,30 @@ struct Gelu {
   FOMAML_FAST_INLINE static V constant(double x) {
     return broadcast<V>(static_cast<Element<V>>(x));
   }
+
+  /// The logistic of 2u and its derivatives over z.
   template <class V>
-  FOMAML_FAST_INLINE static V half() {
-    return constant<V>(0.5);
-  }
-  template <class V>
-  FOMAML_FAST_INLINE static V u(V z) {
-    return z * (constant<V>(kScale) + constant<V>(kScale * kCubic) * z * z);
-  }
-  template <class V>
-  FOMAML_FAST_INLINE static V du(V z) {
-    return constant<V>(kScale) + constant<V>(3 * kScale * kCubic) * z * z;
-  }
-  template <class V>
-  FOMAML_FAST_INLINE static V ddu(V z) {
-    return constant<V>(6 * kScale * kCubic) * z;
-  }
+  struct Gate {
+    V s;         ///< s
+    V variance;  ///< s (1 - s), without the cancellation of 1 - s
+    V slope;     ///< 2 u'
+    V ds;        ///< s'
+
+    FOMAML_FAST_INLINE explicit Gate(V z) {
+      const V u2 = z * (constant<V>(2 * kScale) + constant<V>(2 * kScale * kCubic) * z * z);
+      // Only e^-|2u| is formed: it cannot overflow.
+      const V e = math::exp(-math::abs(u2));
+      const V one = broadcast<V>(1), scale = one / (one + e);
+      s = select(u2 < broadcast<V>(0), e, one) * scale;
+      variance = e * scale * scale;
+      slope = constant<V>(2 * kScale) + constant<V>(6 * kScale * kCubic) * z * z;
+      ds = variance * slope;
+    }
+    FOMAML_FAST_INLINE V dds(V z) const {
+      const V bend = constant<V>(12 * kScale * kCubic) * z;
+      return variance * bend + ds * slope * (broadcast<V>(1) - s - s);
+    }
+  };
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::activations

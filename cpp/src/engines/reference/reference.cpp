@@ -28,6 +28,7 @@ struct Workspace {
       : mlp(problem.net, problem.layout, std::max(problem.support.longest, problem.query.longest),
             second_order(problem), arena) {
     const Index P = problem.layout.n_params;
+    result = arena.take<T>(P);
     const bool unrolls = problem.operation == Operation::adapt ||
                          problem.operation == Operation::meta_gradient;
     if (!unrolls) return;
@@ -38,7 +39,6 @@ struct Workspace {
     tape.thetas = arena.take<T>(slots * P);
     tape.gradients = arena.take<T>((tape.taped ? std::max<Index>(steps, 1) : 1) * P);
     tape.states = arena.take<T>(slots * n_states(problem) * P);
-    lambda = arena.take<T>(P);
     if (second_order(problem)) {
       reverse.co_state = arena.take<T>(n_states(problem) * P);
       reverse.v = arena.take<T>(P);
@@ -53,7 +53,9 @@ struct Workspace {
 
   Mlp<T> mlp;
   inner::Tape<T> tape;
-  T* lambda = nullptr;
+  /// Gradients and products are formed here and copied out: Eigen's order of summation depends on
+  /// the alignment of what it writes, which must not be the user's.
+  T* result = nullptr;
   meta::ReverseBuffers<T> reverse;
 };
 
@@ -93,7 +95,6 @@ class Run {
 
   void differentiate(Index task, const Workspace<T>& work) const {
     const TaskObjective<T> rows = objective(work, call_.support, task);
-    T* vector = call_.task_vectors + task * n_params();
     switch (problem_.operation) {
       case Operation::predict: {
         const Index count = call_.support.count(task), first = call_.support.first(task);
@@ -107,11 +108,12 @@ class Run {
         call_.losses[task] = rows.value(theta(task));
         return;
       case Operation::gradient:
-        call_.losses[task] = rows.value_and_gradient(theta(task), vector);
-        return;
+        call_.losses[task] = rows.value_and_gradient(theta(task), work.result);
+        break;
       default:
-        rows.hessian_vector(theta(task), call_.tangent + task * call_.tangent_stride, vector);
+        rows.hessian_vector(theta(task), call_.tangent + task * call_.tangent_stride, work.result);
     }
+    std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
   }
 
   template <class Optimizer>
@@ -184,13 +186,13 @@ class Run {
     bool finite = unroll<Optimizer>(task, work, nullptr, nullptr);
     const T loss = meta::task_meta_gradient<Optimizer>(
         objective(work, call_.support, task), objective(work, call_.query, task), problem_.layout,
-        problem_.net.depth, problem_.algorithm, rate(), work.tape, work.lambda, work.reverse);
-    finite = finite && loss - loss == T(0) && all_finite(work.lambda, n_params());
+        problem_.net.depth, problem_.algorithm, rate(), work.tape, work.result, work.reverse);
+    finite = finite && loss - loss == T(0) && all_finite(work.result, n_params());
     flag(task, finite);
     call_.losses[task] = loss;
-    for (Index i = 0; i < n_params(); ++i) partial[i] += work.lambda[i];
+    for (Index i = 0; i < n_params(); ++i) partial[i] += work.result[i];
     if (call_.task_vectors != nullptr) {
-      std::copy_n(work.lambda, n_params(), call_.task_vectors + task * n_params());
+      std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
     }
   }
 
