@@ -1,0 +1,48 @@
+"""Slow, obvious float64 NumPy: what every number of the package is compared with.
+
+Nothing here imports the package under test.  Every function works on one task and spells its
+formula out; arrays of any dtype come in and float64 is computed.  Parameters may also be complex:
+all functions used are analytic, so the imaginary part of ``f(theta + i h v) / h`` with a tiny ``h``
+is the directional derivative without any cancellation (Squire and Trapp, SIAM Review 1998), and
+`test_oracle.py` holds each derivative here against it.
+"""
+
+from oracle.activations import ACTIVATIONS
+from oracle.inner import adapt
+from oracle.losses import LOSSES
+from oracle.meta import MetaGradient, Task, meta_gradient, task_gradient
+from oracle.network import (
+    Net,
+    flatten,
+    forward,
+    gradient,
+    hvp,
+    kink_distance,
+    loss,
+    predict,
+    unflatten,
+)
+from oracle.outer import SGD, Adam, AdamW, clip
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "MetaGradient",
+    "Net",
+    "Task",
+    "adapt",
+    "clip",
+    "flatten",
+    "forward",
+    "gradient",
+    "hvp",
+    "kink_distance",
+    "loss",
+    "meta_gradient",
+    "predict",
+    "task_gradient",
+    "unflatten",
+]

@@ -1,0 +1,216 @@
+"""Every engine that is built, forced in turn, against the oracle; the planner picks only by shape.
+
+To check a new engine, register it: the list comes from the build.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fomaml_fast as ff
+import oracle
+from cases import DTYPES, GRADIENTS, LR, build, parameters, ragged_rows
+from fomaml_fast import _debug
+from subject import algorithm, batch, mlp
+from tolerances import assert_close
+
+ENGINES = ff.build_info()["engines"]
+
+# Sizes, activation, loss, tasks or ragged rows, K, Q, S
+SHAPES = {
+    "sine": ((1, 40, 40, 1), "relu", "mse", 25, 10, 10, 1),
+    "sine, 5 steps": ((1, 40, 40, 1), "softplus", "mse", 25, 10, 10, 5),
+    "few tasks": ((6, 16, 16, 3), "tanh", "mse", 1, 5, 5, 3),
+    "odd everything": ((3, 7, 11, 5), "gelu", "cross_entropy", 13, 3, 9, 2),
+    "no hidden layer": ((5, 3), "tanh", "cross_entropy", 17, 4, 6, 2),
+    "no step": ((2, 9, 2), "silu", "mse", 19, 4, 6, 0),
+    "one row": ((2, 8, 1), "sigmoid", "mse", 33, 1, 1, 2),
+    "wide input": ((170, 33, 17, 5), "tanh", "cross_entropy", 6, 5, 15, 2),
+    "wide layers": ((9, 70, 130, 5), "identity", "cross_entropy", 5, 25, 31, 2),
+    "ragged": ((2, 20, 3), "tanh", "mse", ragged_rows(37), 0, 0, 2),
+    "ragged classes": ((4, 20, 5), "silu", "cross_entropy", ragged_rows(18, 1), 0, 0, 3),
+    "mixed": ((2, 5, 6, 7, 3), ("relu", "tanh", "softplus"), "mse", 21, 6, 5, 2),
+}
+
+
+def shape_case(name, dtype):
+    sizes, activation, loss, tasks, support, query, steps = SHAPES[name]
+    rows = tasks if isinstance(tasks, list) else [(support, query)] * tasks
+    return build(sizes, activation, loss, dtype, rows=rows, steps=steps), steps
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    with _debug.force_engine(request.param):
+        yield request.param
+
+
+def supported(call):
+    """The result, or a visible skip where the engine says that it does not compute this."""
+    try:
+        return call()
+    except (NotImplementedError, RuntimeError) as error:
+        assert "engine" in str(error)  # noqa: PT017
+        return pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_meta_gradient(engine, name, gradient, dtype):
+    case, steps = shape_case(name, dtype)
+    tasks = batch(case, ragged=name.startswith("ragged"))
+    net, inner = mlp(case), algorithm(gradient, steps)
+    expected = case.expected(LR, steps, gradient)
+    plain = supported(lambda: ff.meta_grad(net, case.theta, tasks, inner))
+    each = supported(lambda: ff.meta_grad(net, case.theta, tasks, inner, per_task=True))
+    for result in (plain, each):
+        assert_close(result.grad, expected.task_grads.mean(axis=0), "meta_gradient", dtype)
+        assert_close(result.losses, expected.losses, "loss", dtype)
+        if steps:
+            assert_close(result.support_losses, expected.support_losses, "loss", dtype)
+    assert_close(each.task_grads, expected.task_grads, "meta_gradient", dtype, tasks=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SHAPES)
+def test_adapt_and_evaluate(engine, name, dtype):
+    case, steps = shape_case(name, dtype)
+    ragged = name.startswith("ragged")
+    x, y, _, _ = case.arrays(ragged=ragged)
+    net, inner = mlp(case), algorithm(steps=steps)
+    paths = np.array(
+        [
+            oracle.adapt(case.net, case.theta, t.x_support, t.y_support, LR, steps)
+            for t in case.tasks
+        ]
+    )
+    adapted = supported(lambda: ff.adapt(net, case.theta, x, y, inner))
+    assert_close(adapted, paths[:, -1], "adapt", dtype, tasks=True)
+    trace = supported(lambda: ff.adapt(net, case.theta, x, y, inner, trace=True))
+    assert_close(trace.thetas, paths, "adapt", dtype, tasks=True)
+    counts = (0, steps)
+    result = supported(
+        lambda: ff.evaluate(net, case.theta, batch(case, ragged=ragged), inner, steps=counts)
+    )
+    expected = np.stack([case.expected(LR, s, "first").losses for s in counts], axis=1)
+    assert_close(result.losses, expected, "loss", dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in SHAPES if not name.startswith("ragged")])
+def test_network_functions(engine, name, dtype):
+    case, _ = shape_case(name, dtype)
+    net, (x, y, _, _) = mlp(case), case.arrays()
+    rng = np.random.default_rng(2)
+    thetas = np.stack([parameters(case.sizes, rng) for _ in case.tasks]).astype(dtype)
+    if "relu" in case.activations:  # fresh parameters may sit on a corner: keep the case's own
+        thetas = np.stack([case.theta] * len(case.tasks))
+    v = np.stack([parameters(case.sizes, rng) for _ in case.tasks]).astype(dtype)
+    rows = list(zip(thetas, x, y, v, strict=True))
+    checks = {
+        "predict": (
+            lambda: net.predict(thetas, x),
+            [oracle.predict(case.net, t, x) for t, x, y, v in rows],
+        ),
+        "loss": (
+            lambda: net.loss(thetas, x, y),
+            [oracle.loss(case.net, t, x, y) for t, x, y, v in rows],
+        ),
+        "gradient": (
+            lambda: net.value_and_grad(thetas, x, y)[1],
+            [oracle.gradient(case.net, t, x, y) for t, x, y, v in rows],
+        ),
+        "hvp": (
+            lambda: net.hvp(thetas, x, y, v),
+            [oracle.hvp(case.net, t, x, y, v) for t, x, y, v in rows],
+        ),
+    }
+    for quantity, (call, expected) in checks.items():
+        # One prediction may be near 0 by cancellation, so predictions share one scale.
+        assert_close(supported(call), expected, quantity, dtype, tasks=quantity != "predict")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_threads_do_not_change_a_bit(engine, name, gradient, dtype):
+    case, steps = shape_case(name, dtype)
+    tasks = batch(case, ragged=name.startswith("ragged"))
+    net, inner = mlp(case), algorithm(gradient, steps)
+    bits = {
+        supported(
+            lambda threads=threads: ff.meta_grad(net, case.theta, tasks, inner, threads=threads)
+        ).grad.tobytes()
+        for threads in (1, 2, 3, 4, 7, 1)
+    }
+    assert len(bits) == 1
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_divergence(engine, gradient, dtype):
+    case = build((2, 8, 1), "identity", "mse", dtype, n_tasks=19)
+    arrays = [array.copy() for array in case.arrays()]
+    arrays[0][[3, 17]] *= case.dtype.type(1e12)
+    tasks, inner = ff.TaskBatch(*arrays), algorithm(gradient, 40, 0.01)
+    good = tasks.take([t for t in range(19) if t not in (3, 17)])
+    with pytest.raises(ff.DivergenceError) as caught:
+        ff.meta_grad(mlp(case), case.theta, tasks, inner)
+    assert caught.value.tasks == [3, 17]
+    dropped = ff.meta_grad(mlp(case), case.theta, tasks, inner, on_divergence="drop")
+    expected = ff.meta_grad(mlp(case), case.theta, good, inner)
+    assert_close(dropped.grad, expected.grad, "meta_gradient", dtype)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ff.activations.names())
+def test_nan_is_never_swallowed(engine, activation, dtype, value):
+    case = build((2, 9, 9, 1), activation, "mse", dtype, n_tasks=18)
+    theta = case.theta.copy()
+    theta[20] = np.nan
+    for gradient in GRADIENTS:
+        with pytest.raises(ff.DivergenceError) as caught:
+            ff.meta_grad(mlp(case), theta, batch(case), algorithm(gradient, 2), check_finite=False)
+        assert caught.value.tasks == list(range(18))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_environment_variable_forces_an_engine(name):
+    script = (
+        "import fomaml_fast as ff\n"
+        "from fomaml_fast._loader import core\n"
+        "import numpy as np\n"
+        "net = ff.MLP((1, 8, 1)); x = np.ones((30, 5, 1), np.float32)\n"
+        "r = ff.meta_grad(net, net.init(0), ff.TaskBatch(x, x, x, x), ff.fomaml())\n"
+        "print(core.forced_engine(), bool(np.isfinite(r.grad).all()))\n"
+    )
+    environment = {**os.environ, "FOMAML_FAST_ENGINE": name}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [name, "True"]
+
+
+def test_forcing_is_undone():
+    from fomaml_fast._loader import core
+
+    before = core.forced_engine()
+    with _debug.force_engine("reference"):
+        assert core.forced_engine() == "reference"
+    assert core.forced_engine() == before
+    with pytest.raises(ValueError, match="nonsense"), _debug.force_engine("nonsense"):
+        pass
+    assert core.forced_engine() == before

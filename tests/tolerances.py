@@ -1,0 +1,40 @@
+"""The one tolerance table, by dtype and quantity, and the one comparison that uses it.
+
+A tolerance bounds ``max |actual - expected| / max |expected|``, the maxima over one task.  The
+expected values come from the float64 oracle fed with the very numbers the package was given, so
+a float32 tolerance is rounding alone: some tens of units in the last place (6e-8), growing with
+the number of products behind the quantity.  Never loosen a row to make a test pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+TOLERANCES: dict[str, dict[str, float]] = {
+    # quantity: the network's outputs, a loss, its gradient, a Hessian-vector product,
+    # parameters after inner steps, a meta-gradient, parameters after outer steps
+    "predict": {"float64": 1e-13, "float32": 2e-6},
+    "loss": {"float64": 1e-13, "float32": 3e-6},
+    "gradient": {"float64": 1e-12, "float32": 5e-6},
+    "hvp": {"float64": 1e-12, "float32": 1e-5},
+    "adapt": {"float64": 1e-12, "float32": 5e-6},
+    "meta_gradient": {"float64": 1e-12, "float32": 1e-5},
+    "outer": {"float64": 1e-12, "float32": 2e-6},
+}
+
+
+def assert_close(
+    actual: ArrayLike, expected: ArrayLike, quantity: str, dtype: DTypeLike, *, tasks: bool = False
+) -> None:
+    """Compare within the table; with `tasks` the first axis is tasks and each has its own scale."""
+    actual = np.asarray(actual, dtype=np.float64)
+    expected = np.asarray(expected, dtype=np.float64)
+    assert actual.shape == expected.shape
+    assert np.all(np.isfinite(expected)), "the expected values are not finite"
+    axes = tuple(range(int(tasks), expected.ndim))
+    scale = np.max(np.abs(expected), axis=axes)
+    error = np.max(np.abs(actual - expected), axis=axes)  # NaN stays NaN and fails below
+    limit = TOLERANCES[quantity][np.dtype(dtype).name] * scale
+    worst = np.max(error / np.where(scale > 0, scale, 1))
+    assert np.all(error <= limit), f"{quantity}: relative error {worst:.3g}"
