@@ -1,0 +1,253 @@
+"""Tables, and conclusions derived from what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..report import print_table
+from .baselines import BASELINES
+from .evaluation import (
+    FOMAML,
+    FORECASTERS,
+    MAML,
+    METHODS,
+    NETWORKS,
+    POOLED_TUNED,
+    Results,
+    Setting,
+    large,
+    methods_of,
+    networks_of,
+)
+from .scores import Summary, difference, summarise
+
+BLANK = "·"
+
+
+def years(value: float) -> str:
+    """Format an error in years; what has exploded is shown by its magnitude.
+
+    >>> from fomaml_fast.experiments.gapminder.report import years
+    >>> years(2.345), years(1234567.0), years(float("nan"))
+    ('2.35', '1e+06', '—')
+    """
+    if np.isnan(value):
+        return "—"
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}" if value < 1000 else f"{value:.0e}"
+
+
+def with_interval(summary: Summary) -> str:
+    """Format the mean and the half-width of its interval."""
+    return f"{years(summary.mean)} ± {years(summary.half_width)}"
+
+
+def print_tables(results: Results) -> None:
+    """Print everything: by steps, the forecast, by number of observations, and the rates."""
+    k = results.settings.k_support
+    given = f"{k} of {len(results.data.years)} observations given, RMSE in years on the others"
+    note = " — SHORTENED RUN, THE FIGURES MEAN NOTHING" if _shortened(results) else ""
+    _print_steps(results, f"Life expectancy of unseen countries: {given}{note}", forecast=False)
+    _print_steps(results, f"Forecast: the first {k} observations given{note}", forecast=True)
+    _print_observations(results, note)
+    _print_rates(results, note)
+
+
+def _print_steps(results: Results, title: str, *, forecast: bool) -> None:
+    settings, networks = results.settings, networks_of(forecast)
+
+    def cells(method: str) -> list[str]:
+        summaries = {
+            n: summarise(results.errors[method, Setting(settings.k_support, n, forecast)])
+            for n in settings.test_steps
+        }
+        trained = summaries[settings.inner_steps]
+        return [
+            method,
+            *(
+                with_interval(s) if method in networks or n == settings.inner_steps else BLANK
+                for n, s in summaries.items()
+            ),
+            years(trained.pooled),
+            str(sum(s.n_diverged for s in summaries.values())),
+        ]
+
+    columns = [
+        "",
+        *(
+            f"{n} steps\n{'or closed form' if n == settings.inner_steps else ''}"
+            for n in settings.test_steps
+        ),
+        f"pooled RMSE\n{settings.inner_steps} steps",
+        "not\nfinite",
+    ]
+    print_table(title, columns, [*map(cells, networks), None, *map(cells, BASELINES)])
+
+
+def _print_observations(results: Results, note: str) -> None:
+    settings = results.settings
+    rows = [
+        [
+            method,
+            *(
+                with_interval(summarise(results.errors[method, Setting(k, settings.inner_steps)]))
+                for k in settings.test_supports
+            ),
+        ]
+        for method in METHODS
+    ]
+    rates = ", ".join(f"{network[POOLED_TUNED].rate:g}" for network in results.networks)
+    print_table(
+        f"By number of observations given K; networks after {settings.inner_steps} steps, "
+        f"meta-trained at K = {settings.k_support} (tuned rates of the folds: {rates}){note}",
+        ["", *(f"K = {k}" for k in settings.test_supports)],
+        [*rows[: len(NETWORKS)], None, *rows[len(NETWORKS) :]],
+    )
+
+
+def _print_rates(results: Results, note: str) -> None:
+    settings, study = results.settings, results.rates
+    usual, too_large = settings.inner_rate, settings.large_rate
+
+    def uphill(start: str, rate: float) -> str:
+        count = study.uphill[start, rate, settings.inner_steps]
+        return f"{count.n_uphill} / {count.n_adaptations} ({count.n_not_finite})"
+
+    rows = []
+    for start in study.largest_rate:
+        low, middle, high = np.quantile(study.largest_rate[start], [0.05, 0.5, 0.95])
+        stopped = [str(at) for at in study.diverged_at.get(start, []) if at is not None]
+        rows.append(
+            [
+                start,
+                f"{middle:.3f} ({low:.3f} – {high:.3f})",
+                uphill(start, usual),
+                uphill(start, too_large),
+                (", ".join(stopped) or "no") if start in study.diverged_at else BLANK,
+            ]
+        )
+    print_table(
+        f"Inner rate and curvature: adaptations that diverge in {settings.inner_steps} steps, "
+        f"i.e. end with a higher support loss (in brackets: not finite){note}",
+        [
+            "start",
+            "α_max = 2/λ_max\nmedian (5% – 95%)",
+            f"diverge\nat α = {usual:g}",
+            f"diverge\nat α = {too_large:g}",
+            "training diverged\nat iteration",
+        ],
+        rows,
+    )
+
+
+def conclusions(results: Results) -> tuple[str, ...]:
+    """Say what came out, from the numbers alone.
+
+    A method is called better or worse where the 95% interval of the paired difference over
+    countries excludes 0.
+    """
+    settings = results.settings
+    lines = []
+    for forecast, what in ((False, "Random observations"), (True, "Forecast")):
+        setting = Setting(settings.k_support, settings.inner_steps, forecast)
+        summaries = {m: summarise(results.errors[m, setting]) for m in methods_of(forecast)}
+        best = min(summaries, key=lambda m: summaries[m].mean)
+        lines.append(f"{what}: lowest error {best}, {with_interval(summaries[best])} years.")
+        meta_learners = (FOMAML, MAML, *(FORECASTERS if forecast else ()))
+        lines += [f"{what}: {_compare(results, m, setting)}" for m in meta_learners]
+    lines += _rate_conclusions(results)
+    return tuple(lines)
+
+
+def _compare(results: Results, method: str, setting: Setting) -> str:
+    mine = results.errors[method, setting]
+    groups: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
+    for other in methods_of(setting.forecast):
+        if other != method:
+            gap = difference(mine, results.errors[other, setting])
+            text = f"{other} ({gap.mean:+.2f} ± {years(gap.half_width)})"
+            groups[gap.verdict].append(text if abs(gap.mean) < 100 else other)
+    said = [
+        f"{phrase} {', '.join(groups[verdict])}"
+        for verdict, phrase in (
+            ("better", "better than"),
+            ("level", "level with"),
+            ("worse", "worse than"),
+        )
+        if groups[verdict]
+    ]
+    return f"{method} {with_interval(summarise(mine))} is {'; '.join(said)}."
+
+
+def _rate_conclusions(results: Results) -> Iterable[str]:
+    settings, study = results.settings, results.rates
+    rate, steps = settings.large_rate, settings.inner_steps
+    for method in (FOMAML, MAML):
+        count = study.uphill[method, rate, steps]
+        middle = float(np.median(study.largest_rate[method]))
+        yield (
+            f"{method} meta-trained at α = {settings.inner_rate:g} and adapted at {rate:g}: "
+            f"{count.n_uphill} of {count.n_adaptations} adaptations diverge "
+            f"(median α_max {middle:.3f})."
+        )
+    for method in (FOMAML, MAML):
+        name = large(method, settings)
+        stopped = [at for at in study.diverged_at[name] if at is not None]
+        count = study.uphill[name, rate, steps]
+        middle = float(np.median(study.largest_rate[name]))
+        usual = results.errors[method, Setting(settings.k_support, steps)]
+        gap = difference(study.errors[name], usual)
+        training = (
+            f"diverged in {len(stopped)} of {len(results.folds)} folds, at iterations {stopped}"
+            if stopped
+            else "ran through in every fold"
+        )
+        yield (
+            f"{method} meta-trained at α = {rate:g}: training {training}; "
+            f"{count.n_uphill} of {count.n_adaptations} adaptations diverge "
+            f"(median α_max {middle:.3f}), error {with_interval(summarise(study.errors[name]))}, "
+            f"{gap.mean:+.2f} ± {years(gap.half_width)} from that at {settings.inner_rate:g}."
+        )
+
+
+def save_numbers(results: Results, lines: Sequence[str], path: Path) -> Path:
+    """Write every summary and the conclusions as JSON; return the path."""
+    summaries = [
+        {"method": method, **asdict(setting), **asdict(summarise(errors))}
+        for (method, setting), errors in results.errors.items()
+    ]
+    study = results.rates
+    document = {
+        "settings": asdict(results.settings),
+        "unit": "years of life expectancy, RMSE",
+        "summaries": summaries,
+        "tuned_rates": [network[POOLED_TUNED].rate for network in results.networks],
+        "largest_rates": {
+            start: np.quantile(rates, [0.05, 0.5, 0.95]).tolist()
+            for start, rates in study.largest_rate.items()
+        },
+        "uphill": [
+            {"start": start, "rate": rate, "steps": steps, **asdict(count)}
+            for (start, rate, steps), count in study.uphill.items()
+        ],
+        "diverged_at": study.diverged_at,
+        "large_rate_errors": {m: asdict(summarise(e)) for m, e in study.errors.items()},
+        "conclusions": list(lines),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, default=_plain) + "\n", encoding="utf-8")
+    return path
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"not a number or text: {value!r}")
+
+
+def _shortened(results: Results) -> bool:
+    return results.settings != type(results.settings)()
