@@ -30,13 +30,14 @@ using Bits = VecBits<Element<V>>;
 template <class V>
 using Format = FloatFormat<Element<V>>;
 
+// A cast between vectors of one size keeps the bits.
 template <class V>
 FOMAML_FAST_INLINE Bits<V> to_bits(V x) {
-  return reinterpret_cast<Bits<V>&>(x);
+  return (Bits<V>)x;
 }
 template <class V>
 FOMAML_FAST_INLINE V from_bits(Bits<V> x) {
-  return reinterpret_cast<V&>(x);
+  return (V)x;
 }
 
 /// x / 2^count rounded down, for x >= 0. (Signed 64-bit shifts are missing before AVX-512.)

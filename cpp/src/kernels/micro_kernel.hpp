@@ -8,7 +8,6 @@
 // nothing is ever copied into another layout on the way.
 #pragma once
 
-#include <array>
 #include <utility>
 
 #include "kernels/panels.hpp"
@@ -73,9 +72,12 @@ struct Tile {
 };
 
 template <class T, class Finish, int kVectors, int kRows>
-[[gnu::noinline]] void compute_tile(const Tile<T>& tile, const Finish& finish) {
+[[gnu::noinline]] void compute_tile(const Tile<T>& tile, const Finish& finish_here) {
   using V = Vec<T>;
   constexpr int kWidth = kLanes<T>;
+  const Finish finish = finish_here;  // in registers: stores to C cannot change it
+  T* const c = tile.c;
+  const Index c_row = tile.c_row;
   V sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -93,7 +95,7 @@ template <class T, class Finish, int kVectors, int kRows>
     for (int v = 0; v < kVectors; ++v) row_of_b[v] = load<V>(b + v * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      const V left = broadcast<V>(a[r * a_row]);
+      const T left = a[r * a_row];
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[r][v] += left * row_of_b[v];
     }
@@ -102,7 +104,7 @@ template <class T, class Finish, int kVectors, int kRows>
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      store(tile.c + r * tile.c_row + v * kWidth, finish(sum[r][v], r, v));
+      store(c + r * c_row + v * kWidth, finish(sum[r][v], r, v));
     }
   }
 }

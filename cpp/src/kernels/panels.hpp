@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "kernels/simd.hpp"
@@ -76,10 +77,20 @@ template <class T>
 Columns<const T> repeated_row(const T* row) {
   return {row, 1, 0, 0};
 }
+/// A matrix of zeros, or of ones, of any size.
 template <class T>
 Columns<const T> zeros() {
   alignas(64) static constexpr T kZeros[kPanelVectors * kLanes<T>]{};
   return {kZeros, 0, 0, 0};
+}
+template <class T>
+Columns<const T> ones() {
+  alignas(64) static constexpr auto kOnes = [] {
+    std::array<T, kPanelVectors * kLanes<T>> row{};
+    row.fill(T(1));
+    return row;
+  }();
+  return {kOnes.data(), 0, 0, 0};
 }
 
 /// Numbers in a packed matrix.
@@ -90,7 +101,7 @@ constexpr Index packed_size(Index rows, Index columns) {
 
 /// Packs panel `i` of a row-major [rows, columns] matrix.
 template <class T>
-void pack_panel(const T* from, Index rows, Index columns, Index i, T* packed) {
+void copy_to_panel(const T* from, Index rows, Index columns, Index i, T* packed) {
   const Panel panel = panel_of(vectors_of<T>(columns), i);
   const Index left = panel.first * kLanes<T>, width = panel.count * kLanes<T>;
   const Index taken = std::min(width, columns - left);
@@ -103,7 +114,7 @@ void pack_panel(const T* from, Index rows, Index columns, Index i, T* packed) {
 
 /// Unpacks panel `i` into a row-major [rows, columns] matrix.
 template <class T>
-void unpack_panel(const T* packed, Index rows, Index columns, Index i, T* to) {
+void copy_from_panel(const T* packed, Index rows, Index columns, Index i, T* to) {
   const Panel panel = panel_of(vectors_of<T>(columns), i);
   const Index left = panel.first * kLanes<T>, width = panel.count * kLanes<T>;
   const Index taken = std::min(width, columns - left);

@@ -40,11 +40,12 @@ FOMAML_FAST_INLINE void transpose_square(V* rows) {
   detail::exchange_rows<1>(rows);
 }
 
-/// Reads a row-major [rows, columns] matrix as packs whose lanes are rows: pack c holds column c.
-/// `rows` is at most kLanes; lanes beyond repeat the first row. Nothing beyond `rows * stride`
-/// numbers is read.
+/// Reads a row-major [rows, columns] matrix as packs whose lanes are rows: pack c, at `packs` +
+/// c * pack_stride, holds column c. `rows` is at most kLanes; lanes beyond repeat the first row.
+/// Nothing beyond `rows * stride` numbers is read.
 template <class T>
-void gather_columns(const T* from, Index stride, Index rows, Index columns, Vec<T>* packs) {
+void gather_columns(const T* from, Index stride, Index rows, Index columns, T* packs,
+                    Index pack_stride) {
   using V = Vec<T>;
   constexpr int kWidth = kLanes<T>;
   for (Index left = 0; left < columns; left += kWidth) {
@@ -62,7 +63,29 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, Vec<
       }
     }
     transpose_square(square);
-    for (Index c = 0; c < taken; ++c) packs[left + c] = square[c];
+    for (Index c = 0; c < taken; ++c) store(packs + (left + c) * pack_stride, square[c]);
+  }
+}
+
+template <class T>
+void gather_columns(const T* from, Index stride, Index rows, Index columns, Vec<T>* packs) {
+  gather_columns(from, stride, rows, columns, reinterpret_cast<T*>(packs), kLanes<T>);
+}
+
+/// Packs the transpose of a row-major [rows, columns] matrix. Lanes beyond `rows` are not 0, but
+/// copies of other rows.
+template <class T>
+void pack_transposed(const T* from, Index rows, Index columns, T* packed) {
+  constexpr Index kWidth = kLanes<T>;
+  const Index vectors = vectors_of<T>(rows);
+  const Columns<T> to = packed_panels(packed, columns);
+  for (Index p = 0; p < panel_count(vectors); ++p) {
+    const Panel panel = panel_of(vectors, p);
+    for (int v = 0; v < panel.count; ++v) {
+      const Index first = (panel.first + v) * kWidth;
+      gather_columns(from + first * columns, columns, std::min(kWidth, rows - first), columns,
+                     to.panel(panel.first) + v * kWidth, to.stride(panel.count));
+    }
   }
 }
 

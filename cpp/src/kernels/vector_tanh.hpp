@@ -7,17 +7,18 @@ namespace FOMAML_FAST_NAMESPACE::math {
 
 namespace detail {
 
-/// x P(x^2)/Q(x^2), degrees 9/8, a minimax fit of the relative error on |x| <= 9 (Lawson's iteration
-/// around the linearised problem, 40 digits): 2^-25.5. Beyond 9 tanh rounds to 1.
+/// x P(z)/Q(z), z = x^2, degrees 9/8, a minimax fit of the relative error on |x| <= 9 (Lawson's
+/// iteration around the linearised problem, 40 digits): 2^-25.5. Beyond 9, where tanh rounds to 1, z
+/// stands still, the quotient grows past 1 with x, and the limit makes it 1.
 template <class V>
 FOMAML_FAST_INLINE V tanh_rational(V x) {
   static constexpr double kP[] = {1.0, 0.1338110864162445, 0.0034956836607307196,
                                   2.0610546926036477e-05, 1.3356491912475121e-08};
   static constexpr double kQ[] = {1.0, 0.467144250869751, 0.02587735280394554,
                                   0.0003285786369815469, 7.777349537718692e-07};
-  constexpr double kSaturated = 9;
-  x = limited(x, -kSaturated, kSaturated);
-  const V z = x * x;
+  constexpr double kSaturated = 81;
+  const V square = x * x;
+  const V z = select(square > constant<V>(kSaturated), constant<V>(kSaturated), square);
   const V h = x * polynomial(z, kP) / polynomial(z, kQ);
   return limited(h, -1, 1);
 }

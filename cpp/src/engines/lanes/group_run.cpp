@@ -1,0 +1,313 @@
+#include "engines/lanes/group_run.hpp"
+
+#include "base/finite.hpp"
+#include "engines/lanes/output_loss.hpp"
+#include "kernels/compensated.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+/// 0 in the lanes whose numbers are all finite, NaN in the others.
+template <class V>
+V defect_of(const V* x, Index count) {
+  // Four sums: one would wait for itself.
+  V defect[4]{};
+  Index i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (Index j = 0; j < 4; ++j) defect[j] += x[i + j] - x[i + j];
+  }
+  for (; i < count; ++i) defect[0] += x[i] - x[i];
+  return (defect[0] + defect[1]) + (defect[2] + defect[3]);
+}
+
+}  // namespace
+
+template <class T>
+Workspace<T>::Workspace(const Problem& problem, const Plan& plan, Arena& arena) {
+  const Index P = plan.n_params;
+  const Operation operation = problem.operation;
+  const bool gradients = operation != Operation::predict && operation != Operation::loss;
+  if (problem.theta_per_task) theta = arena.take<V>(P);
+  if (plan.steps > 0) adapted = arena.take<V>((plan.exact ? plan.steps : 1) * P);
+  if (plan.meta || (gradients && !plan.unrolls)) vector = arena.take<V>(P);
+  if (plan.second_order) tangent = arena.take<V>(P);
+  if (plan.steps > 0 && !plan.support.whole()) gradient = arena.take<V>(P);
+  if (plan.meta) total = arena.take<V>(P);
+
+  support = LaneRows<T>::carve(problem, plan.support.rows, arena);
+  if (plan.meta) query = LaneRows<T>::carve(problem, plan.query.rows, arena);
+
+  taped = plan.exact && plan.support.whole();
+  const int slots = taped ? plan.steps : 1;
+  tape = arena.take<Activity<T>>(slots);
+  // Query rows may use the support's buffers, unless those are kept for the way back.
+  const Index rows = taped ? plan.support.rows : std::max(plan.support.rows, plan.query.rows);
+  for (int k = 0; k < slots; ++k) {
+    const Activity<T> carved = Activity<T>::carve(plan, rows, gradients, arena);
+    if (!arena.counting()) tape[k] = carved;
+    query_activity = carved;
+  }
+  if (taped) query_activity = Activity<T>::carve(plan, plan.query.rows, gradients, arena);
+  if (plan.second_order) tangents = Tangents<T>::carve(plan, plan.support.rows, arena);
+}
+
+/// Calls `body` with the parameters the group starts from: scalars if all tasks share them.
+template <class T>
+template <class Body>
+void GroupRun<T>::with_theta(Group group, Body&& body) {
+  group_ = group;
+  if (!problem_.theta_per_task) return body(call_.theta);
+  gather(LaneArrays<const T>::of(call_.theta, call_.theta_stride, plan_.n_params, group),
+         plan_.n_params, work_.theta);
+  body(static_cast<const V*>(work_.theta));
+}
+
+/// One inner step: to = from - rates * gradient. Returns the support loss at `from`.
+template <class T>
+template <class B>
+Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
+  std::array<T, kMaxLayers> factors{};
+  for (int l = 0; l < plan_.depth; ++l) {
+    factors[NetworkSpec::at(l)] = -call_.rate(k, l, plan_.depth);
+  }
+  if (plan_.support.whole()) {
+    const Activity<T>& kept = activity(k);
+    const V loss = [&] {
+      forward(plan_, from, work_.support, kept);
+      const std::size_t top = NetworkSpec::at(plan_.depth - 1);
+      return output_loss(problem_.net, work_.support, kept.h[top], kept.d[top]);
+    }();
+    backward(plan_, from, work_.support, kept, from, factors.data(), to);
+    return loss;
+  }
+  const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
+                                   work_.gradient);
+  for (int l = 0; l < plan_.depth; ++l) {
+    const V factor = broadcast<V>(factors[NetworkSpec::at(l)]);
+    const Index end = plan_[l].bias + plan_[l].fan_out;
+    for (Index i = plan_[l].weight; i < end; ++i) {
+      to[i] = pack_at<V>(from + i) + factor * work_.gradient[i];
+    }
+  }
+  return loss;
+}
+
+/// Takes the inner steps from the group's start and calls `finish` with theta_S, after flagging
+/// what was not finite on the way.
+template <class T>
+template <class Finish>
+void GroupRun<T>::unroll(Group group, Finish&& finish) {
+  with_theta(group, [&]<class B>(const B* theta) {
+    if (plan_.steps == 0) {
+      V defect = broadcast<V>(0);
+      if constexpr (std::is_same_v<B, V>) {
+        defect = defect_of(theta, plan_.n_params);
+      } else if (!all_finite(theta, plan_.n_params)) {
+        defect = broadcast<V>(std::numeric_limits<T>::quiet_NaN());
+      }
+      flag(defect);
+      return finish(theta);
+    }
+    if (plan_.support.whole()) {
+      work_.support.load(problem_.net, call_.support, group, plan_.support, 0);
+    }
+    V loss = step(theta, 0, adapted(0));
+    if (call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
+    V defect = loss - loss;
+    for (int k = 1; k < plan_.steps; ++k) {
+      loss = step(static_cast<const V*>(adapted(k - 1)), k, adapted(k));
+      defect += loss - loss;
+    }
+    const V* const last = adapted(plan_.steps - 1);
+    flag(defect + defect_of(last, plan_.n_params));
+    finish(last);
+  });
+}
+
+/// Loss over all of the tasks' rows, and its gradient.
+template <class T>
+template <class B>
+Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces,
+                                      LaneRows<T>& rows, const Activity<T>& activity, V* to) {
+  const std::size_t top = NetworkSpec::at(plan_.depth - 1);
+  std::array<T, kMaxLayers> ones{};
+  ones.fill(T(1));
+  CompensatedSum<V> sum;
+  for (Index piece = 0; piece < pieces.count; ++piece) {
+    rows.load(problem_.net, set, group_, pieces, piece);
+    forward(plan_, theta, rows, activity);
+    sum.add(output_loss(problem_.net, rows, activity.h[top], activity.d[top]));
+    const V* const from = piece == 0 ? nullptr : to;
+    backward(plan_, theta, rows, activity, from, ones.data(), to);
+  }
+  return sum.value();
+}
+
+/// to (+)= (Hessian of the support loss at theta, where step k started) . tangent
+template <class T>
+template <class B>
+void GroupRun<T>::hessian_vector(const B* theta, int k, bool add, V* to) {
+  const std::size_t top = NetworkSpec::at(plan_.depth - 1);
+  const Activity<T>& kept = activity(k);
+  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+    if (!work_.taped) {
+      work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
+      forward(plan_, theta, work_.support, kept);
+      output_loss(problem_.net, work_.support, kept.h[top], kept.d[top]);
+      deltas(plan_, theta, work_.support, kept);
+    }
+    lanes::hessian_vector(plan_, problem_.net, theta, work_.support, kept, work_.tangent,
+                          work_.tangents, add || piece > 0, to);
+  }
+}
+
+/// lambda_0 from lambda_S: lambda_k = lambda_{k+1} - H_k (alpha_k * lambda_{k+1}).
+template <class T>
+template <class B>
+void GroupRun<T>::reverse(const B* theta, V* lambda) {
+  for (int k = plan_.steps - 1; k >= 0; --k) {
+    for (int l = 0; l < plan_.depth; ++l) {
+      const V factor = broadcast<V>(-call_.rate(k, l, plan_.depth));
+      const Index end = plan_[l].bias + plan_[l].fan_out;
+      for (Index i = plan_[l].weight; i < end; ++i) work_.tangent[i] = factor * lambda[i];
+    }
+    if (k == 0) {
+      hessian_vector(theta, 0, true, lambda);
+    } else {
+      hessian_vector(static_cast<const V*>(adapted(k - 1)), k, true, lambda);
+    }
+  }
+}
+
+template <class T>
+template <class B>
+void GroupRun<T>::predict(const B* theta) {
+  RowSet<T> inputs = call_.support;
+  inputs.y = nullptr;  // every row is predicted, whatever its target and coefficient
+  inputs.labels = nullptr;
+  inputs.coefficients = nullptr;
+  const Index outputs = problem_.net.outputs();
+  const Activity<T>& activity = work_.tape[0];
+  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+    work_.support.load(problem_.net, inputs, group_, plan_.support, piece);
+    forward(plan_, theta, work_.support, activity);
+    const Index start = piece * plan_.support.rows;
+    LaneArrays<T> places;
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(group_.count); ++lane) {
+      const Index task = group_.first + static_cast<Index>(lane);
+      const Index count = inputs.count(task);
+      const Index first = inputs.shared ? task * count : inputs.first(task);
+      places.count[lane] = std::clamp<Index>(count - start, 0, work_.support.rows) * outputs;
+      if (places.count[lane] > 0) places.data[lane] = call_.outputs + (first + start) * outputs;
+    }
+    scatter<T>(activity.h[NetworkSpec::at(plan_.depth - 1)], work_.support.rows * outputs, places);
+  }
+}
+
+template <class T>
+template <class B>
+Vec<T> GroupRun<T>::loss(const B* theta) {
+  CompensatedSum<V> sum;
+  const Activity<T>& activity = work_.tape[0];
+  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+    work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
+    forward(plan_, theta, work_.support, activity);
+    V* const none = nullptr;
+    sum.add(output_loss(problem_.net, work_.support,
+                        activity.h[NetworkSpec::at(plan_.depth - 1)], none));
+  }
+  return sum.value();
+}
+
+template <class T>
+void GroupRun<T>::run(Group group) {
+  const Index P = plan_.n_params;
+  switch (problem_.operation) {
+    case Operation::predict:
+      return with_theta(group, [&](auto* theta) { predict(theta); });
+    case Operation::loss:
+      return with_theta(group, [&](auto* theta) { write_lanes(loss(theta), call_.losses); });
+    case Operation::gradient:
+      return with_theta(group, [&](auto* theta) {
+        write_lanes(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
+                                      work_.tape[0], work_.vector),
+                    call_.losses);
+        scatter<T>(work_.vector, P, per_task(call_.task_vectors, P));
+      });
+    case Operation::hvp:
+      return with_theta(group, [&](auto* theta) {
+        gather(LaneArrays<const T>::of(call_.tangent, call_.tangent_stride, P, group), P,
+               work_.tangent);
+        hessian_vector(theta, 0, false, work_.vector);
+        scatter<T>(work_.vector, P, per_task(call_.task_vectors, P));
+      });
+    default:
+      return unroll(group, [&]<class B>(const B* theta) {
+        if (call_.task_vectors == nullptr) return;
+        if constexpr (std::is_same_v<B, V>) {
+          scatter<T>(theta, P, per_task(call_.task_vectors, P));
+        } else {
+          for (Index lane = 0; lane < group.count; ++lane) {
+            std::copy_n(theta, P, call_.task_vectors + (group.first + lane) * P);
+          }
+        }
+      });
+  }
+}
+
+template <class T>
+void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vectors) {
+  const bool full = group.count == kLanes<T>;
+  V* const lambda = starts_total && full ? work_.total : work_.vector;
+  const Index P = plan_.n_params;
+  unroll(group, [&](auto* last) {
+    const V loss = loss_and_gradient(last, call_.query, plan_.query, work_.query,
+                                     work_.query_activity, lambda);
+    write_lanes(loss, call_.losses);
+    flag(loss - loss);
+  });
+  if (plan_.exact) {
+    if (problem_.theta_per_task) {
+      reverse(static_cast<const V*>(work_.theta), lambda);
+    } else {
+      reverse(call_.theta, lambda);
+    }
+  }
+  if (flag_vectors) flag(defect_of(lambda, P));
+  if (call_.task_vectors != nullptr) scatter<T>(lambda, P, per_task(call_.task_vectors, P));
+  if (starts_total && !full) std::fill_n(work_.total, P, V{});
+  if (lambda != work_.total) add_to_total(lambda);
+}
+
+/// Empty lanes add nothing, whatever has become of them.
+template <class T>
+void GroupRun<T>::add_to_total(const V* lambda) const {
+  T lanes[kLanes<T>]{};
+  std::fill_n(lanes, group_.count, T(1));
+  const auto taken = load<V>(lanes) != V{};
+  for (Index i = 0; i < plan_.n_params; ++i) work_.total[i] += select(taken, lambda[i], V{});
+}
+
+template <class T>
+void GroupRun<T>::write_lanes(V values, T* to) const {
+  T lanes[kLanes<T>];
+  store(lanes, values);
+  std::copy_n(lanes, group_.count, to + group_.first);
+}
+
+template <class T>
+void GroupRun<T>::flag(V defect) const {
+  T lanes[kLanes<T>];
+  store(lanes, defect);
+  for (Index lane = 0; lane < group_.count; ++lane) {
+    if (!(lanes[lane] == T(0))) call_.diverged[group_.first + lane] = 1;
+  }
+}
+
+template struct Workspace<float>;
+template struct Workspace<double>;
+template class GroupRun<float>;
+template class GroupRun<double>;
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

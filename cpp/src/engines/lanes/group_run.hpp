@@ -1,0 +1,79 @@
+// All operations of one group of tasks, in one worker's buffers.
+#pragma once
+
+#include "engines/lanes/pass.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// One worker's buffers.
+template <class T>
+struct Workspace {
+  using V = Vec<T>;
+
+  Workspace(const Problem& problem, const Plan& plan, Arena& arena);
+
+  V* theta = nullptr;     ///< the tasks' own parameters, where they differ from the start
+  V* adapted = nullptr;   ///< theta_1 … theta_S if exact, else the latest only: [slots, P]
+  V* vector = nullptr;    ///< gradient, Hv or cotangent of the group: [P]
+  V* tangent = nullptr;   ///< what a Hessian multiplies: [P]
+  V* gradient = nullptr;  ///< of a support set in pieces: [P]
+  V* total = nullptr;     ///< meta-gradients of a block's groups, added up: [P]
+  LaneRows<T> support, query;
+  Activity<T>* tape = nullptr;  ///< of every step if all are kept, else of the latest
+  bool taped = false;
+  Activity<T> query_activity;
+  Tangents<T> tangents;
+};
+
+template <class T>
+class GroupRun {
+ public:
+  using V = Vec<T>;
+
+  GroupRun(const Problem& problem, const Plan& plan, const Call<T>& call,
+           const Workspace<T>& workspace)
+      : problem_(problem), plan_(plan), call_(call), work_(workspace) {}
+
+  /// Any operation but meta_gradient.
+  void run(Group group);
+
+  /// Query losses and flags of one group; its meta-gradients are added to the workspace's total,
+  /// or start it. Those that are not finite are flagged if `flag_vectors`.
+  void meta_gradient(Group group, bool starts_total, bool flag_vectors);
+
+ private:
+  template <class Body>
+  void with_theta(Group group, Body&& body);
+  template <class B>
+  V step(const B* from, int k, V* to);
+  template <class Finish>
+  void unroll(Group group, Finish&& finish);
+  template <class B>
+  V loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces, LaneRows<T>& rows,
+                      const Activity<T>& activity, V* to);
+  template <class B>
+  void hessian_vector(const B* theta, int k, bool add, V* to);
+  template <class B>
+  void reverse(const B* theta, V* lambda);
+  template <class B>
+  void predict(const B* theta);
+  template <class B>
+  V loss(const B* theta);
+
+  void write_lanes(V values, T* to) const;
+  void flag(V defect) const;
+  void add_to_total(const V* lambda) const;
+  V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.n_params; }
+  const Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
+  LaneArrays<T> per_task(T* first, Index length) const {
+    return LaneArrays<T>::of(first, length, length, group_);
+  }
+
+  const Problem& problem_;
+  const Plan& plan_;
+  const Call<T>& call_;
+  Workspace<T> work_;
+  Group group_{};
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

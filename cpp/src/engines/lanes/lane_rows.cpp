@@ -1,0 +1,178 @@
+#include "engines/lanes/lane_rows.hpp"
+
+#include "kernels/transpose.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+template <class V>
+void clear_where_zero(V coefficient, Index count, V* packs) {
+  for (Index i = 0; i < count; ++i) packs[i] = select(coefficient == V{}, V{}, packs[i]);
+}
+
+/// Adds neighbouring lanes of `2^rounds` packs until each pack is one lane: log2(lanes) rounds of
+/// half as many additions.
+template <int kBit, class V>
+FOMAML_FAST_INLINE void fold(V* packs) {
+  constexpr int kWidth = kLanes<Element<V>>;
+  constexpr auto kEach = std::make_integer_sequence<int, kWidth>{};
+#pragma GCC unroll 8
+  for (int i = 0; i < kWidth / (2 * kBit); ++i) {
+    const V a = packs[2 * i], b = packs[2 * i + 1];
+    packs[i] = FOMAML_FAST_NAMESPACE::detail::exchange<kBit, false>(a, b, kEach) +
+               FOMAML_FAST_NAMESPACE::detail::exchange<kBit, true>(a, b, kEach);
+  }
+  if constexpr (2 * kBit < kWidth) fold<2 * kBit>(packs);
+}
+
+}  // namespace
+
+template <class T>
+void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  for (Index left = 0; left < length; left += kWidth) {
+    V square[kWidth];
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      const Index have = from.count[lane] - left;
+      if (have >= kWidth) {
+        square[lane] = load<V>(from.data[lane] + left);
+      } else {
+        T part[kWidth]{};
+        for (Index i = 0; i < have; ++i) part[i] = from.data[lane][left + i];
+        square[lane] = load<V>(part);
+      }
+    }
+    transpose_square(square);
+    const Index taken = std::min(kWidth, length - left);
+    for (Index i = 0; i < taken; ++i) packs[left + i] = square[i];
+  }
+}
+
+template <class T>
+void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  for (Index left = 0; left < length; left += kWidth) {
+    V square[kWidth];
+    for (Index i = 0; i < kWidth; ++i) square[i] = left + i < length ? packs[left + i] : V{};
+    transpose_square(square);
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      const Index wanted = std::min(to.count[lane], length) - left;
+      if (wanted >= kWidth) {
+        store(to.data[lane] + left, square[lane]);
+      } else if (wanted > 0) {
+        T part[kWidth];
+        store(part, square[lane]);
+        std::copy_n(part, wanted, to.data[lane] + left);
+      }
+    }
+  }
+}
+
+template <class T>
+bool lane_sums(const Vec<T>* packs, Index length, T* sums) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  V defect{};
+  for (Index left = 0; left < length; left += kWidth) {
+    const Index taken = std::min(kWidth, length - left);
+    V square[kWidth];
+    for (Index i = 0; i < kWidth; ++i) square[i] = i < taken ? packs[left + i] : V{};
+    fold<1>(square);
+    defect += square[0] - square[0];
+    if (taken == kWidth) {
+      store(sums + left, square[0]);
+    } else {
+      T part[kWidth];
+      store(part, square[0]);
+      std::copy_n(part, taken, sums + left);
+    }
+  }
+  T lanes[kWidth];
+  store(lanes, defect);
+  return std::all_of(lanes, lanes + kWidth, [](T lane) { return lane == T(0); });
+}
+
+template <class T>
+LaneRows<T> LaneRows<T>::carve(const Problem& problem, Index most_rows, Arena& arena) {
+  const NetworkSpec& net = problem.net;
+  LaneRows rows;
+  rows.x = arena.take<V>(most_rows * net.inputs());
+  rows.y = arena.take<V>(most_rows * (net.targets() == Targets::labels ? 1 : net.outputs()));
+  rows.c = arena.take<V>(most_rows);
+  return rows;
+}
+
+template <class T>
+void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group,
+                       const Pieces& pieces, Index piece) {
+  const Index start = piece * pieces.rows;
+  LaneArrays<const T> own;            // this piece's coefficients: one number a row
+  std::array<Index, own.kWidth> first{};
+  rows = 0;
+  for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
+    const Index task = group.first + static_cast<Index>(lane);
+    first[lane] = set.first(task) + start;
+    own.count[lane] = std::clamp<Index>(set.count(task) - start, 0, pieces.rows);
+    rows = std::max(rows, own.count[lane]);
+  }
+  const auto lanes_of = [&](const T* data, Index width) {
+    LaneArrays<const T> arrays;
+    for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
+      arrays.count[lane] = own.count[lane] * width;
+      if (own.count[lane] > 0) arrays.data[lane] = data + first[lane] * width;
+    }
+    return arrays;
+  };
+
+  const Index inputs = net.inputs();
+  gather(lanes_of(set.x, inputs), rows * inputs, x);
+  Index targets = 0;
+  if (set.y != nullptr) {
+    targets = net.outputs();
+    gather(lanes_of(set.y, targets), rows * targets, y);
+  } else if (set.labels != nullptr) {
+    targets = 1;
+    for (Index row = 0; row < rows; ++row) {
+      T labels[own.kWidth]{};
+      for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
+        if (row < own.count[lane]) labels[lane] = static_cast<T>(set.labels[first[lane] + row]);
+      }
+      y[row] = FOMAML_FAST_NAMESPACE::load<V>(labels);
+    }
+  }
+
+  if (set.coefficients == nullptr) {
+    T uniform[own.kWidth]{};
+    for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
+      if (own.count[lane] == 0) continue;
+      uniform[lane] = T(1) / static_cast<T>(set.count(group.first + static_cast<Index>(lane)));
+    }
+    for (Index row = 0; row < rows; ++row) {
+      T coefficients[own.kWidth]{};
+      for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
+        if (row < own.count[lane]) coefficients[lane] = uniform[lane];
+      }
+      c[row] = FOMAML_FAST_NAMESPACE::load<V>(coefficients);
+    }
+    return;
+  }
+  gather(lanes_of(set.coefficients, 1), rows, c);
+  for (Index row = 0; row < rows; ++row) {
+    clear_where_zero(c[row], inputs, x + row * inputs);
+    clear_where_zero(c[row], targets, y + row * targets);
+  }
+}
+
+#define FOMAML_FAST_INSTANTIATE(T)                                       \
+  template void gather<T>(const LaneArrays<const T>&, Index, Vec<T>*);   \
+  template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&);  \
+  template bool lane_sums<T>(const Vec<T>*, Index, T*);                  \
+  template struct LaneRows<T>;
+FOMAML_FAST_INSTANTIATE(float)
+FOMAML_FAST_INSTANTIATE(double)
+#undef FOMAML_FAST_INSTANTIATE
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,66 @@
+// Between tasks in memory and tasks in lanes.
+#pragma once
+
+#include "engines/lanes/plan.hpp"
+#include "kernels/simd.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// Consecutive tasks, one per lane; lanes from `count` on are empty.
+struct Group {
+  Index first;
+  int count;
+
+  static Group of(Index index, Index tasks, Index lanes) {
+    const Index first = index * lanes;
+    return {first, static_cast<int>(std::min(lanes, tasks - first))};
+  }
+};
+
+/// Where each lane's numbers start, and how many there are. E is T or const T.
+template <class E>
+struct LaneArrays {
+  static constexpr std::size_t kWidth = kLanes<std::remove_const_t<E>>;
+  std::array<E*, kWidth> data{};
+  std::array<Index, kWidth> count{};
+
+  /// `length` numbers of each task, `stride` apart.
+  static LaneArrays of(E* first, Index stride, Index length, Group group) {
+    LaneArrays arrays;
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
+      arrays.data[lane] = first + (group.first + static_cast<Index>(lane)) * stride;
+      arrays.count[lane] = length;
+    }
+    return arrays;
+  }
+};
+
+/// packs[i] = number i of every lane, 0 where a lane has no more, for i < length.
+template <class T>
+void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs);
+
+/// The way back: number i of every lane that has it, for i < length.
+template <class T>
+void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to);
+
+/// sums[i] = the sum of the lanes of packs[i]. False if some sum is not finite.
+template <class T>
+bool lane_sums(const Vec<T>* packs, Index length, T* sums);
+
+/// Some rows of a group of tasks. Rows that a task does not have, or that it gives the coefficient
+/// 0, are all zeros, whatever memory holds.
+template <class T>
+struct LaneRows {
+  using V = Vec<T>;
+  V* x = nullptr;  ///< [rows, n_0]
+  V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
+  V* c = nullptr;  ///< [rows] coefficients
+  Index rows = 0;
+
+  static LaneRows carve(const Problem& problem, Index most_rows, Arena& arena);
+  /// Piece `piece` of the group's tasks; fewer rows, or none, where all its tasks are shorter.
+  void load(const NetworkSpec& net, const RowSet<T>& set, Group group, const Pieces& pieces,
+            Index piece);
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,67 @@
+#include "engines/lanes/output_loss.hpp"
+
+#include "kernels/compensated.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+/// c x, but 0 where c is 0.
+template <class V>
+FOMAML_FAST_INLINE V weighted(V c, V x) {
+  return select(c == V{}, V{}, c * x);
+}
+
+/// Outputs, and targets a row.
+template <class L>
+Index target_count(L, const NetworkSpec& net) {
+  return L::targets == Targets::labels ? 1 : net.outputs();
+}
+
+}  // namespace
+
+template <class T>
+Vec<T> output_loss(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o, Vec<T>* d) {
+  using V = Vec<T>;
+  return visit_loss(net.loss, [&]<class L>(L loss) -> V {
+    const Index n = net.outputs(), targets = target_count(loss, net);
+    CompensatedSum<V> sum;
+    for (Index row = 0; row < rows.rows; ++row) {
+      const V c = rows.c[row];
+      const V *o_row = o + row * n, *y_row = rows.y + row * targets;
+      if (d == nullptr) {
+        sum.add(weighted(c, L::value(net.loss_parameter, o_row, y_row, n)));
+        continue;
+      }
+      V* const d_row = d + row * n;
+      sum.add(weighted(c, L::gradient(net.loss_parameter, o_row, y_row, n, d_row)));
+      for (Index j = 0; j < n; ++j) d_row[j] = weighted(c, d_row[j]);
+    }
+    return sum.value();
+  });
+}
+
+template <class T>
+void output_curvature(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o,
+                      const Vec<T>* ro, Vec<T>* rd) {
+  using V = Vec<T>;
+  visit_loss(net.loss, [&]<class L>(L loss) {
+    const Index n = net.outputs(), targets = target_count(loss, net);
+    for (Index row = 0; row < rows.rows; ++row) {
+      V* const rd_row = rd + row * n;
+      L::hessian_vector(net.loss_parameter, o + row * n, rows.y + row * targets, ro + row * n, n,
+                        rd_row);
+      for (Index j = 0; j < n; ++j) rd_row[j] = weighted(rows.c[row], rd_row[j]);
+    }
+  });
+}
+
+#define FOMAML_FAST_INSTANTIATE(T)                                                               \
+  template Vec<T> output_loss<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*, Vec<T>*); \
+  template void output_curvature<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*,       \
+                                    const Vec<T>*, Vec<T>*);
+FOMAML_FAST_INSTANTIATE(float)
+FOMAML_FAST_INSTANTIATE(double)
+#undef FOMAML_FAST_INSTANTIATE
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,18 @@
+// The loss of every lane's outputs, row after row.
+#pragma once
+
+#include "engines/lanes/lane_rows.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// Sum over the rows of c l(o, y), o being [rows, n_L]. With `d`, also its gradient on the outputs.
+/// A row adds nothing where its coefficient is 0, not even a NaN.
+template <class T>
+Vec<T> output_loss(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o, Vec<T>* d);
+
+/// rd = c (Hessian of l on the outputs) . ro
+template <class T>
+void output_curvature(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o,
+                      const Vec<T>* ro, Vec<T>* rd);
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,61 @@
+// Forward and backward through the network, for one group of tasks and one piece of its rows.
+//
+// Parameters are flat vectors in theta's order. Their elements, B, are packs, or scalars while all
+// tasks share them.
+#pragma once
+
+#include "engines/lanes/lane_rows.hpp"
+#include "engines/lanes/product.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// What a forward and backward pass leaves behind, per layer, [rows, fan_out].
+template <class T>
+struct Activity {
+  using V = Vec<T>;
+  template <class E>
+  using PerLayer = std::array<E, kMaxLayers>;
+
+  PerLayer<V*> h{};   ///< outputs
+  PerLayer<V*> s{};   ///< where the activation's derivatives are taken: z or h
+  PerLayer<V*> d{};   ///< gradient on z
+  PerLayer<V*> dh{};  ///< gradient on h; apart from d only where a second derivative will want it
+
+  static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
+};
+
+/// What a Hessian-vector product keeps on the way: tangents of h, z, d.
+template <class T>
+struct Tangents {
+  using V = Vec<T>;
+  std::array<V*, kMaxLayers> rh{}, rz{}, rd{};
+
+  static Tangents carve(const Plan& plan, Index most_rows, Arena& arena);
+};
+
+/// Outputs of every layer; the last layer's are activity.h[depth - 1].
+template <class T, class B>
+void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity);
+
+/// After `forward`, and with the gradient on the last outputs in place: the gradients on z of all
+/// layers below, and nothing else.
+template <class T, class B>
+void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+            const Activity<T>& activity);
+
+/// After `forward`, and with the gradient on the last outputs in place: the gradient on the
+/// parameters. `to` = it (`from` null), or from + factor * it, layer l having factor[l]; `to` may be
+/// `from`, and may be theta: a layer's parameters are written after their last use.
+template <class T, class B, class S>
+void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to);
+
+/// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is false. `to` is
+/// not v.
+template <class T, class B>
+void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
+                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
+                    const Tangents<T>& tangents, bool add, Vec<T>* to);
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,232 @@
+// Definitions of pass.hpp; pass_<type>.cpp instantiate them, one type each, to share the compile
+// time between cores.
+
+#include "engines/lanes/elementwise.hpp"
+#include "engines/lanes/output_loss.hpp"
+#include "engines/lanes/pass.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+constexpr std::size_t at(int layer) { return NetworkSpec::at(layer); }
+
+/// A row-major [rows, width] buffer, and its transpose.
+template <class E>
+View<E> matrix(const E* data, Index width) {
+  return {data, width, 1};
+}
+template <class E>
+View<E> transpose(const E* data, Index width) {
+  return {data, 1, width};
+}
+
+/// What a layer is fed: x, or the outputs before it.
+template <class T>
+const Vec<T>* input(const LaneRows<T>& rows, const Activity<T>& activity, int layer) {
+  return layer == 0 ? rows.x : activity.h[at(layer - 1)];
+}
+
+/// Sum over the rows of a [rows, width] buffer, column by column, into `finish`.
+template <class V, class Finish>
+void column_sums(const V* data, Index rows, Index width, V* to, const Finish& finish) {
+  for (Index column = 0; column < width; ++column) {
+    V sum{};
+    for (Index row = 0; row < rows; ++row) sum += data[row * width + column];
+    to[column] = finish(sum, 0, column);
+  }
+}
+
+/// The gradient of one layer's parameters, from `in` (its inputs) and d.
+template <class V, class FinishWeight, class FinishBias>
+void parameter_sums(const Layer& layer, Index rows, const V* in, const V* d, V* to,
+                    const FinishWeight& finish_weight, const FinishBias& finish_bias) {
+  const Term<V, V> term{transpose(in, layer.fan_in), matrix(d, layer.fan_out), rows};
+  multiply(layer.fan_in, layer.fan_out, term, Zero{}, to + layer.weight, finish_weight);
+  column_sums(d, rows, layer.fan_out, to + layer.bias, finish_bias);
+}
+
+/// The tangent of the gradient of one layer's parameters: H'RD + RH'D, RH being 0 for x.
+template <class T, class FinishWeight, class FinishBias>
+void hessian_parameters(const Layer& layer, int l, const LaneRows<T>& rows,
+                        const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
+                        const FinishWeight& finish_weight, const FinishBias& finish_bias) {
+  using V = Vec<T>;
+  const V* const rd = tangents.rd[at(l)];
+  if (l == 0) {
+    return parameter_sums(layer, rows.rows, static_cast<const V*>(rows.x), rd, to, finish_weight,
+                          finish_bias);
+  }
+  const Term<V, V> by_rd{transpose(input(rows, activity, l), layer.fan_in),
+                         matrix(rd, layer.fan_out), rows.rows};
+  const V* const rh = tangents.rh[at(l - 1)];
+  const V* const d = activity.d[at(l)];
+  const Term<V, V> by_d{transpose(rh, layer.fan_in), matrix(d, layer.fan_out), rows.rows};
+  multiply(layer.fan_in, layer.fan_out, by_d, by_rd, Zero{}, to + layer.weight, finish_weight);
+  column_sums(rd, rows.rows, layer.fan_out, to + layer.bias, finish_bias);
+}
+
+/// d[layer] from the delta of the layer above.
+template <class T, class B>
+void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity<T>& activity,
+                    int layer) {
+  using V = Vec<T>;
+  const Layer& above = plan[layer + 1];
+  const Layer& here = plan[layer];
+  const Term<V, B> term{matrix(activity.d[at(layer + 1)], above.fan_out),
+                        transpose(theta + above.weight, above.fan_out), above.fan_out};
+  V* const dh = activity.dh[at(layer)];
+  V* const d = activity.d[at(layer)];
+  const V* const s = activity.s[at(layer)];
+  if (here.activation == ActivationId::relu) {
+    multiply(rows, here.fan_out, term, Zero{}, d, TimesSlope<activations::Relu, V>{s});
+  } else if (here.activation == ActivationId::tanh && dh == d) {
+    multiply(rows, here.fan_out, term, Zero{}, d, TimesSlope<activations::Tanh, V>{s});
+  } else {
+    multiply(rows, here.fan_out, term, Zero{}, dh, Store{});
+    times_slope(here.activation, s, dh, rows * here.fan_out, d);
+  }
+}
+
+}  // namespace
+
+template <class T>
+Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena) {
+  Activity activity;
+  for (int l = 0; l < plan.depth; ++l) {
+    const Index size = most_rows * plan[l].fan_out;
+    activity.h[at(l)] = arena.take<V>(size);
+    activity.s[at(l)] = plan[l].needs_input ? arena.take<V>(size) : activity.h[at(l)];
+    if (!gradients) continue;
+    activity.d[at(l)] = arena.take<V>(size);
+    const bool apart = plan.second_order && plan[l].curved;
+    activity.dh[at(l)] = apart ? arena.take<V>(size) : activity.d[at(l)];
+  }
+  return activity;
+}
+
+template <class T>
+Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) {
+  Tangents tangents;
+  for (int l = 0; l < plan.depth; ++l) {
+    const Index size = most_rows * plan[l].fan_out;
+    tangents.rz[at(l)] = arena.take<V>(size);
+    // The tangent of h may take the place of that of z where nothing else wants the latter.
+    tangents.rh[at(l)] = plan[l].curved ? arena.take<V>(size) : tangents.rz[at(l)];
+    tangents.rd[at(l)] = arena.take<V>(size);
+  }
+  return tangents;
+}
+
+template <class T, class B>
+void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity) {
+  using V = Vec<T>;
+  for (int l = 0; l < plan.depth; ++l) {
+    const Layer& layer = plan[l];
+    const Term<V, B> term{matrix(input(rows, activity, l), layer.fan_in),
+                          matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
+    const Row<B> bias{theta + layer.bias};
+    V* const h = activity.h[at(l)];
+    V* const z = activity.s[at(l)];  // h's own place unless z is wanted
+    if (layer.activation == ActivationId::relu) {
+      multiply(rows.rows, layer.fan_out, term, bias, h, Activate<activations::Relu>{});
+    } else {
+      multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
+      if (layer.activation == ActivationId::identity) continue;
+      activate(layer.activation, z, rows.rows * layer.fan_out, h);
+    }
+  }
+}
+
+template <class T, class B>
+void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+            const Activity<T>& activity) {
+  for (int l = plan.depth - 2; l >= 0; --l) input_gradient(plan, theta, rows.rows, activity, l);
+}
+
+template <class T, class B, class S>
+void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to) {
+  using V = Vec<T>;
+  for (int l = plan.depth - 1; l >= 0; --l) {
+    const Layer& layer = plan[l];
+    if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
+    const V* const in = input(rows, activity, l);
+    const V* const d = activity.d[at(l)];
+    if (from == nullptr) {
+      parameter_sums(layer, rows.rows, in, d, to, Store{}, Store{});
+    } else {
+      const V factor = broadcast<V>(factors[l]);
+      parameter_sums(layer, rows.rows, in, d, to, AddTo<V, S>{from + layer.weight, factor},
+                        AddTo<V, S>{from + layer.bias, factor});
+    }
+  }
+}
+
+template <class T, class B>
+void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
+                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
+                    const Tangents<T>& tangents, bool add, Vec<T>* to) {
+  using V = Vec<T>;
+  const Index n = rows.rows;
+  for (int l = 0; l < plan.depth; ++l) {
+    const Layer& layer = plan[l];
+    V* const rz = tangents.rz[at(l)];
+    const Row<V> bias{v + layer.bias};
+    const Term<V, V> by_v{matrix(input(rows, activity, l), layer.fan_in),
+                          matrix(v + layer.weight, layer.fan_out), layer.fan_in};
+    if (l == 0) {
+      multiply(n, layer.fan_out, by_v, bias, rz, Store{});
+    } else {
+      const V* const rh_below = tangents.rh[at(l - 1)];
+      const Term<V, B> by_theta{matrix(rh_below, layer.fan_in),
+                                matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
+      multiply(n, layer.fan_out, by_theta, by_v, bias, rz, Store{});
+    }
+    if (layer.activation == ActivationId::identity) continue;
+    times_slope(layer.activation, activity.s[at(l)], rz, n * layer.fan_out, tangents.rh[at(l)]);
+  }
+  const int top = plan.depth - 1;
+  output_curvature(net, rows, activity.h[at(top)], tangents.rz[at(top)], tangents.rd[at(top)]);
+
+  for (int l = top; l >= 0; --l) {
+    const Layer& layer = plan[l];
+    add ? hessian_parameters(layer, l, rows, activity, tangents, to,
+                             AddTo<V, V>{to + layer.weight, broadcast<V>(1)},
+                             AddTo<V, V>{to + layer.bias, broadcast<V>(1)})
+        : hessian_parameters(layer, l, rows, activity, tangents, to, Store{}, Store{});
+    if (l == 0) break;
+
+    const Layer& below = plan[l - 1];
+    const Term<V, B> by_theta{matrix(tangents.rd[at(l)], layer.fan_out),
+                              transpose(theta + layer.weight, layer.fan_out), layer.fan_out};
+    const Term<V, V> by_v{matrix(activity.d[at(l)], layer.fan_out),
+                          transpose(v + layer.weight, layer.fan_out), layer.fan_out};
+    V* const rd = tangents.rd[at(l - 1)];
+    const V* const s = activity.s[at(l - 1)];
+    const Index count = n * below.fan_out;
+    multiply(n, below.fan_out, by_theta, by_v, Zero{}, rd, Store{});
+    if (below.curved) {
+      slope_tangent(below.activation, s, activity.dh[at(l - 1)], tangents.rz[at(l - 1)], count, rd);
+    } else if (below.activation != ActivationId::identity) {
+      times_slope(below.activation, s, rd, count, rd);
+    }
+  }
+}
+
+#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                     \
+  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);  \
+  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);   \
+  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,              \
+                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*);  \
+  template void hessian_vector<T, B>(const Plan&, const NetworkSpec&, const B*,                \
+                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,    \
+                                     const Tangents<T>&, bool, Vec<T>*);
+
+// `from` holds scalars only in the first step from shared parameters.
+#define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                               \
+  template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, \
+                                  const Activity<T>&, const T*, const T*, Vec<T>*);
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

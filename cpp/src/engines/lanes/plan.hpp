@@ -1,0 +1,80 @@
+// Shapes of a problem as the Lanes engine sees them: a pure function of the problem.
+#pragma once
+
+#include <algorithm>
+
+#include "engines/engine.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// Rows that go through the network together. Longer tasks go in pieces, so that a worker's
+/// activations stay in the second-level cache and its memory does not grow with K or Q.
+inline constexpr Index kMostRows = 64;
+
+/// Partial sums of a meta-gradient: enough for the threads of a desktop, few enough to add up.
+inline constexpr Index kMostBlocks = 16;
+
+/// Rows of one task set, cut into equal pieces.
+struct Pieces {
+  Index count = 0;
+  Index rows = 0;  ///< of the longest piece
+
+  explicit Pieces(const RowShape& shape)
+      : count(std::max<Index>(1, (shape.longest + kMostRows - 1) / kMostRows)),
+        rows((shape.longest + count - 1) / count) {}
+  [[nodiscard]] bool whole() const { return count == 1; }
+};
+
+struct Layer {
+  Index fan_in = 0, fan_out = 0;
+  Index weight = 0, bias = 0;  ///< offsets in theta
+  ActivationId activation = ActivationId::identity;
+  bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
+  bool curved = false;       ///< sigma'' is not 0
+};
+
+struct Plan {
+  Plan(const Problem& problem, Index lanes)
+      : depth(problem.net.depth),
+        n_params(problem.layout.n_params),
+        groups((problem.tasks + lanes - 1) / lanes),
+        blocks(std::min(groups, kMostBlocks)),
+        support(problem.support),
+        query(problem.query) {
+    for (int l = 0; l < depth; ++l) {
+      const NetworkSpec& net = problem.net;
+      const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
+      layers[NetworkSpec::at(l)] = {
+          net.fan_in(l),
+          net.fan_out(l),
+          problem.layout.weight[NetworkSpec::at(l)],
+          problem.layout.bias[NetworkSpec::at(l)],
+          id,
+          activation_needs_input(id),
+          id != ActivationId::identity && id != ActivationId::relu};
+    }
+    const Operation operation = problem.operation;
+    unrolls = operation == Operation::adapt || operation == Operation::meta_gradient;
+    meta = operation == Operation::meta_gradient;
+    steps = unrolls ? problem.algorithm.steps : 0;
+    exact = meta && problem.algorithm.flow == Flow::exact && steps > 0;
+    second_order = exact || operation == Operation::hvp;
+  }
+
+  [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }
+  [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
+
+  int depth;
+  std::array<Layer, kMaxLayers> layers{};
+  Index n_params;
+  Index groups;  ///< of kLanes tasks
+  Index blocks;  ///< of groups: the partial sums of a meta-gradient
+  Pieces support, query;
+  int steps = 0;
+  bool unrolls = false;       ///< adapt, meta_gradient
+  bool meta = false;          ///< meta_gradient
+  bool exact = false;         ///< every step is kept for the way back
+  bool second_order = false;  ///< Hessian-vector products are taken
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

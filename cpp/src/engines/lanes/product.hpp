@@ -1,0 +1,229 @@
+// Matrix products whose every element is a pack.
+//
+//   C[r][c] = finish(start[c] + sum_k A[r][k] B[k][c] (+ sum_k A'[r][k] B'[k][c]))
+//
+// over a tile of rows x columns that stays in registers. A and B are strided views, so that the
+// forward pass (A = H, B = W), the gradient on the inputs (A = D, B = W') and that on the weights
+// (A = H', B = D) are the same code, and no transpose is ever formed. B holds packs, or scalars that
+// all lanes share: parameters before the first step.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "kernels/simd.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// A strided matrix.
+template <class E>
+struct View {
+  const E* data;
+  Index row_step;
+  Index column_step;
+
+  [[nodiscard]] const E* at(Index row, Index column) const {
+    return data + row * row_step + column * column_step;
+  }
+};
+
+/// A [rows, depth] times B [depth, columns].
+template <class V, class B>
+struct Term {
+  View<V> a;
+  View<B> b;
+  Index depth;
+};
+
+template <class V, class B>
+FOMAML_FAST_INLINE V pack_at(const B* place) {
+  if constexpr (std::is_same_v<B, V>) {
+    return *place;
+  } else {
+    // A plain broadcast: x - 0 is x, the sign of 0 included, so no subtraction is left of it.
+    return *place - V{};
+  }
+}
+
+// Where sums start.
+
+struct Zero {
+  template <class V>
+  FOMAML_FAST_INLINE V at(Index /*column*/) const {
+    return V{};
+  }
+};
+
+/// The same row everywhere: a bias.
+template <class B>
+struct Row {
+  const B* data;
+  template <class V>
+  FOMAML_FAST_INLINE V at(Index column) const {
+    return pack_at<V>(data + column);
+  }
+};
+
+// What is done to a sum before it is stored in C; other matrices lie as C does. `row` is the offset
+// of C's row.
+
+struct Store {
+  template <class V>
+  FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
+    return sum;
+  }
+};
+
+/// sigma(sum): for activations of an instruction or two.
+template <class Activation>
+struct Activate {
+  template <class V>
+  FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
+    return Activation::apply(sum);
+  }
+};
+
+/// sum * sigma'(h).
+template <class Activation, class V>
+struct TimesSlope {
+  const V* h;
+  FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
+    return sum * Activation::d1((h + row)[column]);
+  }
+};
+
+/// from + factor * sum.
+template <class V, class B>
+struct AddTo {
+  const B* from;
+  V factor;
+  FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
+    return pack_at<V>((from + row) + column) + factor * sum;
+  }
+};
+
+namespace detail {
+
+// Registers: the tile, a row of B's packs, and one pack of A. At least 8 sums hide the latency of
+// two FMA pipes.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kMostColumns = 5;
+inline constexpr std::array<int, kMostColumns + 1> kMostRows{0, 8, 8, 8, 6, 5};
+#else
+inline constexpr int kMostColumns = 3;
+inline constexpr std::array<int, kMostColumns + 1> kMostRows{0, 8, 6, 4};
+#endif
+
+struct NoTerm {};
+
+template <class V, class B, class Second, class Start, class Finish>
+struct Work {
+  Term<V, B> first;
+  Second second;
+  Start start;
+  V* c;
+  Index c_step;
+  Finish finish;
+};
+
+template <int kRows, int kColumns, class V, class B>
+FOMAML_FAST_INLINE void accumulate(const Term<V, B>& term, Index row, Index column,
+                                   V (&sum)[kRows][kColumns]) {
+  const V* __restrict a = term.a.at(row, 0);
+  const B* __restrict b = term.b.at(0, column);
+  const Index a_row = term.a.row_step, a_depth = term.a.column_step;
+  const Index b_column = term.b.column_step, b_depth = term.b.row_step;
+  for (Index k = term.depth; k > 0; --k, a += a_depth, b += b_depth) {
+    V right[kColumns];
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) right[c] = pack_at<V>(b + c * b_column);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const V left = a[r * a_row];
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) sum[r][c] += left * right[c];
+    }
+  }
+}
+
+template <int kRows, int kColumns, class V, class B, class Second, class Start, class Finish>
+[[gnu::noinline]] void compute_tile(const Work<V, B, Second, Start, Finish>& work, Index row,
+                                    Index column) {
+  V sum[kRows][kColumns];
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+    const V start = work.start.template at<V>(column + c);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) sum[r][c] = start;
+  }
+  accumulate(work.first, row, column, sum);
+  if constexpr (!std::is_same_v<Second, NoTerm>) accumulate(work.second, row, column, sum);
+  Index place = row * work.c_step + column;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r, place += work.c_step) {
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      (work.c + place)[c] = work.finish(sum[r][c], place, c);
+    }
+  }
+}
+
+template <class Work>
+using Tile = void (*)(const Work&, Index row, Index column);
+
+/// compute_tile for every height a tile `kColumns` wide may have; entry r is r + 1 high.
+template <int kColumns, class Work>
+inline constexpr auto kTiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
+  return std::array<Tile<Work>, sizeof...(kRow)>{&compute_tile<kRow + 1, kColumns>...};
+}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
+
+/// For every width; entry c is c + 1 wide.
+template <class Work>
+inline constexpr auto kTilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
+  return std::array<const Tile<Work>*, sizeof...(kColumn)>{kTiles<kColumn + 1, Work>.data()...};
+}(std::make_integer_sequence<int, kMostColumns>{});
+
+/// Calls body(first, taken) for `count` in balanced parts of at most `most`: 10 are 4 + 3 + 3, not
+/// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
+template <class Body>
+FOMAML_FAST_INLINE void in_parts(Index count, Index most, Body&& body) {
+  const Index parts = (count + most - 1) / most;
+  const Index size = parts == 0 ? 0 : count / parts, longer = count - size * parts;
+  for (Index i = 0, first = 0; i < parts; ++i) {
+    const Index taken = size + (i < longer ? 1 : 0);
+    body(first, taken);
+    first += taken;
+  }
+}
+
+template <class Work>
+void compute(const Work& work, Index rows, Index columns) {
+  in_parts(columns, kMostColumns, [&](Index column, Index width) {
+    const std::size_t w = static_cast<std::size_t>(width);
+    const Tile<Work>* const tiles = kTilesByWidth<Work>[w - 1];
+    in_parts(rows, kMostRows[w], [&](Index row, Index height) {
+      tiles[height - 1](work, row, column);
+    });
+  });
+}
+
+}  // namespace detail
+
+/// C [rows, columns], row-major, from one term.
+template <class V, class B, class Start, class Finish>
+void multiply(Index rows, Index columns, const Term<V, B>& term, const Start& start, V* c,
+              const Finish& finish) {
+  using Work = detail::Work<V, B, detail::NoTerm, Start, Finish>;
+  detail::compute(Work{term, {}, start, c, columns, finish}, rows, columns);
+}
+
+/// From two terms in one go over C.
+template <class V, class B, class Start, class Finish>
+void multiply(Index rows, Index columns, const Term<V, B>& first, const Term<V, V>& second,
+              const Start& start, V* c, const Finish& finish) {
+  using Work = detail::Work<V, B, Term<V, V>, Start, Finish>;
+  detail::compute(Work{first, second, start, c, columns, finish}, rows, columns);
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

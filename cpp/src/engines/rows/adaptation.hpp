@@ -1,0 +1,98 @@
+// One worker's inner loop: gradient descent on the support rows of one task after another.
+#pragma once
+
+#include "engines/rows/dual.hpp"
+#include "engines/rows/elementwise.hpp"
+#include "engines/rows/packing.hpp"
+#include "engines/rows/pass.hpp"
+#include "engines/rows/row_loss.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+template <class T>
+class Adaptation {
+ public:
+  /// `taped` keeps every step, for the exact meta-gradient.
+  static Adaptation carve(const Problem& problem, const Plan<T>& plan, bool taped, Arena& arena) {
+    Adaptation adaptation;
+    adaptation.steps_ = problem.algorithm.steps;
+    adaptation.longest_ = problem.support.longest;
+    adaptation.taped_ = taped;
+    const Index thetas = std::max<Index>(1, taped ? adaptation.steps_ : 1);
+    adaptation.adapted_.values = arena.take<T>(thetas * plan.adapted_parameters);
+    adaptation.adapted_.transposes = arena.take<T>(thetas * plan.packed_transposes);
+    if (problem.theta_per_task) adaptation.own_ = Weights<T>::carve(plan, arena);
+    adaptation.passes_ =
+        Pass<T>::carve(plan, adaptation.longest_, taped ? Keep::second_order : Keep::deltas, arena,
+                       thetas);
+    adaptation.scaled_ = arena.take<T>(adaptation.longest_ * plan.widest);
+    adaptation.scratch_ = LossScratch<T>::carve(plan.outputs, arena);
+    adaptation.dual_ = DualLayer<T>::carve(problem, plan, taped, arena);
+    return adaptation;
+  }
+
+  /// theta_k of the task that ran last; without a tape only the start and the end are known.
+  [[nodiscard]] Weights<T> theta(const Plan<T>& plan, int k) const {
+    if (k == 0) return start_;
+    const Index place = taped_ ? k - 1 : 0;
+    return {adapted_.values + place * plan.adapted_parameters,
+            adapted_.transposes + place * plan.packed_transposes};
+  }
+  [[nodiscard]] Pass<T> pass(const Plan<T>& plan, int k) const {
+    return passes_.copy(plan, longest_, taped_ ? k : 0);
+  }
+  [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
+  /// The first layer, where the plan has it dual: `theta` then lacks its weights.
+  [[nodiscard]] DualLayer<T>& dual() { return dual_; }
+
+  /// Runs all steps from the packed `shared` theta, or from the task's own. False if a loss or
+  /// theta_S is not finite. `transposes_too`: theta_S will be differentiated.
+  bool run(const Problem& problem, const Call<T>& call, const Plan<T>& plan,
+           const Weights<T>& shared, Index task, bool transposes_too) {
+    start_ = shared;
+    if (problem.theta_per_task) {
+      pack(plan, call.theta + task * call.theta_stride, own_);
+      start_ = own_;
+    }
+    const Rows<T> rows = Rows<T>::of(call.support, task, problem.net.inputs());
+    const Targeted<T> targets =
+        Targeted<T>::of(call.support, task, 0, rows.count, problem.net.outputs());
+    const int first = plan.dual ? 1 : 0;
+    if (plan.dual) dual_.begin(plan, start_, rows);
+    bool finite = true;
+    for (int k = 0; k < steps_; ++k) {
+      const Weights<T> from = theta(plan, k);
+      const Pass<T> pass = this->pass(plan, k);
+      if (plan.dual) dual_.forward_support(plan, pass);
+      forward(plan, from, rows, pass, first);
+      const T loss = rows::loss(problem.net, targets, pass.h(plan.depth - 1),
+                                plan.last().out_stride, scratch_,
+                                pass.d(plan, plan.depth - 1, rows.count));
+      finite = finite && is_finite_number(loss);
+      if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
+      backward(plan, from, rows, pass);
+      const Index row = std::min<Index>(k, call.rate_steps - 1);
+      descend(plan, from, theta(plan, k + 1), call.rates + row * plan.depth, rows, pass, scaled_,
+              transposes_too || k + 1 < steps_, first);
+      if (plan.dual) dual_.add_step(plan, scaled_);
+    }
+    finite = finite && is_finite(theta(plan, steps_).values, plan.adapted_parameters);
+    return finite && (!plan.dual || dual_.finite(plan));
+  }
+
+ private:
+  static bool is_finite_number(T x) { return x - x == T(0); }
+
+  int steps_ = 0;
+  Index longest_ = 0;
+  bool taped_ = false;
+  Weights<T> adapted_;
+  Weights<T> own_;  ///< packed theta of the task, where each has its own
+  Weights<T> start_;
+  Pass<T> passes_;
+  T* scaled_ = nullptr;
+  LossScratch<T> scratch_{};
+  DualLayer<T> dual_;
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

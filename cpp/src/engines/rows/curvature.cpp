@@ -1,0 +1,135 @@
+#include "engines/rows/curvature.hpp"
+
+#include "engines/rows/elementwise.hpp"
+#include "engines/rows/products.hpp"
+#include "kernels/transpose.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace {
+
+template <class T>
+T scale_of(const HessianProduct<T>& p, int l) {
+  return p.rates == nullptr ? T(1) : -p.rates[l];
+}
+
+/// Where a layer's Rz is formed: apart where the derivative rule will ask for it again.
+template <class T>
+T* rz_of(const HessianProduct<T>& p, int l) {
+  T* kept = p.scratch.rz[NetworkSpec::at(l)];
+  return kept != nullptr ? kept : p.pass.rh(p.plan, l, p.rows.count);
+}
+
+/// Rz = Rh_below W + v's share, Rh = sigma'(z) Rz, layer after layer.
+template <class T>
+void r_forward(const HessianProduct<T>& p) {
+  const Index count = p.rows.count;
+  for (int l = 0; l < p.plan.depth; ++l) {
+    const Layer& layer = p.plan[l];
+    T* rh = p.pass.rh(p.plan, l, count);
+    const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
+    const Columns<T> rz = row_major(rz_of(p, l), layer.out_stride);
+    if (l == 0 && p.dual != nullptr) {
+      p.dual->tangent_product(p.plan, scale_of(p, l), rz.data);
+    } else {
+      multiply_scaled<T>({count,
+                          layer.out_vectors,
+                          layer.fan_in,
+                          {input, layer.in_stride, 1},
+                          p.tangent.weight(l),
+                          repeated_row<T>(p.tangent.bias(l)),
+                          rz},
+                         scale_of(p, l));
+    }
+    const bool fused = is_fused(layer.activation) && !layer.curved;
+    if (l > 0) {
+      const Product<T> through{count,
+                               layer.out_vectors,
+                               layer.fan_in,
+                               {p.pass.rh(p.plan, l - 1, count), layer.in_stride, 1},
+                               p.weights.weight(layer),
+                               rz,
+                               rz};
+      if (fused) {
+        multiply_derivative<T>(through, layer.activation, p.pass.h(l), layer.out_stride);
+        continue;
+      }
+      multiply_add(through);
+    }
+    times_derivative<T>(layer.activation, p.pass.s(l), rz.data, count * layer.out_stride, rh);
+  }
+}
+
+/// R of the delta of layer l - 1 from those of layer l.
+template <class T>
+void r_backward(const HessianProduct<T>& p, int l) {
+  const Index count = p.rows.count;
+  const Layer &layer = p.plan[l], &below = p.plan[l - 1];
+  const Columns<T> tangent = packed_panels(p.scratch.transposed, layer.fan_out);
+  const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
+  transpose<T>(p.tangent.weight(l), layer.fan_in, layer.fan_out, tangent);
+  multiply_scaled<T>({count,
+                      layer.in_vectors,
+                      layer.fan_out,
+                      {p.pass.d(p.plan, l, count), layer.out_stride, 1},
+                      tangent,
+                      zeros<T>(),
+                      rd},
+                     scale_of(p, l));
+  const Product<T> through{count,
+                           layer.in_vectors,
+                           layer.fan_out,
+                           {p.pass.rd(l), layer.out_stride, 1},
+                           p.weights.transposed(layer),
+                           rd,
+                           rd};
+  if (below.curved) {
+    multiply_add(through);
+    derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.u(l - 1), rz_of(p, l - 1), rd.data,
+                       count * below.out_stride, rd.data);
+  } else {
+    multiply_derivative<T>(through, below.activation, p.pass.h(l - 1), below.out_stride);
+  }
+}
+
+/// to = start + [h; Rh]' [Rd; d], and the sum of Rd for the bias.
+template <class T>
+void r_gradient(const HessianProduct<T>& p, int l) {
+  const Index count = p.rows.count;
+  const Layer& layer = p.plan[l];
+  const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
+  const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(l);
+  multiply_add<T>({layer.fan_in,
+                   layer.out_vectors,
+                   l == 0 ? count : 2 * count,  // Rx is 0
+                   {input, 1, layer.in_stride},
+                   row_major<const T>(p.pass.rd(l), layer.out_stride),
+                   start,
+                   p.to.weight(l)});
+  if (p.start == nullptr) std::fill_n(p.to.bias(l), layer.out_stride, T(0));
+  add_rows<T>(p.pass.rd(l), count, layer.out_stride,
+              p.start == nullptr ? p.to.bias(l) : p.start->bias(l), p.to.bias(l));
+}
+
+}  // namespace
+
+template <class T>
+void hessian_product(const HessianProduct<T>& p) {
+  const int last = p.plan.depth - 1;
+  r_forward(p);
+  loss_curvature<T>(p.net, p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+                    p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
+  for (int l = last; l >= 0; --l) {
+    if (l > 0) r_backward(p, l);
+    if (l == 0 && p.dual != nullptr) {
+      p.dual->add_reverse(p.plan, p.pass.rd(0));
+    } else {
+      r_gradient(p, l);  // only now: `to` may be the tangent
+    }
+  }
+}
+
+template void hessian_product<float>(const HessianProduct<float>&);
+template void hessian_product<double>(const HessianProduct<double>&);
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

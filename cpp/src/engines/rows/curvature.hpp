@@ -1,0 +1,73 @@
+// Hessian-vector products by the R-operator (Pearlmutter 1994, "Fast exact multiplication by the
+// Hessian"), after a second-order forward and backward pass.
+#pragma once
+
+#include "engines/rows/dual.hpp"
+#include "engines/rows/pass.hpp"
+#include "engines/rows/row_loss.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+/// Parameters layer by layer, in whatever layout each matrix has.
+template <class T>
+struct LayerViews {
+  std::array<Columns<T>, kMaxLayers> weights{};
+  std::array<T*, kMaxLayers> biases{};  ///< padded
+
+  [[nodiscard]] const Columns<T>& weight(int l) const { return weights[NetworkSpec::at(l)]; }
+  [[nodiscard]] T* bias(int l) const { return biases[NetworkSpec::at(l)]; }
+
+  /// Views of packed parameters.
+  static LayerViews of(const Plan<T>& plan, const Weights<T>& packed) {
+    LayerViews views;
+    for (int l = 0; l < plan.depth; ++l) {
+      views.weights[NetworkSpec::at(l)] = packed.weight(plan[l]);
+      views.biases[NetworkSpec::at(l)] = packed.bias(plan[l]);
+    }
+    return views;
+  }
+};
+
+/// Buffers that do not outlive one product.
+template <class T>
+struct CurvatureScratch {
+  std::array<T*, kMaxLayers> rz{};  ///< R of the affine outputs; curved layers
+  T* transposed = nullptr;          ///< one layer's tangent, transposed
+
+  static CurvatureScratch carve(const Plan<T>& plan, Index rows, Arena& arena) {
+    CurvatureScratch scratch;
+    Index largest = 0;
+    for (int l = 0; l < plan.depth; ++l) {
+      if (plan[l].curved) {
+        scratch.rz[NetworkSpec::at(l)] = arena.take<T>(rows * plan[l].out_stride);
+      }
+      if (l > 0) largest = std::max(largest, packed_size<T>(plan[l].fan_out, plan[l].fan_in));
+    }
+    scratch.transposed = arena.take<T>(largest);
+    return scratch;
+  }
+};
+
+/// to = start + H v, the tangent v being `-rates[l]` times `tangent` in layer l, or `tangent` itself
+/// where `rates` is null. `start` is null for 0; tangent, start and `to` may be one.
+template <class T>
+struct HessianProduct {
+  const Plan<T>& plan;
+  const NetworkSpec& net;
+  const Weights<T>& weights;  ///< where the Hessian is taken
+  const Rows<T>& rows;
+  const Targeted<T>& targets;
+  const Pass<T>& pass;
+  const CurvatureScratch<T>& scratch;
+  const LossScratch<T>& loss_scratch;
+  const LayerViews<T>& tangent;
+  const T* rates;
+  const LayerViews<T>* start;
+  const LayerViews<T>& to;
+  DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
+};
+
+template <class T>
+void hessian_product(const HessianProduct<T>& product);
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

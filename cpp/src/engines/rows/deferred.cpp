@@ -1,0 +1,176 @@
+#include "engines/rows/deferred.hpp"
+
+#include "engines/rows/elementwise.hpp"
+#include "engines/rows/products.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace {
+
+// From here on a partial sum per block of tasks costs more than keeping the rows.
+constexpr Index kManyParameters = 48 * 1024;
+// Room for a round: bounds the memory, whatever the number of tasks.
+constexpr Index kRoundRows = 4096;
+// Numbers of the gradient in a chunk, and rows summed before the next chunk's turn in the cache:
+// the chunk, and a block of the rows' inputs and deltas, share the second-level cache.
+constexpr Index kChunkSize = 32 * 1024;
+constexpr Index kBlockRows = 128;
+
+Index rows_of_round(const RowShape& shape) {
+  return std::max(shape.longest, std::min(shape.total, kRoundRows));
+}
+
+/// Rows of tasks first … task - 1. Shared rows are kept once per task.
+template <class T>
+Index rows_before(const RowSet<T>& set, Index first, Index task) {
+  return set.shared ? (task - first) * set.count(0) : set.offsets[task] - set.offsets[first];
+}
+
+}  // namespace
+
+template <class T>
+DeferredShape<T>::DeferredShape(const Problem& problem, const Plan<T>& plan)
+    : exact(problem.algorithm.flow == Flow::exact && problem.algorithm.steps > 0) {
+  if (problem.wants_task_gradients || plan.packed_parameters < kManyParameters) return;
+  if (exact && !plan.dual) return;
+  layers = exact ? 1 : plan.depth;
+  query_rows = rows_of_round(problem.query);
+  if (exact) support_rows = rows_of_round(problem.support);
+}
+
+template <class T>
+Deferred<T>::Deferred(const Problem& problem, const Plan<T>& plan, Arena& arena)
+    : shape_(problem, plan) {
+  if (!any()) return;
+  if (shape_.exact) {
+    deltas_ = arena.take<T>(shape_.query_rows * plan[0].out_stride);
+    sums_ = arena.take<T>(shape_.support_rows * plan[0].out_stride);
+  } else {
+    query_ = Pass<T>::carve(plan, shape_.query_rows, Keep::deltas, arena);
+  }
+  total_ = arena.take<T>(plan.packed_parameters);
+}
+
+template <class T>
+Round Deferred<T>::round_from(const Frame<T>& frame, Index first) const {
+  if (!any()) return {first, frame.problem.tasks};
+  Index last = first;
+  do {
+    ++last;
+  } while (last < frame.problem.tasks &&
+           rows_before(frame.call.query, first, last + 1) <= shape_.query_rows &&
+           (!shape_.exact ||
+            rows_before(frame.call.support, first, last + 1) <= shape_.support_rows));
+  return {first, last};
+}
+
+template <class T>
+Pass<T> Deferred<T>::query_pass(const Frame<T>& frame, Round round, Index task) const {
+  return query_.from_row(frame.plan, rows_before(frame.call.query, round.first, task));
+}
+
+template <class T>
+T* Deferred<T>::query_deltas(const Frame<T>& frame, Round round, Index task) const {
+  return deltas_ + rows_before(frame.call.query, round.first, task) * frame.plan[0].out_stride;
+}
+
+template <class T>
+T* Deferred<T>::support_sums(const Frame<T>& frame, Round round, Index task) const {
+  return sums_ + rows_before(frame.call.support, round.first, task) * frame.plan[0].out_stride;
+}
+
+template <class T>
+Index Deferred<T>::chunks(const Plan<T>& plan, int l) const {
+  const Index size = plan[l].fan_in * plan[l].out_stride;
+  return std::clamp<Index>((size + kChunkSize - 1) / kChunkSize, 1, plan[l].fan_in);
+}
+
+template <class T>
+void Deferred<T>::add(const Frame<T>& frame, Round round, Team& team) const {
+  const Plan<T>& plan = frame.plan;
+  Index size = 0;
+  for (int l = 0; l < shape_.layers; ++l) size += plan[l].fan_in * plan[l].out_stride;
+  // Every worker walks the same list and takes the chunks that begin in its share of the numbers.
+  Index before = 0;
+  for (int l = 0; l < shape_.layers; ++l) {
+    const Index count = chunks(plan, l), inputs = plan[l].fan_in;
+    for (Index i = 0; i < count; ++i) {
+      const Chunk chunk{l, inputs * i / count, inputs * (i + 1) / count};
+      const Index length = (chunk.to - chunk.from) * plan[l].out_stride;
+      const Index owner = (before + length / 2) * team.size() / size;
+      before += length;
+      if (owner == team.worker() && !team.stopped()) add_chunk(frame, round, chunk);
+    }
+  }
+}
+
+template <class T>
+void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) const {
+  bool from_zero = round.first == 0;
+  const int l = chunk.layer;
+  if (shape_.exact) {
+    add_side(frame, round, chunk, {&frame.call.query, nullptr, deltas_}, from_zero);
+    add_side(frame, round, chunk, {&frame.call.support, nullptr, sums_}, from_zero);
+  } else {
+    add_side(frame, round, chunk,
+             {&frame.call.query, l == 0 ? nullptr : query_.h(l - 1), query_.d(frame.plan, l, 0)},
+             from_zero);
+  }
+  if (round.last == frame.problem.tasks) write(frame, chunk);
+}
+
+template <class T>
+void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, const Side& side,
+                           bool& from_zero) const {
+  const Layer& layer = frame.plan[chunk.layer];
+  const Index all = rows_before(*side.set, round.first, round.last);
+  T* bias = total_ + layer.bias;
+  if (chunk.from == 0) {
+    if (from_zero) std::fill_n(bias, layer.out_stride, T(0));
+    add_rows<T>(side.deltas, all, layer.out_stride, bias, bias);
+  }
+  const Index inputs = chunk.to - chunk.from;
+  const Columns<T> to =
+      packed_panels(total_ + layer.weight + chunk.from * layer.out_stride, inputs);
+  // The network's inputs are the user's: one stretch of rows, or the same rows for every task.
+  const bool repeats = side.inputs == nullptr && side.set->shared;
+  const T* a = side.inputs != nullptr ? side.inputs
+                                      : side.set->x + side.set->first(round.first) * layer.fan_in;
+  const Index run = repeats ? side.set->count(0) : all;
+  for (Index done = 0; done < all; done += run) {
+    for (Index row = 0; row < run; row += kBlockRows) {
+      const T* block = a + (repeats ? row : done + row) * layer.in_stride + chunk.from;
+      multiply_add<T>({inputs,
+                       layer.out_vectors,
+                       std::min(kBlockRows, run - row),
+                       {block, 1, layer.in_stride},
+                       row_major(side.deltas + (done + row) * layer.out_stride, layer.out_stride),
+                       from_zero ? zeros<T>() : to,
+                       to});
+      from_zero = false;
+    }
+  }
+}
+
+template <class T>
+void Deferred<T>::write(const Frame<T>& frame, Chunk chunk) const {
+  const Layer& layer = frame.plan[chunk.layer];
+  const Index inputs = chunk.to - chunk.from, size = inputs * layer.out_stride;
+  T* weight = total_ + layer.weight + chunk.from * layer.out_stride;
+  sum_terms<T>(weight, 1, 0, size, frame.call.grad_scale, weight);
+  T* grad = frame.call.grad + layer.flat_weight + chunk.from * layer.fan_out;
+  for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
+    copy_from_panel(weight, inputs, layer.fan_out, i, grad);
+  }
+  if (chunk.from != 0) return;
+  T* bias = total_ + layer.bias;
+  sum_terms<T>(bias, 1, 0, layer.out_stride, frame.call.grad_scale, bias);
+  std::copy_n(bias, layer.fan_out, frame.call.grad + layer.flat_bias);
+}
+
+template struct DeferredShape<float>;
+template struct DeferredShape<double>;
+template class Deferred<float>;
+template class Deferred<double>;
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

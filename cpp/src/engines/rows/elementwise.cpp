@@ -1,0 +1,124 @@
+#include "engines/rows/elementwise.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace {
+
+/// to[i] = formula(i), a pack at a time.
+template <class T, class Formula>
+FOMAML_FAST_INLINE void for_each_pack(Index count, T* to, Formula formula) {
+  for (Index i = 0; i < count; i += kLanes<T>) store(to + i, formula(i));
+}
+
+}  // namespace
+
+template <class T>
+void apply(ActivationId activation, const T* z, Index count, T* h) {
+  using V = Vec<T>;
+  visit_activation(activation, [&]<class A>(A) {
+    for_each_pack(count, h, [=](Index i) { return A::apply(load<V>(z + i)); });
+  });
+}
+
+template <class T>
+void times_derivative(ActivationId activation, const T* s, const T* u, Index count, T* d) {
+  using V = Vec<T>;
+  visit_activation(activation, [&]<class A>(A) {
+    for_each_pack(count, d, [=](Index i) { return load<V>(u + i) * A::d1(load<V>(s + i)); });
+  });
+}
+
+template <class T>
+void derivative_rule(ActivationId activation, const T* s, const T* u, const T* rz, const T* ru,
+                     Index count, T* rd) {
+  using V = Vec<T>;
+  visit_activation(activation, [&]<class A>(A) {
+    for_each_pack(count, rd, [=](Index i) {
+      const V at = load<V>(s + i);
+      return load<V>(ru + i) * A::d1(at) + load<V>(u + i) * A::d2(at) * load<V>(rz + i);
+    });
+  });
+}
+
+template <class T>
+void scale_rows(const T* from, Index rows, Index stride, T scale, T* to, const T* start, T* sum) {
+  using V = Vec<T>;
+  for (Index c = 0; c < stride; c += kLanes<T>) {
+    V total = load<V>(start + c);
+    for (Index r = 0; r < rows; ++r) {
+      const V scaled = scale * load<V>(from + r * stride + c);
+      store(to + r * stride + c, scaled);
+      total += scaled;
+    }
+    store(sum + c, total);
+  }
+}
+
+template <class T>
+void add_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
+  using V = Vec<T>;
+  constexpr Index kTogether = 4;  // columns of so many vectors: whole cache lines of every row
+  Index c = 0;
+  for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
+    V totals[kTogether];
+    for (Index v = 0; v < kTogether; ++v) totals[v] = load<V>(start + c + v * kLanes<T>);
+    for (Index r = 0; r < rows; ++r) {
+      const T* row = from + r * stride + c;
+      for (Index v = 0; v < kTogether; ++v) totals[v] += load<V>(row + v * kLanes<T>);
+    }
+    for (Index v = 0; v < kTogether; ++v) store(sum + c + v * kLanes<T>, totals[v]);
+  }
+  for (; c < stride; c += kLanes<T>) {
+    V total = load<V>(start + c);
+    for (Index r = 0; r < rows; ++r) total += load<V>(from + r * stride + c);
+    store(sum + c, total);
+  }
+}
+
+template <class T>
+void accumulate(const T* from, Index count, T* to) {
+  using V = Vec<T>;
+  for_each_pack(count, to, [=](Index i) { return load<V>(to + i) + load<V>(from + i); });
+}
+
+template <class T>
+void sum_terms(const T* from, Index terms, Index distance, Index count, T scale, T* to) {
+  using V = Vec<T>;
+  for_each_pack(count, to, [=](Index i) {
+    V sum = load<V>(from + i);
+    for (Index k = 1; k < terms; ++k) sum += load<V>(from + k * distance + i);
+    return sum * scale;
+  });
+}
+
+template <class T>
+bool is_finite(const T* x, Index count) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>, kStreams = 4;
+  // 0 x is 0 for finite x and NaN otherwise; a few sums at a time hide the latency of adding.
+  V defects[kStreams]{};
+  Index i = 0;
+  for (; i + kStreams * kWidth <= count; i += kStreams * kWidth) {
+    for (Index k = 0; k < kStreams; ++k) defects[k] += load<V>(x + i + k * kWidth) * V{};
+  }
+  for (; i < count; i += kWidth) defects[0] += load<V>(x + i) * V{};
+  const V defect = (defects[0] + defects[1]) + (defects[2] + defects[3]);
+  T total = 0;
+  for (int lane = 0; lane < kWidth; ++lane) total += defect[lane];
+  return total == T(0);
+}
+
+#define FOMAML_FAST_ROWS_ELEMENTWISE(T)                                                     \
+  template void apply<T>(ActivationId, const T*, Index, T*);                                \
+  template void times_derivative<T>(ActivationId, const T*, const T*, Index, T*);           \
+  template void derivative_rule<T>(ActivationId, const T*, const T*, const T*, const T*,    \
+                                   Index, T*);                                              \
+  template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                 \
+  template void add_rows<T>(const T*, Index, Index, const T*, T*);                          \
+  template void accumulate<T>(const T*, Index, T*);                                         \
+  template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                         \
+  template bool is_finite<T>(const T*, Index);
+FOMAML_FAST_ROWS_ELEMENTWISE(float)
+FOMAML_FAST_ROWS_ELEMENTWISE(double)
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -1,0 +1,49 @@
+// predict, loss, gradient and hvp: one look at the rows of every task, a stretch at a time.
+#pragma once
+
+#include "engines/rows/curvature.hpp"
+#include "engines/rows/operation.hpp"
+#include "engines/rows/packing.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+/// Rows that go through the network together: their activations stay in the cache, and memory does
+/// not grow with the rows of a task.
+inline constexpr Index kStretch = 192;
+
+template <class T>
+class Evaluate {
+ public:
+  struct Shared {
+    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Weights<T> theta;    ///< where all tasks share one
+    Weights<T> tangent;  ///< hvp
+    T* stretch_losses = nullptr;
+    Index stretches = 1;  ///< of the longest task
+  };
+
+  struct Worker {
+    Worker(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Weights<T> theta;   ///< of the task, where each has its own
+    Weights<T> vector;  ///< the task's tangent, where it has to be packed
+    Weights<T> result;  ///< its gradient or Hv, where it has to be unpacked
+    Pass<T> pass;
+    LossScratch<T> loss;
+    CurvatureScratch<T> curvature;
+  };
+
+  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+
+ private:
+  static Weights<T> theta_of(const Frame<T>& frame, const Shared& shared, const Worker& worker,
+                             Index task);
+  static void predict(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
+                      Index task, Index stretch);
+  static T loss_of(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker, Index task,
+                   Index stretch);
+  static void look(const Frame<T>& frame, const Shared& shared, const Worker& worker, Team& team);
+  static void differentiate(const Frame<T>& frame, const Shared& shared, const Worker& worker,
+                            Index task);
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -1,0 +1,266 @@
+#include "engines/rows/meta_gradient.hpp"
+
+#include "engines/rows/products.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace {
+
+// Enough blocks for the threads of a desktop, few enough that adding them up costs nothing.
+constexpr Index kMostBlocks = 16;
+
+// Activations and deltas of the rows that are differentiated together stay in the second-level
+// cache.
+constexpr Index kGroupBytes = 256 * 1024;
+
+bool is_exact(const Problem& problem) {
+  return problem.algorithm.flow == Flow::exact && problem.algorithm.steps > 0;
+}
+
+/// Query rows of a group: at least one task's, and no more than there are.
+template <class T>
+Index rows_together(const Problem& problem, const Plan<T>& plan) {
+  const Index row_bytes = 2 * plan.widths * static_cast<Index>(sizeof(T));
+  const Index fit = std::min(problem.query.total, kGroupBytes / row_bytes);
+  return std::max(problem.query.longest, fit);
+}
+
+/// to = start + the gradient of layers `first_layer` and above over these rows, after backward.
+template <class T>
+void add_gradient(const Plan<T>& plan, const Rows<T>& rows, const Pass<T>& pass, bool from_zero,
+                  const Weights<T>& to, int first_layer = 0) {
+  for (int l = first_layer; l < plan.depth; ++l) {
+    const Layer& layer = plan[l];
+    weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
+                       to.weight(layer));
+    if (from_zero) std::fill_n(to.bias(layer), layer.out_stride, T(0));
+    add_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, to.bias(layer),
+                to.bias(layer));
+  }
+}
+
+}  // namespace
+
+template <class T>
+MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena)
+    : exact(is_exact(problem)),
+      apart(exact || problem.wants_task_gradients),
+      blocks(std::min(problem.tasks, kMostBlocks)),
+      deferred(problem, plan, arena) {
+  group_rows = apart ? problem.query.longest : rows_together(problem, plan);
+  if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
+  if (!deferred.all_layers()) partials = arena.take<T>(blocks * plan.packed_parameters);
+}
+
+template <class T>
+MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, Arena& arena) {
+  Arena counting;
+  const Shared shared(problem, plan, counting);
+  adaptation = Adaptation<T>::carve(problem, plan, shared.exact, arena);
+  if (!shared.deferred.all_layers()) {
+    query = Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena);
+  }
+  if (shared.apart) gradient.values = arena.take<T>(plan.packed_parameters);
+  if (shared.exact) curvature = CurvatureScratch<T>::carve(plan, problem.support.longest, arena);
+}
+
+/// theta_S, then the query rows through it, forward and back. False if something is not finite.
+template <class T>
+bool MetaGradient<T>::Block::adapt_and_query(Index task, const Pass<T>& pass) {
+  const Plan<T>& plan = frame.plan;
+  const NetworkSpec& net = frame.problem.net;
+  Adaptation<T>& adaptation = worker.adaptation;
+  bool finite = adaptation.run(frame.problem, frame.call, plan, shared.theta, task, true);
+  const Weights<T> theta = adaptation.theta(plan, frame.problem.algorithm.steps);
+  const Rows<T> rows = Rows<T>::of(frame.call.query, task, net.inputs());
+  if (plan.dual) adaptation.dual().forward_query(plan, rows, pass);
+  forward(plan, theta, rows, pass, plan.dual ? 1 : 0);
+  const T value =
+      loss<T>(net, Targeted<T>::of(frame.call.query, task, 0, rows.count, plan.outputs),
+              pass.h(plan.depth - 1), plan.last().out_stride, adaptation.loss_scratch(),
+              pass.d(plan, plan.depth - 1, rows.count));
+  backward(plan, theta, rows, pass);
+  frame.call.losses[task] = value;
+  // What is not finite in a later delta reaches the first one.
+  finite = finite && is_finite(pass.d(plan, 0, rows.count), rows.count * plan[0].out_stride);
+  return finite && value - value == T(0);
+}
+
+/// First order, everything deferred.
+template <class T>
+void MetaGradient<T>::Block::leave_rows() {
+  for (Index task = first; task < last && !team.stopped(); ++task) {
+    flag(task, adapt_and_query(task, shared.deferred.query_pass(frame, round, task)));
+  }
+}
+
+/// First order: groups of tasks whose query rows fit, one product per group.
+template <class T>
+void MetaGradient<T>::Block::in_groups() {
+  const RowSet<T>& set = frame.call.query;
+  for (Index task = first; task < last && !team.stopped();) {
+    const Index group = task;
+    Index filled = 0;
+    // Rows of neighbouring tasks are neighbours in memory, unless all tasks share theirs.
+    do {
+      flag(task, adapt_and_query(task, worker.query.from_row(frame.plan, filled)));
+      filled += set.count(task);
+      ++task;
+    } while (task < last && !set.shared && filled + set.count(task) <= shared.group_rows);
+    const Rows<T> rows{set.x + set.first(group) * frame.problem.net.inputs(), filled};
+    add_gradient(frame.plan, rows, worker.query, group == first, Weights<T>{partial, nullptr});
+  }
+}
+
+/// lambda_k = lambda_{k+1} - H_k (rates . lambda_{k+1}), from the query gradient down to theta_0.
+template <class T>
+void MetaGradient<T>::Block::through_steps(Index task) {
+  const Plan<T>& plan = frame.plan;
+  Adaptation<T>& adaptation = worker.adaptation;
+  const LayerViews<T> lambda = LayerViews<T>::of(plan, worker.gradient);
+  const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
+  const Targeted<T> targets =
+      Targeted<T>::of(frame.call.support, task, 0, rows.count, plan.outputs);
+  const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
+  if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(plan, 0, query.count));
+  for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
+    const Index row = std::min<Index>(k, frame.call.rate_steps - 1);
+    const Weights<T> theta = adaptation.theta(plan, k);
+    const Pass<T> pass = adaptation.pass(plan, k);
+    hessian_product<T>({plan, frame.problem.net, theta, rows, targets, pass, worker.curvature,
+                        adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
+                        &lambda, lambda, plan.dual ? &adaptation.dual() : nullptr});
+  }
+}
+
+/// Layer 0 of a task where it is dual: left for later, or X_q' D_q + X_s' R at once.
+template <class T>
+void MetaGradient<T>::Block::dual_gradient(Index task) {
+  const Plan<T>& plan = frame.plan;
+  const Layer& layer = plan[0];
+  const Rows<T> support = Rows<T>::of(frame.call.support, task, layer.fan_in);
+  const Rows<T> query = Rows<T>::of(frame.call.query, task, layer.fan_in);
+  const T* deltas = worker.query.d(plan, 0, query.count);
+  const T* sums = worker.adaptation.dual().reverse_sum();
+  if (shared.deferred.any()) {
+    std::copy_n(deltas, query.count * layer.out_stride,
+                shared.deferred.query_deltas(frame, round, task));
+    std::copy_n(sums, support.count * layer.out_stride,
+                shared.deferred.support_sums(frame, round, task));
+    return;
+  }
+  const Columns<T> weight = worker.gradient.weight(layer);
+  T* bias = worker.gradient.bias(layer);
+  weight_gradient<T>(plan, 0, query, worker.query, zeros<T>(), weight);
+  multiply_add<T>({layer.fan_in,
+                   layer.out_vectors,
+                   support.count,
+                   {support.x, 1, layer.fan_in},
+                   row_major(sums, layer.out_stride),
+                   weight,
+                   weight});
+  std::fill_n(bias, layer.out_stride, T(0));
+  add_rows<T>(deltas, query.count, layer.out_stride, bias, bias);
+  add_rows<T>(sums, support.count, layer.out_stride, bias, bias);
+}
+
+/// worker.gradient = the task's meta-gradient.
+template <class T>
+void MetaGradient<T>::Block::task_gradient(Index task) {
+  const Rows<T> rows = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
+  const bool dual = shared.exact && frame.plan.dual;
+  add_gradient(frame.plan, rows, worker.query, true, worker.gradient, dual ? 1 : 0);
+  if (shared.exact) through_steps(task);
+  if (dual) dual_gradient(task);
+}
+
+/// Every task's gradient apart: exact, or asked for.
+template <class T>
+void MetaGradient<T>::Block::one_by_one() {
+  const Plan<T>& plan = frame.plan;
+  // Deferred or not, W_0 is the last part of packed parameters.
+  const Index size =
+      shared.deferred.any() ? plan.adapted_parameters : plan.packed_parameters;
+  for (Index task = first; task < last && !team.stopped(); ++task) {
+    bool finite = adapt_and_query(task, worker.query);
+    if (shared.deferred.any()) std::fill_n(worker.gradient.bias(plan[0]), plan[0].out_stride, T(0));
+    task_gradient(task);
+    finite = finite && is_finite(worker.gradient.values, size);
+    if (plan.dual && shared.exact) finite = finite && worker.adaptation.dual().reverse_finite(plan);
+    flag(task, finite);
+    if (frame.call.task_vectors != nullptr) {
+      unpack(plan, worker.gradient, frame.call.task_vectors + task * plan.parameters);
+    }
+    if (task == first && round.first == 0) {
+      std::copy_n(worker.gradient.values, size, partial);
+    } else {
+      accumulate(worker.gradient.values, size, partial);
+    }
+  }
+}
+
+/// grad = grad_scale * the sum of the partial sums, in their order, of layers that are not deferred.
+template <class T>
+void MetaGradient<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
+  const Plan<T>& plan = frame.plan;
+  constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
+  const Index size = shared.deferred.any() ? plan.adapted_parameters : plan.packed_parameters;
+  team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
+    T* from = shared.partials + chunk * kChunk;
+    sum_terms(from, shared.blocks, plan.packed_parameters,
+              std::min(kChunk, size - chunk * kChunk), frame.call.grad_scale, from);
+  });
+  team.barrier();
+  const Weights<T> total{shared.partials, nullptr};
+  team.share(plan.panels, [&](Index i) {
+    const PanelOf place = locate_panel(plan, i);
+    if (place.layer == 0 && shared.deferred.any()) return;
+    unpack_panel(plan, total, place, frame.call.grad);
+  });
+}
+
+template <class T>
+void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team) {
+  const Plan<T>& plan = frame.plan;
+  const Deferred<T>& deferred = shared.deferred;
+  if (!frame.problem.theta_per_task) {
+    pack_shared(plan, frame.call.theta, shared.theta, team);
+  }
+  for (Index task = 0; task < frame.problem.tasks;) {
+    const Round round = deferred.round_from(frame, task);
+    const Index tasks = round.last - round.first;
+    team.share(shared.blocks, [&](Index i) {
+      T* partial = deferred.all_layers() ? nullptr : shared.partials + i * plan.packed_parameters;
+      Block block{frame,
+                  shared,
+                  worker,
+                  team,
+                  round,
+                  round.first + tasks * i / shared.blocks,
+                  round.first + tasks * (i + 1) / shared.blocks,
+                  partial};
+      if (block.first == block.last && round.first == 0 && partial != nullptr) {
+        std::fill_n(partial, plan.packed_parameters, T(0));
+      }
+      if (deferred.all_layers()) {
+        block.leave_rows();
+      } else if (shared.apart) {
+        block.one_by_one();
+      } else {
+        block.in_groups();
+      }
+    });
+    team.barrier();
+    if (deferred.any()) {
+      deferred.add(frame, round, team);
+      team.barrier();
+    }
+    task = round.last;
+  }
+  if (!deferred.all_layers()) reduce(frame, shared, team);
+}
+
+template class MetaGradient<float>;
+template class MetaGradient<double>;
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

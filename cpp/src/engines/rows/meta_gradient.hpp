@@ -1,0 +1,67 @@
+// The meta-gradient, first order and exact.
+//
+// Tasks are cut into blocks that depend on their number alone; every block adds up its own partial
+// sum, and the partial sums are added in order. In first order a block runs the queries of several
+// tasks before it forms their gradient, so that it is one product over many rows. Large layers are
+// deferred until a round of tasks is through: see deferred.hpp.
+#pragma once
+
+#include "engines/rows/adaptation.hpp"
+#include "engines/rows/curvature.hpp"
+#include "engines/rows/deferred.hpp"
+#include "engines/rows/operation.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+template <class T>
+class MetaGradient {
+ public:
+  struct Shared {
+    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    bool exact;
+    bool apart;  ///< every task's gradient is formed on its own
+    Index blocks;
+    Weights<T> theta;       ///< where all tasks share one
+    Deferred<T> deferred;
+    T* partials = nullptr;  ///< [blocks, packed parameters], where not all layers are deferred
+    Index group_rows = 0;   ///< query rows that are differentiated together
+  };
+
+  struct Worker {
+    Worker(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Adaptation<T> adaptation;
+    Pass<T> query;
+    Weights<T> gradient;  ///< of one task, where they are formed apart
+    CurvatureScratch<T> curvature;
+  };
+
+  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+
+ private:
+  /// One worker at one block of tasks.
+  struct Block {
+    const Frame<T>& frame;
+    const Shared& shared;
+    Worker& worker;
+    Team& team;
+    Round round;
+    Index first, last;
+    T* partial;
+
+    void in_groups();
+    void one_by_one();
+    void leave_rows();
+
+   private:
+    bool adapt_and_query(Index task, const Pass<T>& pass);
+    void task_gradient(Index task);
+    void through_steps(Index task);
+    void dual_gradient(Index task);
+    void flag(Index task, bool finite) {
+      if (!finite) frame.call.diverged[task] = 1;
+    }
+  };
+  static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

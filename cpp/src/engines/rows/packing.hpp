@@ -1,0 +1,71 @@
+// Between the user's flat theta and packed parameters, one panel of one layer at a time.
+#pragma once
+
+#include "engines/rows/plan.hpp"
+#include "kernels/transpose.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+/// Panel `panel` of layer `layer`.
+struct PanelOf {
+  int layer;
+  Index panel;
+};
+
+/// The panels of all layers, in one row: 0 … plan.panels - 1.
+template <class T>
+PanelOf locate_panel(const Plan<T>& plan, Index i) {
+  int l = 0;
+  for (;; ++l) {
+    const Index panels = panel_count(plan[l].out_vectors);
+    if (i < panels) return {l, i};
+    i -= panels;
+  }
+}
+
+template <class T>
+void pack_bias(const Layer& layer, const T* theta, T* bias) {
+  std::copy_n(theta + layer.flat_bias, layer.fan_out, bias);
+  std::fill(bias + layer.fan_out, bias + layer.out_stride, T(0));
+}
+
+/// Packs one panel, with its transpose if `to` has room for any, and with panel 0 the bias.
+template <class T>
+void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weights<T>& to) {
+  const Layer& layer = plan[place.layer];
+  copy_to_panel(theta + layer.flat_weight, layer.fan_in, layer.fan_out, place.panel,
+             to.weight(layer).data);
+  if (place.layer > 0 && to.transposes != nullptr) {
+    transpose_panel<T>(to.weight(layer), layer.fan_in, layer.fan_out, place.panel,
+                       to.transposed(layer));
+  }
+  if (place.panel == 0) pack_bias(layer, theta, to.bias(layer));
+}
+
+template <class T>
+void pack(const Plan<T>& plan, const T* theta, const Weights<T>& to) {
+  for (Index i = 0; i < plan.panels; ++i) pack_panel(plan, theta, locate_panel(plan, i), to);
+}
+
+/// flat = packed, one panel of it, and with panel 0 the bias.
+template <class T>
+void unpack_panel(const Plan<T>& plan, const Weights<T>& from, PanelOf place, T* flat) {
+  const Layer& layer = plan[place.layer];
+  copy_from_panel(from.weight(layer).data, layer.fan_in, layer.fan_out, place.panel,
+               flat + layer.flat_weight);
+  if (place.panel == 0) std::copy_n(from.bias(layer), layer.fan_out, flat + layer.flat_bias);
+}
+
+template <class T>
+void unpack(const Plan<T>& plan, const Weights<T>& from, T* flat) {
+  for (Index i = 0; i < plan.panels; ++i) unpack_panel(plan, from, locate_panel(plan, i), flat);
+}
+
+/// Packs a vector of parameters that all tasks share, all workers together.
+template <class T>
+void pack_shared(const Plan<T>& plan, const T* theta, const Weights<T>& to, Team& team) {
+  team.share(plan.panels, [&](Index i) { pack_panel(plan, theta, locate_panel(plan, i), to); });
+  team.barrier();
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

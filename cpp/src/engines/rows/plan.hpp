@@ -1,0 +1,110 @@
+// Shapes of a problem as the Rows engine lays them out: a pure function of the problem.
+#pragma once
+
+#include "engines/engine.hpp"
+#include "kernels/panels.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+/// One affine layer, and where its parts stand in packed parameters.
+struct Layer {
+  Index fan_in = 0, fan_out = 0;
+  Index in_vectors = 0, out_vectors = 0;
+  Index in_stride = 0, out_stride = 0;  ///< leading dimensions of inputs and outputs
+  Index weight = 0, bias = 0;           ///< offsets in packed parameters
+  Index transposed = 0;                 ///< offset of W' in packed transposes; layers >= 1 only
+  Index flat_weight = 0, flat_bias = 0;  ///< offsets in the user's theta
+  ActivationId activation = ActivationId::identity;
+  bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
+  bool curved = false;       ///< sigma'' is not 0
+};
+
+template <class T>
+struct Plan {
+  explicit Plan(const Problem& problem) : depth(problem.net.depth), dual(wants_dual(problem)) {
+    const NetworkSpec& net = problem.net;
+    for (int l = 0; l < depth; ++l) {
+      Layer& layer = at(l);
+      layer.fan_in = net.fan_in(l);
+      layer.fan_out = net.fan_out(l);
+      layer.in_vectors = vectors_of<T>(layer.fan_in);
+      layer.out_vectors = vectors_of<T>(layer.fan_out);
+      layer.in_stride = l == 0 ? layer.fan_in : padded<T>(layer.fan_in);  // x is the user's
+      layer.out_stride = padded<T>(layer.fan_out);
+      if (l > 0) {
+        layer.weight = packed_parameters;
+        packed_parameters += packed_size<T>(layer.fan_in, layer.fan_out);
+      }
+      layer.bias = packed_parameters;
+      packed_parameters += layer.out_stride;
+      if (l > 0) {
+        layer.transposed = packed_transposes;
+        packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
+      }
+      layer.flat_weight = problem.layout.weight[NetworkSpec::at(l)];
+      layer.flat_bias = problem.layout.bias[NetworkSpec::at(l)];
+      if (!net.is_last(l)) layer.activation = net.activation(l);
+      layer.needs_input = activation_needs_input(layer.activation);
+      layer.curved = layer.activation != ActivationId::relu &&
+                     layer.activation != ActivationId::identity;
+      widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
+      widths += layer.out_stride;
+      panels += panel_count(layer.out_vectors);
+    }
+    // W_0 comes last: what adapts begins at 0 whether W_0 is among it or not.
+    adapted_parameters = packed_parameters;
+    at(0).weight = packed_parameters;
+    packed_parameters += packed_size<T>(at(0).fan_in, at(0).fan_out);
+    if (!dual) adapted_parameters = packed_parameters;
+    parameters = problem.layout.n_params;
+    outputs = net.outputs();
+  }
+
+  [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }
+  [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
+
+  int depth;
+  bool dual;  ///< the adapted W_0 is never formed: see dual.hpp
+  std::array<Layer, kMaxLayers> layers{};
+  Index parameters = 0;         ///< P
+  Index packed_parameters = 0;  ///< numbers in packed weights and biases
+  Index adapted_parameters = 0;  ///< of those, what a step writes
+  Index packed_transposes = 0;
+  Index widest = 0;  ///< largest leading dimension
+  Index widths = 0;  ///< sum of the leading dimensions of all outputs
+  Index panels = 0;  ///< over all layers
+  Index outputs = 0;
+
+ private:
+  // An input this much wider than the support has rows: products of K x K instead of n_0 x n_1.
+  static constexpr Index kWideInput = 8;
+
+  static bool wants_dual(const Problem& problem) {
+    return problem.operation == Operation::meta_gradient && problem.algorithm.steps > 0 &&
+           problem.net.inputs() >= kWideInput * problem.support.longest;
+  }
+  Layer& at(int l) { return layers[NetworkSpec::at(l)]; }
+};
+
+/// Parameters of one network, packed.
+template <class T>
+struct Weights {
+  T* values = nullptr;      ///< per layer W in panels, then the padded b
+  T* transposes = nullptr;  ///< per layer >= 1 W' in panels
+
+  static Weights carve(const Plan<T>& plan, Arena& arena) {
+    Weights weights;
+    weights.values = arena.take<T>(plan.packed_parameters);
+    weights.transposes = arena.take<T>(plan.packed_transposes);
+    return weights;
+  }
+  [[nodiscard]] Columns<T> weight(const Layer& layer) const {
+    return packed_panels(values + layer.weight, layer.fan_in);
+  }
+  [[nodiscard]] Columns<T> transposed(const Layer& layer) const {
+    return packed_panels(transposes + layer.transposed, layer.fan_out);
+  }
+  [[nodiscard]] T* bias(const Layer& layer) const { return values + layer.bias; }
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

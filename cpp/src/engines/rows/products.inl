@@ -1,0 +1,81 @@
+// Definitions of products.hpp, for the one file per scalar type that instantiates them.
+#pragma once
+
+#include "engines/rows/products.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace detail {
+
+template <class T>
+struct Scale {
+  T scale;
+  [[nodiscard]] Scale at(Index /*row*/, Index /*vector*/) const { return *this; }
+  FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int /*row*/, int /*vector*/) const {
+    return sum * scale;
+  }
+};
+
+template <class Activation>
+struct Apply {
+  [[nodiscard]] Apply at(Index /*row*/, Index /*vector*/) const { return *this; }
+  template <class V>
+  FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
+    return Activation::apply(sum);
+  }
+};
+
+template <class T, class Activation>
+struct TimesDerivative {
+  const T* h;
+  Index stride;
+  [[nodiscard]] TimesDerivative at(Index row, Index vector) const {
+    return {h + row * stride + vector * kLanes<T>, stride};
+  }
+  FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
+    return sum * Activation::d1(load<Vec<T>>(h + row * stride + vector * kLanes<T>));
+  }
+};
+
+}  // namespace detail
+
+template <class T>
+void multiply_add(const Product<T>& product) {
+  multiply(product, Store{});
+}
+
+template <class T>
+void multiply_scaled(const Product<T>& product, T scale) {
+  multiply(product, detail::Scale<T>{scale});
+}
+
+template <class T>
+void multiply_apply(const Product<T>& product, ActivationId activation) {
+  if (activation == ActivationId::relu) {
+    multiply(product, detail::Apply<activations::Relu>{});
+  } else if (activation == ActivationId::tanh) {
+    multiply(product, detail::Apply<activations::Tanh>{});
+  } else {
+    multiply(product, Store{});
+  }
+}
+
+template <class T>
+void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
+                         Index stride) {
+  if (activation == ActivationId::relu) {
+    multiply(product, detail::TimesDerivative<T, activations::Relu>{h, stride});
+  } else if (activation == ActivationId::tanh) {
+    multiply(product, detail::TimesDerivative<T, activations::Tanh>{h, stride});
+  } else {
+    multiply(product, Store{});
+  }
+}
+
+#define FOMAML_FAST_ROWS_PRODUCTS(T)                             \
+  template void multiply_add<T>(const Product<T>&);              \
+  template void multiply_scaled<T>(const Product<T>&, T);        \
+  template void multiply_apply<T>(const Product<T>&, ActivationId); \
+  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index);
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -1,0 +1,411 @@
+// The Lanes engine against the reference engine in float64: every operation, activation and loss,
+// ragged tasks, row coefficients, shared rows, and groups that are not full.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "engines/lanes/lanes.hpp"
+#include "engines/reference/reference.hpp"
+
+using namespace FOMAML_FAST_NAMESPACE;
+
+namespace {
+
+enum class Rows { even, ragged, weighted, shared };
+
+struct Case {
+  std::vector<Index> sizes{3, 5, 4, 2};
+  std::vector<ActivationId> activations{ActivationId::tanh};  // repeated as needed
+  LossId loss = LossId::mse;
+  Index tasks = 11;
+  Index support = 4, query = 6;
+  Rows rows = Rows::even;
+  int steps = 2;
+  bool theta_per_task = false;
+};
+
+/// Operands of a call, in double precision and as T.
+template <class T>
+struct Data {
+  std::vector<T> theta, tangent, rates, x[2], y[2], coefficients[2];
+  std::vector<std::int32_t> labels[2];
+  std::vector<Index> offsets[2];
+
+  template <class U>
+  static Data from(const Data<U>& other) {
+    Data data;
+    const auto convert = [](const std::vector<U>& v) { return std::vector<T>(v.begin(), v.end()); };
+    data.theta = convert(other.theta);
+    data.tangent = convert(other.tangent);
+    data.rates = convert(other.rates);
+    for (int i = 0; i < 2; ++i) {
+      data.x[i] = convert(other.x[i]);
+      data.y[i] = convert(other.y[i]);
+      data.coefficients[i] = convert(other.coefficients[i]);
+      data.labels[i] = other.labels[i];
+      data.offsets[i] = other.offsets[i];
+    }
+    return data;
+  }
+};
+
+Problem problem_of(const Case& c, Operation operation, Flow flow) {
+  Problem problem;
+  problem.operation = operation;
+  problem.net.depth = static_cast<int>(c.sizes.size()) - 1;
+  std::copy(c.sizes.begin(), c.sizes.end(), problem.net.sizes.begin());
+  for (int l = 0; l + 1 < problem.net.depth; ++l) {
+    const std::size_t i = static_cast<std::size_t>(l);
+    problem.net.activations[i] = c.activations[i % c.activations.size()];
+  }
+  problem.net.loss = c.loss;
+  problem.layout = Layout(problem.net);
+  problem.algorithm.steps = c.steps;
+  problem.algorithm.flow = flow;
+  problem.tasks = c.tasks;
+  problem.theta_per_task = c.theta_per_task;
+  problem.wants_task_gradients = true;
+  return problem;
+}
+
+/// Operands with values that are exact in float, so that both precisions see the same problem.
+Data<double> draw(const Case& c, Problem& problem) {
+  std::mt19937 random(1234);
+  std::normal_distribution<float> normal;
+  const auto numbers = [&](Index count, double scale = 1) {
+    std::vector<double> v(static_cast<std::size_t>(count));
+    for (double& x : v) x = static_cast<float>(scale * static_cast<double>(normal(random)));
+    return v;
+  };
+  const NetworkSpec& net = problem.net;
+  Data<double> data;
+  data.theta = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1), 0.5);
+  data.tangent = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1));
+  for (int i = 0; i < 2 * net.depth; ++i) {
+    data.rates.push_back(static_cast<float>(0.05 + 0.03 * i));
+  }
+  for (int set = 0; set < 2; ++set) {
+    const Index most = set == 0 ? c.support : c.query;
+    RowShape& shape = set == 0 ? problem.support : problem.query;
+    std::vector<Index>& offsets = data.offsets[set];
+    offsets.push_back(0);
+    for (Index task = 0; task < (c.rows == Rows::shared ? 1 : c.tasks); ++task) {
+      const bool cut = c.rows == Rows::ragged || c.rows == Rows::weighted;
+      offsets.push_back(offsets.back() + (cut ? 1 + (task * 7 + set) % most : most));
+      shape.longest = std::max(shape.longest, offsets.back() - offsets[offsets.size() - 2]);
+    }
+    shape.total = offsets.back();
+    shape.ragged = c.rows == Rows::ragged || c.rows == Rows::weighted;
+    data.x[set] = numbers(shape.total * net.inputs());
+    if (net.targets() == Targets::labels) {
+      for (Index row = 0; row < shape.total; ++row) {
+        data.labels[set].push_back(static_cast<std::int32_t>(random() % net.outputs()));
+      }
+    } else {
+      data.y[set] = numbers(shape.total * net.outputs());
+    }
+    if (c.rows == Rows::weighted) {
+      data.coefficients[set] = numbers(shape.total, 0.3);
+      for (std::size_t row = 0; row < data.coefficients[set].size(); row += 3) {
+        data.coefficients[set][row] = 0;
+      }
+    }
+  }
+  return data;
+}
+
+template <class T>
+struct Results {
+  std::vector<T> outputs, losses, support_losses, task_vectors, grad;
+  std::vector<std::uint8_t> diverged;
+  Status status = Status::unsupported;
+};
+
+template <class T>
+Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data, bool shared,
+                   const Execution& execution) {
+  CHECK(engine.supports(problem));
+  const std::size_t tasks = static_cast<std::size_t>(problem.tasks);
+  const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
+  const Index rows = shared ? problem.tasks * problem.support.longest : problem.support.total;
+  Results<T> results;
+  results.outputs.resize(static_cast<std::size_t>(rows * problem.net.outputs()));
+  results.losses.resize(tasks);
+  results.support_losses.resize(tasks);
+  results.task_vectors.resize(tasks * P);
+  results.grad.resize(P);
+  results.diverged.resize(tasks);
+
+  Call<T> call;
+  call.theta = data.theta.data();
+  call.theta_stride = problem.theta_per_task ? problem.layout.n_params : 0;
+  call.tangent = data.tangent.data();
+  call.tangent_stride = call.theta_stride;
+  for (int set = 0; set < 2; ++set) {
+    RowSet<T>& s = set == 0 ? call.support : call.query;
+    s.x = data.x[set].data();
+    s.y = data.y[set].empty() ? nullptr : data.y[set].data();
+    s.labels = data.labels[set].empty() ? nullptr : data.labels[set].data();
+    s.coefficients = data.coefficients[set].empty() ? nullptr : data.coefficients[set].data();
+    s.offsets = data.offsets[set].data();
+    s.shared = shared;
+  }
+  call.rates = data.rates.data();
+  call.rate_steps = 2;
+  call.grad_scale = T(1) / static_cast<T>(problem.tasks);
+  call.outputs = results.outputs.data();
+  call.losses = results.losses.data();
+  call.support_losses = problem.algorithm.steps > 0 ? results.support_losses.data() : nullptr;
+  call.task_vectors = results.task_vectors.data();
+  call.grad = results.grad.data();
+  call.diverged = results.diverged.data();
+
+  const std::size_t bytes = engine.workspace_bytes(problem, execution.workers);
+  // Stale memory must not matter: fill it with NaN.
+  constexpr std::size_t kGuard = Arena::kAlignment;
+  std::vector<std::byte> memory(bytes + 2 * kGuard, std::byte{0xff});
+  std::byte* aligned = memory.data();
+  while (reinterpret_cast<std::uintptr_t>(aligned) % kGuard != 0) ++aligned;
+  results.status = engine.run(problem, call, execution, aligned);
+  CHECK(std::all_of(aligned + bytes, memory.data() + memory.size(),
+                    [](std::byte b) { return b == std::byte{0xff}; }));
+  return results;
+}
+
+template <class T>
+Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
+                   bool shared = false, int workers = 1) {
+  Execution execution;
+  execution.workers = workers;
+  Results<T> results = compute(engine, problem, data, shared, execution);
+  CHECK(results.status == Status::ok);
+  return results;
+}
+
+/// Largest difference, as a fraction of the largest number expected.
+template <class T>
+double difference(const std::vector<T>& got, const std::vector<double>& expected) {
+  if (got.size() != expected.size()) return 1e30;
+  double most = 0, size = 1e-12;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - expected[i]);
+    most = std::isnan(error) ? 1e30 : std::max(most, error);
+    size = std::max(size, std::abs(expected[i]));
+  }
+  return most / size;
+}
+
+constexpr Operation kOperations[] = {Operation::predict,  Operation::loss,  Operation::gradient,
+                                     Operation::hvp,      Operation::adapt, Operation::meta_gradient};
+
+template <class T>
+void agree(const Case& c, Operation operation, Flow flow, double tolerance, const char* what) {
+  Problem problem = problem_of(c, operation, flow);
+  const Data<double> data = draw(c, problem);
+  const bool shared = c.rows == Rows::shared;
+  const Results<double> expected = compute(reference_engine<double>(), problem, data, shared);
+  const Results<T> got = compute(lanes_engine<T>(), problem, Data<T>::from(data), shared);
+  const double error = std::max({difference(got.outputs, expected.outputs),
+                                 difference(got.losses, expected.losses),
+                                 difference(got.support_losses, expected.support_losses),
+                                 difference(got.task_vectors, expected.task_vectors),
+                                 difference(got.grad, expected.grad)});
+  const bool flags = got.diverged == expected.diverged;
+  if (!CHECK(error < tolerance) || !CHECK(flags)) {
+    std::printf("  %s, operation %d, %s, loss %d, rows %d, %d-bit: error %.2e\n", what,
+                static_cast<int>(operation), kFlowNames[static_cast<int>(flow)],
+                static_cast<int>(c.loss), static_cast<int>(c.rows),
+                static_cast<int>(8 * sizeof(T)), error);
+  }
+}
+
+void agree_everywhere(const Case& c, const char* what) {
+  for (const Operation operation : kOperations) {
+    for (const Flow flow : {Flow::first, Flow::exact}) {
+      if (flow == Flow::exact && operation != Operation::meta_gradient) continue;
+      agree<double>(c, operation, flow, 1e-11, what);
+      agree<float>(c, operation, flow, 5e-5, what);
+    }
+  }
+}
+
+void test_agreement() {
+  for (std::size_t a = 0; a < std::size(kActivationNames); ++a) {
+    for (std::size_t l = 0; l < std::size(kLossNames); ++l) {
+      for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+        Case c;
+        c.activations = {static_cast<ActivationId>(a)};
+        c.loss = static_cast<LossId>(l);
+        c.rows = rows;
+        agree_everywhere(c, kActivationNames[a]);
+        c.theta_per_task = true;
+        c.activations.push_back(ActivationId::relu);
+        agree_everywhere(c, "mixed activations, theta per task");
+      }
+    }
+  }
+}
+
+void test_shapes() {
+  for (const Index tasks : {1, 3, 8, 16, 17, 40}) {
+    Case c;
+    c.tasks = tasks;
+    agree_everywhere(c, "tasks");
+  }
+  for (const std::vector<Index>& sizes :
+       std::vector<std::vector<Index>>{{1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}}) {
+    Case c;
+    c.sizes = sizes;
+    c.tasks = 5;
+    agree_everywhere(c, "sizes");
+    c.loss = LossId::cross_entropy;
+    agree_everywhere(c, "sizes");
+  }
+  for (const int steps : {0, 1, 5}) {
+    Case c;
+    c.steps = steps;
+    agree_everywhere(c, "steps");
+    c.theta_per_task = true;
+    agree_everywhere(c, "steps, theta per task");
+  }
+  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+    Case c;
+    c.rows = rows;
+    c.support = 130;  // more rows than go through the network together
+    c.query = 70;
+    agree_everywhere(c, "many rows");
+    c.query = 5;
+    agree_everywhere(c, "many support rows");
+  }
+}
+
+/// The same bits for any number of workers.
+void test_workers() {
+  for (const Flow flow : {Flow::first, Flow::exact}) {
+    Case c;
+    c.tasks = 157;
+    c.rows = Rows::ragged;
+    Problem problem = problem_of(c, Operation::meta_gradient, flow);
+    const Data<float> data = Data<float>::from(draw(c, problem));
+    const Results<float> one = compute(lanes_engine<float>(), problem, data);
+    for (const int workers : {2, 3, 4, 7}) {
+      const Results<float> many = compute(lanes_engine<float>(), problem, data, false, workers);
+      CHECK(one.grad == many.grad);
+      CHECK(one.losses == many.losses);
+      CHECK(one.task_vectors == many.task_vectors);
+    }
+  }
+}
+
+/// Rows of coefficient 0 may hold anything.
+void test_removed_rows() {
+  Case c;
+  c.rows = Rows::weighted;
+  for (const Operation operation : kOperations) {
+    if (operation == Operation::predict) continue;
+    Problem problem = problem_of(c, operation, Flow::exact);
+    Data<double> data = draw(c, problem);
+    const Results<double> clean = compute(lanes_engine<double>(), problem, data);
+    for (int set = 0; set < 2; ++set) {
+      for (std::size_t row = 0; row < data.coefficients[set].size(); row += 3) {
+        std::fill_n(data.x[set].begin() + static_cast<std::ptrdiff_t>(row) * 3, 3,
+                    std::numeric_limits<double>::quiet_NaN());
+        data.y[set][row * 2] = std::numeric_limits<double>::infinity();
+      }
+    }
+    const Results<double> dirty = compute(lanes_engine<double>(), problem, data);
+    CHECK(clean.losses == dirty.losses);
+    CHECK(clean.task_vectors == dirty.task_vectors);
+    CHECK(clean.grad == dirty.grad);
+  }
+}
+
+/// A task that diverges is flagged and leaves the others' results alone.
+void test_divergence() {
+  for (const ActivationId activation : {ActivationId::relu, ActivationId::tanh}) {
+    for (const Flow flow : {Flow::first, Flow::exact}) {
+      for (const bool in_query : {false, true}) {
+        Case c;
+        c.activations = {activation};
+        Problem problem = problem_of(c, Operation::meta_gradient, flow);
+        Data<double> data = draw(c, problem);
+        const Results<double> clean = compute(lanes_engine<double>(), problem, data);
+        const std::size_t bad = 5, rows = in_query ? 6 : 4;
+        data.y[in_query][bad * rows * 2] = 1e300;
+        data.y[in_query][bad * rows * 2 + 1] = std::numeric_limits<double>::infinity();
+        const Results<double> dirty = compute(lanes_engine<double>(), problem, data);
+        const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
+        CHECK(!std::isfinite(dirty.grad.back()));
+        for (std::size_t task = 0; task < static_cast<std::size_t>(c.tasks); ++task) {
+          CHECK(dirty.diverged[task] == (task == bad));
+          if (task == bad) continue;
+          CHECK(dirty.losses[task] == clean.losses[task]);
+          CHECK(std::equal(dirty.task_vectors.begin() + static_cast<std::ptrdiff_t>(task * P),
+                           dirty.task_vectors.begin() + static_cast<std::ptrdiff_t>((task + 1) * P),
+                           clean.task_vectors.begin() + static_cast<std::ptrdiff_t>(task * P)));
+        }
+      }
+    }
+  }
+}
+
+/// A dead network: NaN parameters never give a finite loss.
+void test_nan_parameters() {
+  for (std::size_t a = 0; a < std::size(kActivationNames); ++a) {
+    Case c;
+    c.activations = {static_cast<ActivationId>(a)};
+    c.theta_per_task = true;
+    Problem problem = problem_of(c, Operation::loss, Flow::first);
+    Data<float> data = Data<float>::from(draw(c, problem));
+    data.theta[static_cast<std::size_t>(2 * problem.layout.n_params)] =
+        std::numeric_limits<float>::quiet_NaN();
+    const Results<float> results = compute(lanes_engine<float>(), problem, data);
+    for (std::size_t task = 0; task < results.losses.size(); ++task) {
+      CHECK(std::isnan(results.losses[task]) == (task == 2));
+    }
+  }
+}
+
+void test_declines() {
+  Problem problem = problem_of(Case{}, Operation::adapt, Flow::first);
+  CHECK(lanes_engine<float>().supports(problem));
+  problem.wants_trace = true;
+  CHECK(!lanes_engine<float>().supports(problem));
+}
+
+/// An interrupt ends a call that would take a minute, and every worker comes home.
+void test_interrupt() {
+  Case c;
+  c.steps = 300;
+  Problem problem = problem_of(c, Operation::meta_gradient, Flow::first);
+  c.tasks = problem.tasks = 40000;
+  Data<float> data = Data<float>::from(draw(c, problem));
+  std::fill(data.rates.begin(), data.rates.end(), 0.0f);
+  for (const int workers : {1, 2, 3}) {
+    int asked = 0;
+    Execution execution;
+    execution.workers = workers;
+    execution.interrupt = {[](void* count) { return ++*static_cast<int*>(count) > 1; }, &asked};
+    CHECK(compute(lanes_engine<float>(), problem, data, false, execution).status ==
+          Status::interrupted);
+    CHECK(asked > 0);
+  }
+}
+
+}  // namespace
+
+int main() {
+  test_agreement();
+  test_shapes();
+  test_workers();
+  test_removed_rows();
+  test_divergence();
+  test_nan_parameters();
+  test_declines();
+  test_interrupt();
+  return check::report();
+}
