@@ -56,7 +56,8 @@ Engine<T> engine(int index) {
 
 template <class T>
 int choose_engine(const Problem& problem) {
-  if (const int index = forced_engine(); index >= 0) {
+  // Traces diagnose the other calls: they are never forced upon an engine that has none.
+  if (const int index = forced_engine(); index >= 0 && !problem.wants_trace) {
     return engines<T>()[index].supports(problem) ? index : -1;
   }
   int best = -1;

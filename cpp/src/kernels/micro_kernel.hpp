@@ -125,9 +125,11 @@ void multiply_panel(Tile<T> tile, Index rows, const Finish& finish, Index first_
   constexpr int kMost = tile_rows(kVectors);
   static constexpr auto kTiles =
       tile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
+  if (rows <= kMost) return kTiles[static_cast<std::size_t>(rows - 1)](tile, finish.at(0, first_vector));
   const Index tiles = (rows + kMost - 1) / kMost;
+  const Index fewest = rows / tiles, with_more = rows % tiles;
   for (Index i = 0, done = 0; i < tiles; ++i) {
-    const Index taken = (rows - done + tiles - i - 1) / (tiles - i);
+    const Index taken = fewest + (i < with_more ? 1 : 0);
     kTiles[static_cast<std::size_t>(taken - 1)](tile, finish.at(done, first_vector));
     done += taken;
     tile.a += taken * tile.a_row;
@@ -154,7 +156,12 @@ void multiply_panel(const Tile<T>& tile, Index rows, int vectors, const Finish& 
 
 /// Longest sum kept in registers at a stretch: B's rows of it fit in the first-level cache beside
 /// the tile's rows of A.
-inline constexpr Index kDepthBytes = 24 * 1024;
+constexpr Index longest_stretch(int vectors) {
+  constexpr Index kBytes = 24 * 1024;
+  constexpr std::array<Index, 5> kDepths{0, kBytes / kVectorBytes, kBytes / (2 * kVectorBytes),
+                                         kBytes / (3 * kVectorBytes), kBytes / (4 * kVectorBytes)};
+  return kDepths[static_cast<std::size_t>(vectors)];
+}
 
 }  // namespace detail
 
@@ -164,27 +171,31 @@ void multiply(const Product<T>& p, const Finish& finish) {
   const Index panels = panel_count(p.vectors);
   for (Index i = 0; i < panels; ++i) {
     const Panel panel = panel_of(p.vectors, i);
-    const Index stretch = detail::kDepthBytes / (panel.count * kVectorBytes);
-    const Index stretches = std::max<Index>(1, (p.depth + stretch - 1) / stretch);
-    detail::Tile<T> tile{};
-    tile.a_row = p.a.row_step;
-    tile.a_depth = p.a.depth_step;
-    tile.b_row = p.b.stride(panel.count);
-    tile.c = p.c.panel(panel.first);
-    tile.c_row = p.c.stride(panel.count);
-    for (Index s = 0; s < stretches; ++s) {
-      const Index from = p.depth * s / stretches, to = p.depth * (s + 1) / stretches;
-      tile.depth = to - from;
-      tile.a = p.a.data + from * p.a.depth_step;
-      tile.b = p.b.panel(panel.first) + from * tile.b_row;
-      tile.start = s == 0 ? p.start.panel(panel.first) : tile.c;
-      tile.start_row = s == 0 ? p.start.stride(panel.count) : tile.c_row;
-      if (s == stretches - 1) {
-        detail::multiply_panel(tile, p.rows, panel.count, finish, panel.first);
-      } else {
-        detail::multiply_panel(tile, p.rows, panel.count, Store{}, panel.first);
+    detail::Tile<T> tile{p.depth,
+                         p.a.data,
+                         p.a.row_step,
+                         p.a.depth_step,
+                         p.b.panel(panel.first),
+                         p.b.stride(panel.count),
+                         p.start.panel(panel.first),
+                         p.start.stride(panel.count),
+                         p.c.panel(panel.first),
+                         p.c.stride(panel.count)};
+    if (const Index longest = detail::longest_stretch(panel.count); p.depth > longest) {
+      // All but the last of several equal stretches leave plain sums in C.
+      const Index stretches = (p.depth + longest - 1) / longest;
+      for (Index s = stretches; s > 1; --s) {
+        detail::Tile<T> part = tile;
+        part.depth = tile.depth / s;
+        detail::multiply_panel(part, p.rows, panel.count, Store{}, panel.first);
+        tile.depth -= part.depth;
+        tile.a += part.depth * tile.a_depth;
+        tile.b += part.depth * tile.b_row;
+        tile.start = tile.c;
+        tile.start_row = tile.c_row;
       }
     }
+    detail::multiply_panel(tile, p.rows, panel.count, finish, panel.first);
   }
 }
 

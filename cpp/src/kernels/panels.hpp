@@ -41,6 +41,7 @@ constexpr Index panel_count(Index vectors) { return (vectors + kPanelVectors - 1
 
 /// Panel `i` of `vectors` vectors: widths differ by at most one.
 constexpr Panel panel_of(Index vectors, Index i) {
+  if (vectors <= kPanelVectors) return {0, static_cast<int>(vectors)};  // divisions take their time
   const Index panels = panel_count(vectors), width = vectors / panels, wider = vectors % panels;
   return {i * width + std::min(i, wider), static_cast<int>(width + (i < wider ? 1 : 0))};
 }

@@ -11,6 +11,14 @@ void clear_where_zero(V coefficient, Index count, V* packs) {
   for (Index i = 0; i < count; ++i) packs[i] = select(coefficient == V{}, V{}, packs[i]);
 }
 
+/// How many of the first `length` numbers all lanes have, in whole squares of lanes x lanes.
+template <class E>
+Index full_squares(const LaneArrays<E>& arrays, Index length) {
+  const Index least = *std::min_element(arrays.count.begin(), arrays.count.end());
+  const Index width = static_cast<Index>(arrays.kWidth);
+  return std::min(least, length) / width * width;
+}
+
 /// Adds neighbouring lanes of `2^rounds` packs until each pack is one lane: log2(lanes) rounds of
 /// half as many additions.
 template <int kBit, class V>
@@ -32,21 +40,27 @@ template <class T>
 void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  for (Index left = 0; left < length; left += kWidth) {
+  Index left = 0;
+  for (const Index full = full_squares(from, length); left < full; left += kWidth) {
+    V square[kWidth];
+#pragma GCC unroll 16
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      square[lane] = load<V>(from.data[lane] + left);
+    }
+    transpose_square(square);
+#pragma GCC unroll 16
+    for (Index i = 0; i < kWidth; ++i) packs[left + i] = square[i];
+  }
+  for (; left < length; left += kWidth) {
     V square[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
       const Index have = from.count[lane] - left;
-      if (have >= kWidth) {
-        square[lane] = load<V>(from.data[lane] + left);
-      } else {
-        T part[kWidth]{};
-        for (Index i = 0; i < have; ++i) part[i] = from.data[lane][left + i];
-        square[lane] = load<V>(part);
-      }
+      T part[kWidth]{};
+      if (have > 0) std::copy_n(from.data[lane] + left, std::min(have, kWidth), part);
+      square[lane] = load<V>(part);
     }
     transpose_square(square);
-    const Index taken = std::min(kWidth, length - left);
-    for (Index i = 0; i < taken; ++i) packs[left + i] = square[i];
+    std::copy_n(square, std::min(kWidth, length - left), packs + left);
   }
 }
 
@@ -54,19 +68,25 @@ template <class T>
 void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  for (Index left = 0; left < length; left += kWidth) {
+  Index left = 0;
+  for (const Index full = full_squares(to, length); left < full; left += kWidth) {
     V square[kWidth];
-    for (Index i = 0; i < kWidth; ++i) square[i] = left + i < length ? packs[left + i] : V{};
+#pragma GCC unroll 16
+    for (Index i = 0; i < kWidth; ++i) square[i] = packs[left + i];
+    transpose_square(square);
+#pragma GCC unroll 16
+    for (std::size_t lane = 0; lane < kWidth; ++lane) store(to.data[lane] + left, square[lane]);
+  }
+  for (; left < length; left += kWidth) {
+    V square[kWidth]{};
+    std::copy_n(packs + left, std::min(kWidth, length - left), square);
     transpose_square(square);
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
       const Index wanted = std::min(to.count[lane], length) - left;
-      if (wanted >= kWidth) {
-        store(to.data[lane] + left, square[lane]);
-      } else if (wanted > 0) {
-        T part[kWidth];
-        store(part, square[lane]);
-        std::copy_n(part, wanted, to.data[lane] + left);
-      }
+      if (wanted <= 0) continue;
+      T part[kWidth];
+      store(part, square[lane]);
+      std::copy_n(part, std::min(wanted, kWidth), to.data[lane] + left);
     }
   }
 }
@@ -79,7 +99,12 @@ bool lane_sums(const Vec<T>* packs, Index length, T* sums) {
   for (Index left = 0; left < length; left += kWidth) {
     const Index taken = std::min(kWidth, length - left);
     V square[kWidth];
-    for (Index i = 0; i < kWidth; ++i) square[i] = i < taken ? packs[left + i] : V{};
+    if (taken == kWidth) {
+#pragma GCC unroll 16
+      for (Index i = 0; i < kWidth; ++i) square[i] = packs[left + i];
+    } else {
+      for (Index i = 0; i < kWidth; ++i) square[i] = i < taken ? packs[left + i] : V{};
+    }
     fold<1>(square);
     defect += square[0] - square[0];
     if (taken == kWidth) {
