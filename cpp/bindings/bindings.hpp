@@ -44,9 +44,15 @@ struct Rows {
   const Index* offsets_data = nullptr;
   Index tasks = 0;
   core::RowShape shape;
+  Index columns = 0;         ///< of x
+  Index target_columns = 0;  ///< of y where it holds numbers
+  Index top_label = -1;
   bool shared = false;
   bool labels = false;
   bool is_double = false;
+
+  /// Whether the core may compute with `net` and parameters of that dtype on these rows.
+  [[nodiscard]] bool fit(const Network& net, bool theta_is_double) const;
 
   template <class T>
   [[nodiscard]] core::RowSet<T> view() const {
@@ -99,8 +105,8 @@ py::tuple names_of(const char* const (&names)[N]) {
 }
 
 template <class T>
-py::array_t<T> new_array(std::vector<py::ssize_t> shape) {
-  return py::array_t<T>(std::move(shape));
+py::array_t<T> new_array(std::initializer_list<py::ssize_t> shape) {
+  return py::array_t<T>(py::array::ShapeContainer(shape));
 }
 
 template <class T>
@@ -109,6 +115,33 @@ const T* data(const py::array& array) {
 }
 
 inline bool is_double(const py::array& array) { return array.itemsize() == sizeof(double); }
+
+/// Whether `object` is a plain NumPy array the core can read as it stands: an exact ndarray, native
+/// float32 or float64, C-contiguous and aligned.
+bool is_plain(const py::handle& object);
+
+/// Whether `theta` is plain and one set of parameters [P]; with `check_finite`, all finite.
+bool is_plain_theta(const py::handle& theta, const Network& net, bool check_finite);
+
+/// Which tasks diverged: on the stack for few, so that the usual call makes no array of them.
+class Flags {
+ public:
+  explicit Flags(Index tasks) : tasks_(tasks) {
+    if (tasks > kFew) many_.resize(static_cast<std::size_t>(tasks));
+  }
+  std::uint8_t* data() { return tasks_ > kFew ? many_.data() : few_.data(); }
+  py::array_t<bool> array() {
+    auto flags = new_array<bool>({tasks_});
+    std::copy_n(data(), tasks_, reinterpret_cast<std::uint8_t*>(flags.mutable_data()));
+    return flags;
+  }
+
+ private:
+  static constexpr Index kFew = 64;
+  Index tasks_;
+  std::array<std::uint8_t, kFew> few_;
+  std::vector<std::uint8_t> many_;
+};
 
 /// Calls `body(T{})` with the scalar type of theta.
 template <class Body>

@@ -36,6 +36,52 @@ py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
   });
 }
 
+/// One task of plain arrays, the call of a device in the field: [P], [K, n_0] and [K, n_L] or
+/// labels [K]. None if anything is not plain, does not fit or diverges: Python then takes the long
+/// way, which converts or explains.
+py::object adapt_plain(const Network& net, const py::object& theta_object, const py::object& x_object,
+                       const py::object& y_object, const Algorithm& algorithm, bool check_finite) {
+  if (net.spec.targets() != core::Targets::values || !is_plain(x_object) || !is_plain(y_object) ||
+      !is_plain_theta(theta_object, net, check_finite)) {
+    return py::none();
+  }
+  const auto theta = py::reinterpret_borrow<py::array>(theta_object);
+  const auto x = py::reinterpret_borrow<py::array>(x_object);
+  const auto y = py::reinterpret_borrow<py::array>(y_object);
+  if (x.ndim() != 2 || y.ndim() != 2 || x.shape(0) == 0 || x.shape(0) != y.shape(0) ||
+      x.shape(1) != net.spec.inputs() || y.shape(1) != net.spec.outputs() ||
+      x.itemsize() != theta.itemsize() || y.itemsize() != theta.itemsize()) {
+    return py::none();
+  }
+  return dispatch(theta, [&]<class T>(T) -> py::object {
+    if (check_finite && !(core::all_finite(data<T>(x), x.size()) &&
+                          core::all_finite(data<T>(y), y.size()))) {
+      return py::none();
+    }
+    const Index offsets[2] = {0, x.shape(0)};
+    core::Problem problem;
+    core::Call<T> call;
+    problem.operation = core::Operation::adapt;
+    problem.net = net.spec;
+    problem.layout = net.layout;
+    problem.algorithm = algorithm.spec;
+    problem.tasks = 1;
+    problem.support = {x.shape(0), x.shape(0), false};
+    call.theta = data<T>(theta);
+    call.support.x = data<T>(x);
+    call.support.y = data<T>(y);
+    call.support.offsets = offsets;
+    const auto rates = algorithm.rates<T>();
+    call.rates = rates.data();
+    auto adapted = new_array<T>({net.layout.n_params});
+    std::uint8_t diverged = 0;
+    call.task_vectors = adapted.mutable_data();
+    call.diverged = &diverged;
+    if (run(problem, call, 1) == core::Status::diverged) return py::none();
+    return adapted;
+  });
+}
+
 py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
                 const py::object& query, const Algorithm& algorithm, int steps, bool with_thetas,
                 int threads) {
@@ -76,6 +122,9 @@ void register_adaptation(py::module_& m) {
   m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("algorithm"), py::arg("steps"), py::arg("threads"),
         "(thetas [T, P], diverged [T], any diverged)");
+  m.def("adapt_plain", &adapt_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
+        py::arg("algorithm"), py::arg("check_finite"),
+        "theta_S [P] of one task; None if an argument needs converting, is wrong, or it diverges");
   m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query").none(true), py::arg("algorithm"), py::arg("steps"),
         py::arg("with_thetas"), py::arg("threads"),

@@ -10,16 +10,16 @@ namespace {
 template <class T>
 struct MetaGradient {
   py::array_t<T> grad, losses;
-  py::array_t<bool> diverged;
   py::object support_losses = py::none(), task_grads = py::none();
+  py::object diverged = py::none();  ///< an array only if any task diverged
   double loss = 0;
   bool any_diverged = false;
 
   MetaGradient(const Network& net, const py::array& theta, const Rows& support, const Rows& query,
                const Algorithm& algorithm, bool mean, bool per_task, int threads)
       : grad(new_array<T>({net.layout.n_params})),
-        losses(new_array<T>({support.tasks})),
-        diverged(new_array<bool>({support.tasks})) {
+        losses(new_array<T>({support.tasks})) {
+    Flags flags(support.tasks);
     core::Problem problem;
     problem.operation = core::Operation::meta_gradient;
     problem.net = net.spec;
@@ -40,7 +40,7 @@ struct MetaGradient {
     call.grad_scale = static_cast<T>(weight);
     call.grad = grad.mutable_data();
     call.losses = losses.mutable_data();
-    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
+    call.diverged = flags.data();
     if (algorithm.spec.steps > 0) {
       auto array = new_array<T>({support.tasks});
       call.support_losses = array.mutable_data();
@@ -52,16 +52,27 @@ struct MetaGradient {
       task_grads = std::move(array);
     }
     any_diverged = run(problem, call, threads) == core::Status::diverged;
+    if (any_diverged) diverged = flags.array();
     core::CompensatedSum<double> total;
     for (Index t = 0; t < support.tasks; ++t) total.add(static_cast<double>(losses.data()[t]));
     loss = total.value() * weight;
   }
 };
 
-py::tuple meta_grad(const Network& net, const py::array& theta, const Rows& support,
-                    const Rows& query, const Algorithm& algorithm, bool mean, bool per_task,
-                    int threads) {
-  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+/// Whether the arguments are what the core computes with; if not, Python converts or explains.
+bool ready(const Network& net, const py::handle& theta, const Rows& support, const Rows& query,
+           bool check_finite) {
+  if (!is_plain_theta(theta, net, check_finite)) return false;
+  const bool theta_is_double = is_double(py::reinterpret_borrow<py::array>(theta));
+  return support.fit(net, theta_is_double) && query.fit(net, theta_is_double);
+}
+
+py::object meta_grad(const Network& net, const py::object& theta_object, const Rows& support,
+                     const Rows& query, const Algorithm& algorithm, bool mean, bool per_task,
+                     int threads, bool check_finite) {
+  if (!ready(net, theta_object, support, query, check_finite)) return py::none();
+  const auto theta = py::reinterpret_borrow<py::array>(theta_object);
+  return dispatch(theta, [&]<class T>(T) -> py::object {
     MetaGradient<T> result(net, theta, support, query, algorithm, mean, per_task, threads);
     return py::make_tuple(result.any_diverged, result.loss, result.grad, result.losses,
                           result.support_losses, result.task_grads, result.diverged);
@@ -81,10 +92,20 @@ py::tuple outer_step(const Outer& outer, double lr, Index step, const py::array&
   });
 }
 
-py::tuple meta_step(const Network& net, const py::array& theta, const Rows& support,
-                    const Rows& query, const Algorithm& algorithm, bool mean, int threads,
-                    const Outer& outer, double lr, Index step, const py::array& moments) {
-  return dispatch(theta, [&]<class T>(T) -> py::tuple {
+py::object meta_step(const Network& net, const py::object& theta_object, const Rows& support,
+                     const Rows& query, const Algorithm& algorithm, bool mean, int threads,
+                     bool check_finite, const Outer& outer, double lr, Index step,
+                     const py::object& moments_object) {
+  if (!ready(net, theta_object, support, query, check_finite) || !is_plain(moments_object)) {
+    return py::none();
+  }
+  const auto theta = py::reinterpret_borrow<py::array>(theta_object);
+  const auto moments = py::reinterpret_borrow<py::array>(moments_object);
+  if (moments.ndim() != 2 || moments.shape(0) != core::outer_moments(outer.spec) ||
+      moments.shape(1) != theta.size() || moments.itemsize() != theta.itemsize()) {
+    return py::none();
+  }
+  return dispatch(theta, [&]<class T>(T) -> py::object {
     MetaGradient<T> result(net, theta, support, query, algorithm, mean, false, threads);
     py::object stepped = py::none();
     if (!result.any_diverged) stepped = outer_step(outer, lr, step, theta, result.grad, moments);
@@ -98,16 +119,17 @@ py::tuple meta_step(const Network& net, const py::array& theta, const Rows& supp
 void register_meta_gradient(py::module_& m) {
   m.def("meta_grad", &meta_grad, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("per_task"),
-        py::arg("threads"),
-        "(any diverged, loss, grad, losses, support losses or None, task grads or None, diverged)");
+        py::arg("threads"), py::arg("check_finite"),
+        "(any diverged, loss, grad, losses, support losses or None, task grads or None, diverged or "
+        "None); None alone if an argument needs converting, or is wrong");
   m.def("outer_step", &outer_step, py::arg("outer"), py::arg("lr"), py::arg("step"),
         py::arg("theta"), py::arg("gradient"), py::arg("moments"),
         "(theta, moments, norm of the gradient before clipping); step counts from 1");
   m.def("meta_step", &meta_step, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("threads"),
-        py::arg("outer"), py::arg("lr"), py::arg("step"), py::arg("moments"),
+        py::arg("check_finite"), py::arg("outer"), py::arg("lr"), py::arg("step"), py::arg("moments"),
         "(any diverged, loss, outer step or None if any diverged, losses, support losses or None, "
-        "diverged)");
+        "diverged or None); None alone as in meta_grad");
 }
 
 }  // namespace fomaml_fast_bindings

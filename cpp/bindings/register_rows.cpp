@@ -5,7 +5,7 @@ namespace fomaml_fast_bindings {
 namespace {
 
 Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>& offsets,
-               bool shared, Index tasks) {
+               bool shared, Index tasks, Index top_label) {
   Rows rows;
   rows.x = x;
   rows.y = y;
@@ -16,8 +16,11 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
     const auto targets = py::cast<py::array>(y);
     rows.labels = targets.dtype().kind() == 'i';
     rows.y_data = targets.data();
+    if (!rows.labels) rows.target_columns = targets.shape(1);
   }
   rows.offsets_data = offsets.data();
+  rows.columns = x.shape(1);
+  rows.top_label = top_label;
   rows.shared = shared;
   rows.tasks = tasks;
   const Index sets = offsets.size() - 1;
@@ -32,10 +35,17 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
 
 }  // namespace
 
+bool Rows::fit(const Network& net, bool theta_is_double) const {
+  const core::NetworkSpec& spec = net.spec;
+  if (is_double != theta_is_double || columns != spec.inputs()) return false;
+  if (spec.targets() == core::Targets::labels) return labels && top_label < spec.outputs();
+  return !labels && target_columns == spec.outputs();
+}
+
 void register_rows(py::module_& m) {
   py::class_<Rows>(m, "Rows", py::module_local())
       .def(py::init(&make_rows), py::arg("x"), py::arg("y").none(true), py::arg("offsets"),
-           py::arg("shared"), py::arg("tasks"),
+           py::arg("shared"), py::arg("tasks"), py::arg("top_label"),
            "x [rows, n_0]; y [rows, n_L], int32 [rows] or None; offsets int64 [sets + 1]");
 }
 

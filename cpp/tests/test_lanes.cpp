@@ -126,8 +126,8 @@ struct Results {
 };
 
 template <class T>
-Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data, bool shared,
-                   const Execution& execution) {
+Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
+                   bool shared, const Execution& execution) {
   CHECK(engine.supports(problem));
   const std::size_t tasks = static_cast<std::size_t>(problem.tasks);
   const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
@@ -199,8 +199,9 @@ double difference(const std::vector<T>& got, const std::vector<double>& expected
   return most / size;
 }
 
-constexpr Operation kOperations[] = {Operation::predict,  Operation::loss,  Operation::gradient,
-                                     Operation::hvp,      Operation::adapt, Operation::meta_gradient};
+constexpr Operation kOperations[] = {Operation::predict,  Operation::loss,
+                                     Operation::gradient, Operation::hvp,
+                                     Operation::adapt,    Operation::meta_gradient};
 
 template <class T>
 void agree(const Case& c, Operation operation, Flow flow, double tolerance, const char* what) {
@@ -209,17 +210,16 @@ void agree(const Case& c, Operation operation, Flow flow, double tolerance, cons
   const bool shared = c.rows == Rows::shared;
   const Results<double> expected = compute(reference_engine<double>(), problem, data, shared);
   const Results<T> got = compute(lanes_engine<T>(), problem, Data<T>::from(data), shared);
-  const double error = std::max({difference(got.outputs, expected.outputs),
-                                 difference(got.losses, expected.losses),
-                                 difference(got.support_losses, expected.support_losses),
-                                 difference(got.task_vectors, expected.task_vectors),
-                                 difference(got.grad, expected.grad)});
+  const double error = std::max(
+      {difference(got.outputs, expected.outputs), difference(got.losses, expected.losses),
+       difference(got.support_losses, expected.support_losses),
+       difference(got.task_vectors, expected.task_vectors), difference(got.grad, expected.grad)});
   const bool flags = got.diverged == expected.diverged;
   if (!CHECK(error < tolerance) || !CHECK(flags)) {
     std::printf("  %s, operation %d, %s, loss %d, rows %d, %d-bit: error %.2e\n", what,
                 static_cast<int>(operation), kFlowNames[static_cast<int>(flow)],
-                static_cast<int>(c.loss), static_cast<int>(c.rows),
-                static_cast<int>(8 * sizeof(T)), error);
+                static_cast<int>(c.loss), static_cast<int>(c.rows), static_cast<int>(8 * sizeof(T)),
+                error);
   }
 }
 
@@ -256,8 +256,8 @@ void test_shapes() {
     c.tasks = tasks;
     agree_everywhere(c, "tasks");
   }
-  for (const std::vector<Index>& sizes :
-       std::vector<std::vector<Index>>{{1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}}) {
+  for (const std::vector<Index>& sizes : std::vector<std::vector<Index>>{
+           {1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}}) {
     Case c;
     c.sizes = sizes;
     c.tasks = 5;

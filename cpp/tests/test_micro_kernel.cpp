@@ -65,8 +65,8 @@ void check_product(Index rows, Index columns, Index depth) {
   const Index vectors = vectors_of<T>(columns), stride = padded<T>(columns);
   const std::vector<T> b = packed(p.b, depth, columns), start = packed(p.start, rows, columns);
   for (const bool transposed : {false, true}) {
-    const Broadcast<T> a = transposed ? Broadcast<T>{p.a.data(), 1, rows}
-                                      : Broadcast<T>{p.a.data(), depth, 1};
+    const Broadcast<T> a =
+        transposed ? Broadcast<T>{p.a.data(), 1, rows} : Broadcast<T>{p.a.data(), depth, 1};
     // Into panels, in place.
     std::vector<T> c = start;
     multiply<T>({rows, vectors, depth, a, packed_panels(b.data(), depth),
@@ -108,8 +108,12 @@ void check_finish(Index rows, Index columns, Index depth) {
   const Index stride = padded<T>(columns);
   const std::vector<T> b = packed(p.b, depth, columns), start = packed(p.start, rows, columns);
   std::vector<T> c(static_cast<std::size_t>(rows * stride));
-  multiply<T>({rows, vectors_of<T>(columns), depth, {p.a.data(), depth, 1},
-               packed_panels(b.data(), depth), packed_panels(start.data(), rows),
+  multiply<T>({rows,
+               vectors_of<T>(columns),
+               depth,
+               {p.a.data(), depth, 1},
+               packed_panels(b.data(), depth),
+               packed_panels(start.data(), rows),
                row_major(c.data(), stride)},
               AddPlace<T>{});
   bool same = true;
@@ -127,10 +131,12 @@ void check_transposes(Index rows, Index columns) {
   const std::vector<T> matrix = numbers<T>(rows * columns, 4);
   const std::vector<T> from = packed(matrix, rows, columns);
   std::vector<T> whole(static_cast<std::size_t>(packed_size<T>(columns, rows)), T(-1));
-  transpose<T>(packed_panels(from.data(), rows), rows, columns, packed_panels(whole.data(), columns));
+  transpose<T>(packed_panels(from.data(), rows), rows, columns,
+               packed_panels(whole.data(), columns));
   std::vector<T> direct(whole.size(), T(-1));
   pack_transposed(matrix.data(), rows, columns, direct.data());
-  const std::vector<T> first = unpacked(whole, columns, rows), second = unpacked(direct, columns, rows);
+  const std::vector<T> first = unpacked(whole, columns, rows),
+                       second = unpacked(direct, columns, rows);
   bool same = true;
   for (Index r = 0; r < rows; ++r) {
     for (Index c = 0; c < columns; ++c) {

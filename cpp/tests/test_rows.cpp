@@ -285,11 +285,13 @@ void wide_inputs_and_large_layers() {
       compare<double>(k, Operation::meta_gradient);
       k.flow = Flow::exact;
       compare<double>(k, Operation::meta_gradient);
+      compare<double>(k, Operation::adapt);
     }
   }
   Case k{.sizes = {30, 200, 250, 3}, .tasks = 6, .support = 12, .query = 20, .steps = 1};
   compare<double>(k, Operation::meta_gradient);
-  k = {.sizes = {400, 120, 3}, .tasks = 5, .support = 10, .query = 1500, .steps = 1, .ragged = true};
+  k = {
+      .sizes = {400, 120, 3}, .tasks = 5, .support = 10, .query = 1500, .steps = 1, .ragged = true};
   compare<double>(k, Operation::meta_gradient);
   k.flow = Flow::exact;
   compare<double>(k, Operation::meta_gradient);

@@ -141,6 +141,6 @@ void test(double exp_range, double bound_exp, double bound_log, double bound_tan
 
 int main() {
   test<float>(104, 1.5, 1.2, 6);
-  test<double>(746, 1.5, 1.2, 2);
+  test<double>(746, 1.5, 1.2, 3.2);
   return check::report();
 }

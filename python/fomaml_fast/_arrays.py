@@ -46,7 +46,7 @@ def as_floats(
     convert: bool = False,
     like: str = "theta",
 ) -> FloatArray:
-    """A C-contiguous float array: no copy if it is one already.
+    """A C-contiguous, aligned float array: no copy if it is one already.
 
     Arrays keep their dtype, which must be `dtype` if that is given (`like` says whose it is);
     ``convert`` turns them into it explicitly. Nested lists of numbers have no dtype of their own
@@ -68,7 +68,9 @@ def as_floats(
             f"{name} is {array.dtype} but {like} is {dtype}; convert one of them, e.g. "
             f"numpy.asarray({name}, dtype=numpy.{dtype}) or TaskBatch(..., dtype=numpy.{dtype})"
         )
-    return np.ascontiguousarray(array) if array.ndim else array
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.array(array, order="C")
 
 
 def check_finite_array(array: FloatArray, name: str, axis_note: str = "") -> None:

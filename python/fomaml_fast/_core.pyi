@@ -41,6 +41,7 @@ class Rows:
         offsets: npt.NDArray[np.int64],
         shared: bool,
         tasks: int,
+        top_label: int,
     ) -> None: ...
 
 class Algorithm:
@@ -75,29 +76,39 @@ def trace(
     with_thetas: bool,
     threads: int,
 ) -> tuple[Any, Floats, Any, Flags]: ...
+def adapt_plain(
+    net: Network, theta: Any, x: Any, y: Any, algorithm: Algorithm, check_finite: bool
+) -> Floats | None: ...
 def meta_grad(
     net: Network,
-    theta: Floats,
+    theta: Any,
     support: Rows,
     query: Rows,
     algorithm: Algorithm,
     mean: bool,
     per_task: bool,
     threads: int,
-) -> tuple[bool, float, Floats, Floats, Floats | None, Floats | None, Flags]: ...
+    check_finite: bool,
+) -> tuple[bool, float, Floats, Floats, Floats | None, Floats | None, Flags | None] | None: ...
 def outer_step(
     outer: Outer, lr: float, step: int, theta: Floats, gradient: Floats, moments: Floats
 ) -> tuple[Floats, Floats, float]: ...
 def meta_step(
     net: Network,
-    theta: Floats,
+    theta: Any,
     support: Rows,
     query: Rows,
     algorithm: Algorithm,
     mean: bool,
     threads: int,
+    check_finite: bool,
     outer: Outer,
     lr: float,
     step: int,
-    moments: Floats,
-) -> tuple[bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags]: ...
+    moments: Any,
+) -> (
+    tuple[
+        bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags | None
+    ]
+    | None
+): ...

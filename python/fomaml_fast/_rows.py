@@ -40,11 +40,11 @@ class RowArrays:
     @cached_property
     def bound(self) -> Any:
         """As the core's own type, one task per set of rows."""
-        return core.Rows(self.x, self.y, self.offsets, False, self.n_tasks)
+        return core.Rows(self.x, self.y, self.offsets, False, self.n_tasks, self.top_label)
 
     def shared(self, tasks: int) -> Any:
         """As the core's own type, the one set of rows seen by all tasks."""
-        return core.Rows(self.x, self.y, self.offsets, True, tasks)
+        return core.Rows(self.x, self.y, self.offsets, True, tasks, self.top_label)
 
     def per_task(self, array: npt.NDArray[Any]) -> Any:
         """Cut an array with one entry a row into tasks: stacked, or a list where ragged."""

@@ -133,6 +133,13 @@ def adapt(
     >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
     array([0.5, 0.5])
     """
+    if not trace and steps is None and threads is None and on_divergence == "raise":
+        try:  # one task of plain arrays: a single call of the core
+            alone = core.adapt_plain(net._core, theta, x, y, algorithm._core, bool(check_finite))
+        except AttributeError:
+            alone = None
+        if alone is not None:
+            return alone
     check_algorithm(algorithm)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     count = algorithm.steps if steps is None else as_count(steps, "steps")

@@ -43,7 +43,7 @@ class TaskBatch:
     (4, dtype('float64'))
     """
 
-    __slots__ = ("_query", "_support")
+    __slots__ = ("_bound", "_none_diverged", "_query", "_support")
 
     def __init__(
         self,
@@ -98,14 +98,21 @@ class TaskBatch:
                 f"y_query must have {support.y.shape[1]} columns as y_support has, "
                 f"got {query.y.shape[1]}"
             )
-        self._support: RowArrays = support
-        self._query: RowArrays = query
+        self._set(support, query)
 
     @classmethod
     def _of(cls, support: RowArrays, query: RowArrays) -> TaskBatch:
         batch = cls.__new__(cls)
-        batch._support, batch._query = support, query
+        batch._set(support, query)
         return batch
+
+    def _set(self, support: RowArrays, query: RowArrays) -> None:
+        self._support: RowArrays = support
+        self._query: RowArrays = query
+        # What every step needs, made once.
+        self._bound = (support.bound, query.bound)
+        self._none_diverged = np.zeros(support.n_tasks, np.bool_)
+        self._none_diverged.setflags(write=False)
 
     def __len__(self) -> int:
         return self._support.n_tasks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,54 +17,26 @@ from fomaml_fast.errors import DivergenceError
 from fomaml_fast.network import MLP
 from fomaml_fast.outer import Outer
 
+_REDUCTIONS = ("mean", "sum")
+_ON_DIVERGENCE = ("raise", "drop")
 
-@dataclass(frozen=True, eq=False, slots=True)
-class MetaGrad:
-    """A meta-gradient and the losses met on the way.
 
-    Attributes
-    ----------
-    grad : numpy.ndarray
-        ``[P]``: mean or sum over the tasks kept.
-    loss : float
-        Query loss after adaptation, reduced likewise.
-    losses : numpy.ndarray
-        Query loss after adaptation of every task, ``[T]``.
-    support_losses : numpy.ndarray or None
-        Support loss at theta, ``[T]`` (the first inner forward); None without inner steps.
-    task_grads : numpy.ndarray or None
-        ``[T, P]`` with ``per_task=True``, unreduced.
-    losses_before : numpy.ndarray or None
-        Query loss before adaptation, ``[T]``, with ``trace=True``.
-    diverged : numpy.ndarray
-        ``[T]`` of bool: tasks left out.
-    n_dropped : int
-        How many they are.
-    """
+class MetaGrad(NamedTuple):
+    """A meta-gradient and the losses met on the way."""
 
-    grad: FloatArray
-    loss: float
-    losses: FloatArray
+    grad: FloatArray  #: ``[P]``: mean or sum over the tasks kept
+    loss: float  #: query loss after adaptation, reduced likewise
+    losses: FloatArray  #: query loss after adaptation of every task, ``[T]``
+    #: support loss at theta, ``[T]`` (the first inner forward); None without inner steps
     support_losses: FloatArray | None
-    task_grads: FloatArray | None
-    losses_before: FloatArray | None
-    diverged: npt.NDArray[np.bool_]
-    n_dropped: int
+    task_grads: FloatArray | None  #: ``[T, P]`` with ``per_task=True``, unreduced
+    losses_before: FloatArray | None  #: query loss before adaptation, ``[T]``, with ``trace=True``
+    diverged: npt.NDArray[np.bool_]  #: ``[T]``: tasks left out
+    n_dropped: int  #: how many they are
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Metrics:
-    """What one meta-step saw; arrays as in `MetaGrad`.
-
-    Attributes
-    ----------
-    loss, losses, support_losses, losses_before, diverged, n_dropped
-        As in `MetaGrad`, at the parameters before the step.
-    grad_norm : float
-        Norm of the meta-gradient before clipping.
-    lr : float
-        Outer learning rate of the step.
-    """
+class Metrics(NamedTuple):
+    """What one meta-step saw, at the parameters before the step; arrays as in `MetaGrad`."""
 
     loss: float
     losses: FloatArray
@@ -72,8 +44,8 @@ class Metrics:
     losses_before: FloatArray | None
     diverged: npt.NDArray[np.bool_]
     n_dropped: int
-    grad_norm: float
-    lr: float
+    grad_norm: float  #: norm of the meta-gradient before clipping
+    lr: float  #: outer learning rate of the step
 
 
 class State(NamedTuple):
@@ -203,30 +175,39 @@ def meta_grad(
     >>> ff.meta_grad(net, np.array([1.0, 0.0]), batch, ff.maml(lr=0.125)).grad
     array([0.5, 0.5])
     """
-    check_algorithm(algorithm)
-    one_of(reduction, "reduction", ("mean", "sum"))
-    one_of(on_divergence, "on_divergence", ("raise", "drop"))
-    flat = check_meta_arguments(net, theta, batch, check_finite)
-    workers = as_threads(threads)
-    any_diverged, loss, grad, losses, support_losses, task_grads, diverged = core.meta_grad(
-        net._core,
-        flat,
-        batch._support.bound,
-        batch._query.bound,
-        algorithm._core,
-        reduction == "mean",
-        per_task,
-        workers,
-    )
-    before = core.loss(net._core, flat, batch._query.bound, workers) if trace else None
+    if reduction not in _REDUCTIONS or on_divergence not in _ON_DIVERGENCE:
+        one_of(reduction, "reduction", _REDUCTIONS)
+        one_of(on_divergence, "on_divergence", _ON_DIVERGENCE)
+    workers = 0 if threads is None else as_threads(threads)
+    mean, per_task, scan = reduction == "mean", bool(per_task), bool(check_finite)
+    try:
+        support, query = batch._bound
+        result = core.meta_grad(
+            net._core, theta, support, query, algorithm._core, mean, per_task, workers, scan
+        )
+    except AttributeError:
+        result = None
+    if result is None:  # something needs converting, or is wrong: check all, and say what
+        check_algorithm(algorithm)
+        theta = check_meta_arguments(net, theta, batch, check_finite)
+        support, query = batch._bound
+        result = core.meta_grad(
+            net._core, theta, support, query, algorithm._core, mean, per_task, workers, False
+        )
+        assert result is not None
+    any_diverged, loss, grad, losses, support_losses, task_grads, diverged = result
+    before = core.loss(net._core, theta, query, workers) if trace else None
     n_dropped = 0
     if any_diverged:
-        kept = _kept_tasks(net, flat, batch, algorithm, diverged, on_divergence)
+        assert diverged is not None
+        kept = _kept_tasks(net, theta, batch, algorithm, diverged, on_divergence)
         rest = meta_grad(
-            net, flat, kept, algorithm, reduction=reduction, threads=threads, check_finite=False
+            net, theta, kept, algorithm, reduction=reduction, threads=threads, check_finite=False
         )
         grad, loss = rest.grad, rest.loss
         n_dropped = int(diverged.sum())
+    else:
+        diverged = batch._none_diverged
     return MetaGrad(grad, loss, losses, support_losses, task_grads, before, diverged, n_dropped)
 
 
@@ -278,40 +259,70 @@ def meta_step(
     >>> int(state.step)
     1
     """
-    check_algorithm(algorithm)
+    if reduction not in _REDUCTIONS or on_divergence not in _ON_DIVERGENCE:
+        one_of(reduction, "reduction", _REDUCTIONS)
+        one_of(on_divergence, "on_divergence", _ON_DIVERGENCE)
     _check_outer(outer)
-    one_of(reduction, "reduction", ("mean", "sum"))
-    one_of(on_divergence, "on_divergence", ("raise", "drop"))
-    theta, moments, step = _check_state(net, state, batch, outer, check_finite)
+    theta, rates, moments, step = _unpack_state(state)
     lr = outer.rate(step)
-    workers = as_threads(threads)
-    any_diverged, loss, stepped, losses, support_losses, diverged = core.meta_step(
-        net._core,
-        theta,
-        batch._support.bound,
-        batch._query.bound,
-        algorithm._core,
-        reduction == "mean",
-        workers,
-        outer._core,
-        lr,
-        step + 1,
-        moments,
-    )
-    before = core.loss(net._core, theta, batch._query.bound, workers) if trace else None
+    workers = 0 if threads is None else as_threads(threads)
+    mean, scan = reduction == "mean", bool(check_finite)
+    try:
+        support, query = batch._bound
+        result = core.meta_step(
+            net._core,
+            theta,
+            support,
+            query,
+            algorithm._core,
+            mean,
+            workers,
+            scan,
+            outer._core,
+            lr,
+            step + 1,
+            moments,
+        )
+    except AttributeError:
+        result = None
+    if result is None:  # something needs converting, or is wrong: check all, and say what
+        check_algorithm(algorithm)
+        theta = check_meta_arguments(net, theta, batch, check_finite, name="state.theta")
+        moments = _check_moments(net, theta, moments, outer)
+        support, query = batch._bound
+        result = core.meta_step(
+            net._core,
+            theta,
+            support,
+            query,
+            algorithm._core,
+            mean,
+            workers,
+            False,
+            outer._core,
+            lr,
+            step + 1,
+            moments,
+        )
+        assert result is not None
+    any_diverged, loss, stepped, losses, support_losses, diverged = result
+    before = core.loss(net._core, theta, query, workers) if trace else None
     n_dropped = 0
     if any_diverged:
+        assert diverged is not None
         kept = _kept_tasks(net, theta, batch, algorithm, diverged, on_divergence)
         rest = meta_grad(
             net, theta, kept, algorithm, reduction=reduction, threads=threads, check_finite=False
         )
         loss, n_dropped = rest.loss, int(diverged.sum())
         stepped = core.outer_step(outer._core, lr, step + 1, theta, rest.grad, moments)
+    else:
+        diverged = batch._none_diverged
     assert stepped is not None  # the core steps unless a task diverged
     new_theta, new_moments, grad_norm = stepped
-    if not np.isfinite(grad_norm):
+    if not math.isfinite(grad_norm):
         raise DivergenceError([], algorithm.steps, len(batch))
-    new_state = State(new_theta, state.rates, new_moments, np.array(step + 1, np.int64))
+    new_state = State(new_theta, rates, new_moments, np.array(step + 1, np.int64))
     metrics = Metrics(loss, losses, support_losses, before, diverged, n_dropped, grad_norm, lr)
     return new_state, metrics
 
@@ -337,24 +348,25 @@ def _check_outer(outer: Any) -> None:
         raise TypeError(f"outer must be an outer optimiser, such as outer.Adam(), got {outer!r}")
 
 
-def _check_state(
-    net: MLP, state: Any, batch: TaskBatch, outer: Outer, check_finite: bool
-) -> tuple[FloatArray, FloatArray, int]:
+def _unpack_state(state: Any) -> tuple[Any, Any, Any, int]:
     try:
-        theta, _, moments, step = state
+        theta, rates, moments, step = state
+        count = int(step)
     except (TypeError, ValueError):
         raise TypeError(
             f"state must be a State, such as init_state gives, got {type(state).__name__}"
         ) from None
-    flat = check_meta_arguments(net, theta, batch, check_finite, name="state.theta")
-    expected = (outer._core.n_moments, net.n_params)
-    array = np.ascontiguousarray(moments)
-    if array.shape != expected or array.dtype != flat.dtype:
-        raise ValueError(
-            f"state.moments must be {flat.dtype} of shape {list(expected)} for this outer "
-            f"optimiser, got {array.dtype} {list(array.shape)}"
-        )
-    count = int(step)
     if count < 0:
         raise ValueError(f"state.step must be at least 0, got {count}")
-    return flat, array, count
+    return theta, rates, moments, count
+
+
+def _check_moments(net: MLP, theta: FloatArray, moments: Any, outer: Outer) -> FloatArray:
+    expected = (outer._core.n_moments, net.n_params)
+    array: FloatArray = np.ascontiguousarray(moments)
+    if array.shape != expected or array.dtype != theta.dtype:
+        raise ValueError(
+            f"state.moments must be {theta.dtype} of shape {list(expected)} for this outer "
+            f"optimiser, got {array.dtype} {list(array.shape)}"
+        )
+    return array

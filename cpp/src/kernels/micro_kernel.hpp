@@ -125,7 +125,8 @@ void multiply_panel(Tile<T> tile, Index rows, const Finish& finish, Index first_
   constexpr int kMost = tile_rows(kVectors);
   static constexpr auto kTiles =
       tile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
-  if (rows <= kMost) return kTiles[static_cast<std::size_t>(rows - 1)](tile, finish.at(0, first_vector));
+  if (rows <= kMost)
+    return kTiles[static_cast<std::size_t>(rows - 1)](tile, finish.at(0, first_vector));
   const Index tiles = (rows + kMost - 1) / kMost;
   const Index fewest = rows / tiles, with_more = rows % tiles;
   for (Index i = 0, done = 0; i < tiles; ++i) {

@@ -59,9 +59,7 @@ struct Columns {
   /// First row of the panel that begins with vector `first`.
   [[nodiscard]] T* panel(Index first) const { return data + first * kLanes<Scalar> * column_step; }
   /// Distance of rows within a panel of `count` vectors.
-  [[nodiscard]] Index stride(int count) const {
-    return row_step + packed * count * kLanes<Scalar>;
-  }
+  [[nodiscard]] Index stride(int count) const { return row_step + packed * count * kLanes<Scalar>; }
   operator Columns<const T>() const { return {data, column_step, row_step, packed}; }
 };
 

@@ -33,29 +33,38 @@ struct Exp<double> {
   static constexpr double low = -746, high = 710;
 };
 
-}  // namespace detail
-
+/// exp(x) = 2^n (1 + q), |x| within Exp's limits.
 template <class V>
-  requires(!is_scalar_pack<V>)
-FOMAML_FAST_INLINE V exp(V x) {
-  using namespace detail;
+struct SplitExp {
+  V shifted;  ///< n + kRoundingShift: n stands in its last bits
+  V q;
+};
+template <class V>
+FOMAML_FAST_INLINE SplitExp<V> split_exp(V x) {
   using Constants = Exp<Element<V>>;
-  using Int = typename Format<V>::Bits;
   constexpr double kLog2e = 1.44269504088896340736;
-
-  x = limited(x, Constants::low, Constants::high);
   const V shifted = x * constant<V>(kLog2e) + kRoundingShift<V>;
   const V n = shifted - kRoundingShift<V>;
   const V f = (x - n * constant<V>(Constants::ln2_high)) - n * constant<V>(Constants::ln2_low);
-  const V p = f * f * polynomial(f, Constants::polynomial) + f + constant<V>(1);
+  return {shifted, f * f * polynomial(f, Constants::polynomial) + f};
+}
+
+}  // namespace detail
+
+template <class V>
+requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V exp(V x) {
+  using namespace detail;
+  using Constants = Exp<Element<V>>;
+  using Int = typename Format<V>::Bits;
+  const SplitExp<V> split = split_exp(limited(x, Constants::low, Constants::high));
 
   // 2^n in two factors, each a normal number, so that denormal results and 2^128 come out right.
   // Both halves carry the exponent bias: n + 2 bias = first + second.
   constexpr Int kOrigin = std::bit_cast<Int>(kRoundingShift<V>) - 2 * Format<V>::bias;
-  const Bits<V> biased = to_bits(shifted) - kOrigin;
+  const Bits<V> biased = to_bits(split.shifted) - kOrigin;
   const Bits<V> first = shift_right<V>(biased, 1);
   const Bits<V> second = biased - first;
-  return p * from_bits<V>(first << Format<V>::mantissa_bits) *
+  return (split.q + constant<V>(1)) * from_bits<V>(first << Format<V>::mantissa_bits) *
          from_bits<V>(second << Format<V>::mantissa_bits);
 }
 

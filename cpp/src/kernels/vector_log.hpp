@@ -18,16 +18,16 @@ struct Log<float> {
 };
 template <>
 struct Log<double> {
-  static constexpr double series[] = {
-      6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01,
-      2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01,
-      1.479819860511658591e-01};
+  static constexpr double series[] = {6.666666666666735130e-01, 3.999999999940941908e-01,
+                                      2.857142874366239149e-01, 2.222219843214978396e-01,
+                                      1.818357216161805012e-01, 1.531383769920937332e-01,
+                                      1.479819860511658591e-01};
   static constexpr double ln2_high = 6.93147180369123816490e-01;
   static constexpr double ln2_low = 1.90821492927058770002e-10;
 };
 
-/// log(x) + correction for x > 0 and a correction far smaller than x; x may be denormal. What x <= 0
-/// and infinities give is for `log_special`.
+/// log(x) + correction for x > 0 and a correction far smaller than x; x may be denormal. What x <=
+/// 0 and infinities give is for `log_special`.
 template <class V>
 FOMAML_FAST_INLINE V log_positive(V x, V correction) {
   using T = Element<V>;
@@ -71,15 +71,13 @@ FOMAML_FAST_INLINE V log_special(V x, V value) {
 }  // namespace detail
 
 template <class V>
-  requires(!is_scalar_pack<V>)
-FOMAML_FAST_INLINE V log(V x) {
+requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V log(V x) {
   return detail::log_special(x, detail::log_positive(x, V{}));
 }
 
 /// log(1 + x) with the rounding of 1 + x made good by a first-order correction.
 template <class V>
-  requires(!is_scalar_pack<V>)
-FOMAML_FAST_INLINE V log1p(V x) {
+requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V log1p(V x) {
   const V one = broadcast<V>(1);
   const V u = one + x;
   const V lost = select(x > one, one - (u - x), x - (u - one));

@@ -25,9 +25,9 @@ void slope_tangent(ActivationId id, const V* s, const V* dh, const V* rz, Index 
   });
 }
 
-#define FOMAML_FAST_INSTANTIATE(V)                                                       \
-  template void activate<V>(ActivationId, const V*, Index, V*);                          \
-  template void times_slope<V>(ActivationId, const V*, const V*, Index, V*);             \
+#define FOMAML_FAST_INSTANTIATE(V)                                           \
+  template void activate<V>(ActivationId, const V*, Index, V*);              \
+  template void times_slope<V>(ActivationId, const V*, const V*, Index, V*); \
   template void slope_tangent<V>(ActivationId, const V*, const V*, const V*, Index, V*);
 FOMAML_FAST_INSTANTIATE(Vec<float>)
 FOMAML_FAST_INSTANTIATE(Vec<double>)

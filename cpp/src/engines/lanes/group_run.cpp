@@ -214,8 +214,8 @@ Vec<T> GroupRun<T>::loss(const B* theta) {
     work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
     forward(plan_, theta, work_.support, activity);
     V* const none = nullptr;
-    sum.add(output_loss(problem_.net, work_.support,
-                        activity.h[NetworkSpec::at(plan_.depth - 1)], none));
+    sum.add(output_loss(problem_.net, work_.support, activity.h[NetworkSpec::at(plan_.depth - 1)],
+                        none));
   }
   return sum.value();
 }

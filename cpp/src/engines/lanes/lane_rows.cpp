@@ -11,12 +11,15 @@ void clear_where_zero(V coefficient, Index count, V* packs) {
   for (Index i = 0; i < count; ++i) packs[i] = select(coefficient == V{}, V{}, packs[i]);
 }
 
-/// How many of the first `length` numbers all lanes have, in whole squares of lanes x lanes.
+/// How many of the first `length` numbers all lanes that have any have, in whole squares of
+/// lanes x lanes.
 template <class E>
 Index full_squares(const LaneArrays<E>& arrays, Index length) {
-  const Index least = *std::min_element(arrays.count.begin(), arrays.count.end());
+  for (std::size_t lane = 0; lane < arrays.kWidth; ++lane) {
+    if (arrays.data[lane] != nullptr) length = std::min(length, arrays.count[lane]);
+  }
   const Index width = static_cast<Index>(arrays.kWidth);
-  return std::min(least, length) / width * width;
+  return length / width * width;
 }
 
 /// Adds neighbouring lanes of `2^rounds` packs until each pack is one lane: log2(lanes) rounds of
@@ -45,7 +48,7 @@ void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs) {
     V square[kWidth];
 #pragma GCC unroll 16
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      square[lane] = load<V>(from.data[lane] + left);
+      square[lane] = from.data[lane] == nullptr ? V{} : load<V>(from.data[lane] + left);
     }
     transpose_square(square);
 #pragma GCC unroll 16
@@ -75,7 +78,9 @@ void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
     for (Index i = 0; i < kWidth; ++i) square[i] = packs[left + i];
     transpose_square(square);
 #pragma GCC unroll 16
-    for (std::size_t lane = 0; lane < kWidth; ++lane) store(to.data[lane] + left, square[lane]);
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      if (to.data[lane] != nullptr) store(to.data[lane] + left, square[lane]);
+    }
   }
   for (; left < length; left += kWidth) {
     V square[kWidth]{};
@@ -134,7 +139,7 @@ template <class T>
 void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group,
                        const Pieces& pieces, Index piece) {
   const Index start = piece * pieces.rows;
-  LaneArrays<const T> own;            // this piece's coefficients: one number a row
+  LaneArrays<const T> own;  // this piece's coefficients: one number a row
   std::array<Index, own.kWidth> first{};
   rows = 0;
   for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
@@ -191,10 +196,10 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                       \
-  template void gather<T>(const LaneArrays<const T>&, Index, Vec<T>*);   \
-  template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&);  \
-  template bool lane_sums<T>(const Vec<T>*, Index, T*);                  \
+#define FOMAML_FAST_INSTANTIATE(T)                                      \
+  template void gather<T>(const LaneArrays<const T>&, Index, Vec<T>*);  \
+  template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&); \
+  template bool lane_sums<T>(const Vec<T>*, Index, T*);                 \
   template struct LaneRows<T>;
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

@@ -17,7 +17,7 @@ struct Group {
   }
 };
 
-/// Where each lane's numbers start, and how many there are. E is T or const T.
+/// Where each lane's numbers start (null: it has none), and how many there are. E is T or const T.
 template <class E>
 struct LaneArrays {
   static constexpr std::size_t kWidth = kLanes<std::remove_const_t<E>>;

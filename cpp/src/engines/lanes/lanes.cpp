@@ -69,8 +69,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
     const Workspace<T> work(problem, plan, arena);
     if (plan.meta) return meta_gradient(problem, plan, call, team, work, partials);
     GroupRun<T> groups(problem, plan, call, work);
-    team.share(plan.groups,
-               [&](Index i) { groups.run(Group::of(i, problem.tasks, kLanes<T>)); });
+    team.share(plan.groups, [&](Index i) { groups.run(Group::of(i, problem.tasks, kLanes<T>)); });
   });
   return finished ? Status::ok : Status::interrupted;
 }

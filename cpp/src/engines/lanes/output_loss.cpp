@@ -56,9 +56,9 @@ void output_curvature(const NetworkSpec& net, const LaneRows<T>& rows, const Vec
   });
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                               \
+#define FOMAML_FAST_INSTANTIATE(T)                                                                \
   template Vec<T> output_loss<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*, Vec<T>*); \
-  template void output_curvature<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*,       \
+  template void output_curvature<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*,        \
                                     const Vec<T>*, Vec<T>*);
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

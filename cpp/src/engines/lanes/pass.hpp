@@ -41,18 +41,17 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 /// After `forward`, and with the gradient on the last outputs in place: the gradients on z of all
 /// layers below, and nothing else.
 template <class T, class B>
-void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-            const Activity<T>& activity);
+void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity);
 
 /// After `forward`, and with the gradient on the last outputs in place: the gradient on the
-/// parameters. `to` = it (`from` null), or from + factor * it, layer l having factor[l]; `to` may be
-/// `from`, and may be theta: a layer's parameters are written after their last use.
+/// parameters. `to` = it (`from` null), or from + factor * it, layer l having factor[l]; `to` may
+/// be `from`, and may be theta: a layer's parameters are written after their last use.
 template <class T, class B, class S>
 void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to);
 
-/// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is false. `to` is
-/// not v.
+/// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is
+/// false. `to` is not v.
 template <class T, class B>
 void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
                     const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,

@@ -159,7 +159,7 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     } else {
       const V factor = broadcast<V>(factors[l]);
       parameter_sums(layer, rows.rows, in, d, to, AddTo<V, S>{from + layer.weight, factor},
-                        AddTo<V, S>{from + layer.bias, factor});
+                     AddTo<V, S>{from + layer.bias, factor});
     }
   }
 }
@@ -215,18 +215,18 @@ void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                     \
-  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);  \
-  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);   \
-  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,              \
-                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*);  \
-  template void hessian_vector<T, B>(const Plan&, const NetworkSpec&, const B*,                \
-                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,    \
+#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                    \
+  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&); \
+  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);  \
+  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,             \
+                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*); \
+  template void hessian_vector<T, B>(const Plan&, const NetworkSpec&, const B*,               \
+                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,   \
                                      const Tangents<T>&, bool, Vec<T>*);
 
 // `from` holds scalars only in the first step from shared parameters.
-#define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                               \
-  template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, \
-                                  const Activity<T>&, const T*, const T*, Vec<T>*);
+#define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \
+  template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, const Activity<T>&, \
+                                  const T*, const T*, Vec<T>*);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

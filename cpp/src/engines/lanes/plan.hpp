@@ -44,14 +44,13 @@ struct Plan {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
       const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      layers[NetworkSpec::at(l)] = {
-          net.fan_in(l),
-          net.fan_out(l),
-          problem.layout.weight[NetworkSpec::at(l)],
-          problem.layout.bias[NetworkSpec::at(l)],
-          id,
-          activation_needs_input(id),
-          id != ActivationId::identity && id != ActivationId::relu};
+      layers[NetworkSpec::at(l)] = {net.fan_in(l),
+                                    net.fan_out(l),
+                                    problem.layout.weight[NetworkSpec::at(l)],
+                                    problem.layout.bias[NetworkSpec::at(l)],
+                                    id,
+                                    activation_needs_input(id),
+                                    id != ActivationId::identity && id != ActivationId::relu};
     }
     const Operation operation = problem.operation;
     unrolls = operation == Operation::adapt || operation == Operation::meta_gradient;

@@ -4,8 +4,8 @@
 //
 // over a tile of rows x columns that stays in registers. A and B are strided views, so that the
 // forward pass (A = H, B = W), the gradient on the inputs (A = D, B = W') and that on the weights
-// (A = H', B = D) are the same code, and no transpose is ever formed. B holds packs, or scalars that
-// all lanes share: parameters before the first step.
+// (A = H', B = D) are the same code, and no transpose is ever formed. B holds packs, or scalars
+// that all lanes share: parameters before the first step.
 #pragma once
 
 #include <algorithm>
@@ -176,13 +176,15 @@ using Tile = void (*)(const Work&, Index row, Index column);
 template <int kColumns, class Work>
 inline constexpr auto kTiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
   return std::array<Tile<Work>, sizeof...(kRow)>{&compute_tile<kRow + 1, kColumns>...};
-}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
+}
+(std::make_integer_sequence<int, kMostRows[kColumns]>{});
 
 /// For every width; entry c is c + 1 wide.
 template <class Work>
 inline constexpr auto kTilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
   return std::array<const Tile<Work>*, sizeof...(kColumn)>{kTiles<kColumn + 1, Work>.data()...};
-}(std::make_integer_sequence<int, kMostColumns>{});
+}
+(std::make_integer_sequence<int, kMostColumns>{});
 
 /// Calls body(first, taken) for `count` in balanced parts of at most `most`: 10 are 4 + 3 + 3, not
 /// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
@@ -202,9 +204,8 @@ void compute(const Work& work, Index rows, Index columns) {
   in_parts(columns, kMostColumns, [&](Index column, Index width) {
     const std::size_t w = static_cast<std::size_t>(width);
     const Tile<Work>* const tiles = kTilesByWidth<Work>[w - 1];
-    in_parts(rows, kMostRows[w], [&](Index row, Index height) {
-      tiles[height - 1](work, row, column);
-    });
+    in_parts(rows, kMostRows[w],
+             [&](Index row, Index height) { tiles[height - 1](work, row, column); });
   });
 }
 

@@ -17,7 +17,7 @@ class Adapt {
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, Arena& arena)
+    Worker(const Problem& problem, const Plan<T>& plan, const Shared& /*shared*/, Arena& arena)
         : adaptation(Adaptation<T>::carve(problem, plan, false, arena)) {}
     Adaptation<T> adaptation;
   };
@@ -27,8 +27,8 @@ class Adapt {
       pack_shared(frame.plan, frame.call.theta, shared.theta, team);
     }
     team.share(frame.problem.tasks, [&](Index task) {
-      const bool finite = worker.adaptation.run(frame.problem, frame.call, frame.plan, shared.theta,
-                                                task, false);
+      const bool finite =
+          worker.adaptation.run(frame.problem, frame.call, frame.plan, shared.theta, task, false);
       if (!finite) frame.call.diverged[task] = 1;
       if (frame.call.task_vectors == nullptr) return;
       unpack(frame.plan, worker.adaptation.theta(frame.plan, frame.problem.algorithm.steps),

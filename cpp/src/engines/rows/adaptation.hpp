@@ -22,9 +22,8 @@ class Adaptation {
     adaptation.adapted_.values = arena.take<T>(thetas * plan.adapted_parameters);
     adaptation.adapted_.transposes = arena.take<T>(thetas * plan.packed_transposes);
     if (problem.theta_per_task) adaptation.own_ = Weights<T>::carve(plan, arena);
-    adaptation.passes_ =
-        Pass<T>::carve(plan, adaptation.longest_, taped ? Keep::second_order : Keep::deltas, arena,
-                       thetas);
+    adaptation.passes_ = Pass<T>::carve(plan, adaptation.longest_,
+                                        taped ? Keep::second_order : Keep::deltas, arena, thetas);
     adaptation.scaled_ = arena.take<T>(adaptation.longest_ * plan.widest);
     adaptation.scratch_ = LossScratch<T>::carve(plan.outputs, arena);
     adaptation.dual_ = DualLayer<T>::carve(problem, plan, taped, arena);
@@ -65,9 +64,9 @@ class Adaptation {
       const Pass<T> pass = this->pass(plan, k);
       if (plan.dual) dual_.forward_support(plan, pass);
       forward(plan, from, rows, pass, first);
-      const T loss = rows::loss(problem.net, targets, pass.h(plan.depth - 1),
-                                plan.last().out_stride, scratch_,
-                                pass.d(plan, plan.depth - 1, rows.count));
+      const T loss =
+          rows::loss(problem.net, targets, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
+                     pass.d(plan, plan.depth - 1, rows.count));
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
       backward(plan, from, rows, pass);
@@ -76,7 +75,9 @@ class Adaptation {
               transposes_too || k + 1 < steps_, first);
       if (plan.dual) dual_.add_step(plan, scaled_);
     }
-    finite = finite && is_finite(theta(plan, steps_).values, plan.adapted_parameters);
+    const Weights<T> last = theta(plan, steps_);
+    if (plan.dual && plan.forms_first_weight) dual_.form_weight(plan, last.weight(plan[0]));
+    finite = finite && is_finite(last.values, plan.adapted_parameters);
     return finite && (!plan.dual || dual_.finite(plan));
   }
 

@@ -48,8 +48,8 @@ struct CurvatureScratch {
   }
 };
 
-/// to = start + H v, the tangent v being `-rates[l]` times `tangent` in layer l, or `tangent` itself
-/// where `rates` is null. `start` is null for 0; tangent, start and `to` may be one.
+/// to = start + H v, the tangent v being `-rates[l]` times `tangent` in layer l, or `tangent`
+/// itself where `rates` is null. `start` is null for 0; tangent, start and `to` may be one.
 template <class T>
 struct HessianProduct {
   const Plan<T>& plan;

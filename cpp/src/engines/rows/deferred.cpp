@@ -57,10 +57,10 @@ Round Deferred<T>::round_from(const Frame<T>& frame, Index first) const {
   Index last = first;
   do {
     ++last;
-  } while (last < frame.problem.tasks &&
-           rows_before(frame.call.query, first, last + 1) <= shape_.query_rows &&
-           (!shape_.exact ||
-            rows_before(frame.call.support, first, last + 1) <= shape_.support_rows));
+  } while (
+      last < frame.problem.tasks &&
+      rows_before(frame.call.query, first, last + 1) <= shape_.query_rows &&
+      (!shape_.exact || rows_before(frame.call.support, first, last + 1) <= shape_.support_rows));
   return {first, last};
 }
 

@@ -31,8 +31,8 @@ namespace {
 
 /// to = ones + x X_s'.
 template <class T>
-void gram(const Plan<T>& plan, const Rows<T>& rows, const T* transposed, Index support, Index stride,
-          T* to) {
+void gram(const Plan<T>& plan, const Rows<T>& rows, const T* transposed, Index support,
+          Index stride, T* to) {
   const Index inputs = plan[0].fan_in;
   multiply_add<T>({rows.count,
                    vectors_of<T>(support),
@@ -111,6 +111,18 @@ void DualLayer<T>::forward_query(const Plan<T>& plan, const Rows<T>& query, cons
   T* z = pass.s(0);
   affine(plan[0], start_, query, z);
   finish(plan[0], query, z, cross_, stride_, sum_, support_.count, pass);
+}
+
+template <class T>
+void DualLayer<T>::form_weight(const Plan<T>& plan, Columns<T> to) const {
+  const Layer& layer = plan[0];
+  multiply_add<T>({layer.fan_in,
+                   layer.out_vectors,
+                   support_.count,
+                   {support_.x, 1, layer.fan_in},
+                   row_major<const T>(sum_, layer.out_stride),
+                   start_.weight(layer),
+                   to});
 }
 
 template <class T>

@@ -27,6 +27,9 @@ class DualLayer {
   /// Layer 0's outputs on the query rows, after the last step.
   void forward_query(const Plan<T>& plan, const Rows<T>& query, const Pass<T>& pass);
 
+  /// to = the adapted W_0, after all.
+  void form_weight(const Plan<T>& plan, Columns<T> to) const;
+
   [[nodiscard]] bool finite(const Plan<T>& plan) const;
 
   /// The reverse of the steps (exact): lambda_0 = X_q' D_q + X_s' R with R = 0 at first.

@@ -108,15 +108,15 @@ bool is_finite(const T* x, Index count) {
   return total == T(0);
 }
 
-#define FOMAML_FAST_ROWS_ELEMENTWISE(T)                                                     \
-  template void apply<T>(ActivationId, const T*, Index, T*);                                \
-  template void times_derivative<T>(ActivationId, const T*, const T*, Index, T*);           \
-  template void derivative_rule<T>(ActivationId, const T*, const T*, const T*, const T*,    \
-                                   Index, T*);                                              \
-  template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                 \
-  template void add_rows<T>(const T*, Index, Index, const T*, T*);                          \
-  template void accumulate<T>(const T*, Index, T*);                                         \
-  template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                         \
+#define FOMAML_FAST_ROWS_ELEMENTWISE(T)                                                         \
+  template void apply<T>(ActivationId, const T*, Index, T*);                                    \
+  template void times_derivative<T>(ActivationId, const T*, const T*, Index, T*);               \
+  template void derivative_rule<T>(ActivationId, const T*, const T*, const T*, const T*, Index, \
+                                   T*);                                                         \
+  template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                     \
+  template void add_rows<T>(const T*, Index, Index, const T*, T*);                              \
+  template void accumulate<T>(const T*, Index, T*);                                             \
+  template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                             \
   template bool is_finite<T>(const T*, Index);
 FOMAML_FAST_ROWS_ELEMENTWISE(float)
 FOMAML_FAST_ROWS_ELEMENTWISE(double)

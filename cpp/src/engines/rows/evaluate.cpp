@@ -31,7 +31,7 @@ LayerViews<T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights
     }
     for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
       copy_to_panel(tangent + layer.flat_weight, layer.fan_in, layer.fan_out, i,
-                                        packed.weight(layer).data);
+                    packed.weight(layer).data);
     }
   }
   return views;
@@ -56,7 +56,8 @@ void unpack_rest(const Plan<T>& plan, const Weights<T>& packed, T* result) {
     const PanelOf place = locate_panel(plan, i);
     const Layer& layer = plan[place.layer];
     if (in_place<T>(layer)) {
-      if (place.panel == 0) std::copy_n(packed.bias(layer), layer.fan_out, result + layer.flat_bias);
+      if (place.panel == 0)
+        std::copy_n(packed.bias(layer), layer.fan_out, result + layer.flat_bias);
     } else {
       unpack_panel(plan, packed, place, result);
     }
@@ -93,7 +94,8 @@ Evaluate<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
 }
 
 template <class T>
-Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, Arena& arena) {
+Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& /*shared*/,
+                            Arena& arena) {
   const Index rows = std::min(kStretch, problem.support.longest);
   if (problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
   pass = Pass<T>::carve(plan, rows, kept(problem.operation), arena);
@@ -188,8 +190,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   const LayerViews<T> to = result_views(plan, result, worker.result);
   LayerViews<T> tangent;
   if (curvature) {
-    tangent = tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride,
-                            worker.vector);
+    tangent =
+        tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   }
   CompensatedSum<T> total;
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {

@@ -23,7 +23,7 @@ class Evaluate {
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
     Weights<T> theta;   ///< of the task, where each has its own
     Weights<T> vector;  ///< the task's tangent, where it has to be packed
     Weights<T> result;  ///< its gradient or Hv, where it has to be unpacked

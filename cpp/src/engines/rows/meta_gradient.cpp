@@ -53,9 +53,8 @@ MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Are
 }
 
 template <class T>
-MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, Arena& arena) {
-  Arena counting;
-  const Shared shared(problem, plan, counting);
+MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared,
+                                Arena& arena) {
   adaptation = Adaptation<T>::carve(problem, plan, shared.exact, arena);
   if (!shared.deferred.all_layers()) {
     query = Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena);
@@ -75,10 +74,9 @@ bool MetaGradient<T>::Block::adapt_and_query(Index task, const Pass<T>& pass) {
   const Rows<T> rows = Rows<T>::of(frame.call.query, task, net.inputs());
   if (plan.dual) adaptation.dual().forward_query(plan, rows, pass);
   forward(plan, theta, rows, pass, plan.dual ? 1 : 0);
-  const T value =
-      loss<T>(net, Targeted<T>::of(frame.call.query, task, 0, rows.count, plan.outputs),
-              pass.h(plan.depth - 1), plan.last().out_stride, adaptation.loss_scratch(),
-              pass.d(plan, plan.depth - 1, rows.count));
+  const T value = loss<T>(net, Targeted<T>::of(frame.call.query, task, 0, rows.count, plan.outputs),
+                          pass.h(plan.depth - 1), plan.last().out_stride, adaptation.loss_scratch(),
+                          pass.d(plan, plan.depth - 1, rows.count));
   backward(plan, theta, rows, pass);
   frame.call.losses[task] = value;
   // What is not finite in a later delta reaches the first one.
@@ -179,8 +177,7 @@ template <class T>
 void MetaGradient<T>::Block::one_by_one() {
   const Plan<T>& plan = frame.plan;
   // Deferred or not, W_0 is the last part of packed parameters.
-  const Index size =
-      shared.deferred.any() ? plan.adapted_parameters : plan.packed_parameters;
+  const Index size = shared.deferred.any() ? plan[0].weight : plan.packed_parameters;
   for (Index task = first; task < last && !team.stopped(); ++task) {
     bool finite = adapt_and_query(task, worker.query);
     if (shared.deferred.any()) std::fill_n(worker.gradient.bias(plan[0]), plan[0].out_stride, T(0));
@@ -199,16 +196,17 @@ void MetaGradient<T>::Block::one_by_one() {
   }
 }
 
-/// grad = grad_scale * the sum of the partial sums, in their order, of layers that are not deferred.
+/// grad = grad_scale * the sum of the partial sums, in their order, of layers that are not
+/// deferred.
 template <class T>
 void MetaGradient<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
   const Plan<T>& plan = frame.plan;
   constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
-  const Index size = shared.deferred.any() ? plan.adapted_parameters : plan.packed_parameters;
+  const Index size = shared.deferred.any() ? plan[0].weight : plan.packed_parameters;
   team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
     T* from = shared.partials + chunk * kChunk;
-    sum_terms(from, shared.blocks, plan.packed_parameters,
-              std::min(kChunk, size - chunk * kChunk), frame.call.grad_scale, from);
+    sum_terms(from, shared.blocks, plan.packed_parameters, std::min(kChunk, size - chunk * kChunk),
+              frame.call.grad_scale, from);
   });
   team.barrier();
   const Weights<T> total{shared.partials, nullptr};

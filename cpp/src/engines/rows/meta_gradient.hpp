@@ -21,14 +21,14 @@ class MetaGradient {
     bool exact;
     bool apart;  ///< every task's gradient is formed on its own
     Index blocks;
-    Weights<T> theta;       ///< where all tasks share one
+    Weights<T> theta;  ///< where all tasks share one
     Deferred<T> deferred;
     T* partials = nullptr;  ///< [blocks, packed parameters], where not all layers are deferred
     Index group_rows = 0;   ///< query rows that are differentiated together
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
     Adaptation<T> adaptation;
     Pass<T> query;
     Weights<T> gradient;  ///< of one task, where they are formed apart

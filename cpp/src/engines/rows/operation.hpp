@@ -1,8 +1,8 @@
 // The frame of every operation: shared buffers, a worker's own, one parallel region.
 //
 // An operation is a class template with
-//   Shared(problem, plan, arena)   buffers of the call
-//   Worker(problem, plan, arena)   buffers of one worker
+//   Shared(problem, plan, arena)           buffers of the call
+//   Worker(problem, plan, shared, arena)   buffers of one worker
 //   run(frame, shared, worker, team)
 // The two constructors carve from the arena they are given, counting or real.
 #pragma once
@@ -22,9 +22,9 @@ template <class Body, class T>
 std::size_t operation_bytes(const Problem& problem, int workers) {
   const Plan<T> plan(problem);
   Arena arena;
-  typename Body::Shared(problem, plan, arena);
+  const typename Body::Shared shared(problem, plan, arena);
   for (int worker = 0; worker < workers; ++worker) {
-    typename Body::Worker(problem, plan, arena);
+    typename Body::Worker(problem, plan, shared, arena);
   }
   return arena.used();
 }
@@ -35,17 +35,17 @@ Status run_operation(const Problem& problem, const Call<T>& call, const Executio
   const Plan<T> plan(problem);
   Arena arena(memory);
   const typename Body::Shared shared(problem, plan, arena);
-  Arena one;
-  typename Body::Worker(problem, plan, one);
   const Frame<T> frame{problem, call, plan};
   // Only rows can be shared out within a task, and only where nothing is summed over them.
   const bool shares_rows =
       problem.operation == Operation::predict || problem.operation == Operation::loss;
   const int workers = problem.tasks == 1 && !shares_rows ? 1 : execution.workers;
+  Arena one;
+  if (workers > 1) typename Body::Worker(problem, plan, shared, one);
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
     const std::size_t place = arena.used() + static_cast<std::size_t>(team.worker()) * one.used();
     Arena own(memory + place);
-    typename Body::Worker worker(problem, plan, own);
+    typename Body::Worker worker(problem, plan, shared, own);
     Body::run(frame, shared, worker, team);
   });
   return finished ? Status::ok : Status::interrupted;

@@ -34,7 +34,7 @@ template <class T>
 void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weights<T>& to) {
   const Layer& layer = plan[place.layer];
   copy_to_panel(theta + layer.flat_weight, layer.fan_in, layer.fan_out, place.panel,
-             to.weight(layer).data);
+                to.weight(layer).data);
   if (place.layer > 0 && to.transposes != nullptr) {
     transpose_panel<T>(to.weight(layer), layer.fan_in, layer.fan_out, place.panel,
                        to.transposed(layer));
@@ -52,7 +52,7 @@ template <class T>
 void unpack_panel(const Plan<T>& plan, const Weights<T>& from, PanelOf place, T* flat) {
   const Layer& layer = plan[place.layer];
   copy_from_panel(from.weight(layer).data, layer.fan_in, layer.fan_out, place.panel,
-               flat + layer.flat_weight);
+                  flat + layer.flat_weight);
   if (place.panel == 0) std::copy_n(from.bias(layer), layer.fan_out, flat + layer.flat_bias);
 }
 

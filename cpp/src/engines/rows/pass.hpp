@@ -57,7 +57,9 @@ struct Pass {
   [[nodiscard]] T* rd(int l) const { return deltas[NetworkSpec::at(l)]; }
 
   /// The same buffers from row `row` on; not for second order.
-  [[nodiscard]] Pass from_row(const Plan<T>& plan, Index row) const { return shifted(plan, row, 1); }
+  [[nodiscard]] Pass from_row(const Plan<T>& plan, Index row) const {
+    return shifted(plan, row, 1);
+  }
   /// Pass `k` of several, of `rows` rows each.
   [[nodiscard]] Pass copy(const Plan<T>& plan, Index rows, Index k) const {
     return shifted(plan, k * rows, keep == Keep::second_order ? 2 : 1);

@@ -10,9 +10,9 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 struct Layer {
   Index fan_in = 0, fan_out = 0;
   Index in_vectors = 0, out_vectors = 0;
-  Index in_stride = 0, out_stride = 0;  ///< leading dimensions of inputs and outputs
-  Index weight = 0, bias = 0;           ///< offsets in packed parameters
-  Index transposed = 0;                 ///< offset of W' in packed transposes; layers >= 1 only
+  Index in_stride = 0, out_stride = 0;   ///< leading dimensions of inputs and outputs
+  Index weight = 0, bias = 0;            ///< offsets in packed parameters
+  Index transposed = 0;                  ///< offset of W' in packed transposes; layers >= 1 only
   Index flat_weight = 0, flat_bias = 0;  ///< offsets in the user's theta
   ActivationId activation = ActivationId::identity;
   bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
@@ -45,17 +45,17 @@ struct Plan {
       layer.flat_bias = problem.layout.bias[NetworkSpec::at(l)];
       if (!net.is_last(l)) layer.activation = net.activation(l);
       layer.needs_input = activation_needs_input(layer.activation);
-      layer.curved = layer.activation != ActivationId::relu &&
-                     layer.activation != ActivationId::identity;
+      layer.curved =
+          layer.activation != ActivationId::relu && layer.activation != ActivationId::identity;
       widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
       widths += layer.out_stride;
       panels += panel_count(layer.out_vectors);
     }
-    // W_0 comes last: what adapts begins at 0 whether W_0 is among it or not.
-    adapted_parameters = packed_parameters;
+    // W_0 comes last: adapted parameters begin at 0 whether it is among them or not.
     at(0).weight = packed_parameters;
     packed_parameters += packed_size<T>(at(0).fan_in, at(0).fan_out);
-    if (!dual) adapted_parameters = packed_parameters;
+    forms_first_weight = !dual || problem.operation == Operation::adapt;
+    adapted_parameters = forms_first_weight ? packed_parameters : at(0).weight;
     parameters = problem.layout.n_params;
     outputs = net.outputs();
   }
@@ -64,10 +64,11 @@ struct Plan {
   [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
 
   int depth;
-  bool dual;  ///< the adapted W_0 is never formed: see dual.hpp
+  bool dual;                       ///< no step forms the adapted W_0: see dual.hpp
+  bool forms_first_weight = true;  ///< the result has it
   std::array<Layer, kMaxLayers> layers{};
-  Index parameters = 0;         ///< P
-  Index packed_parameters = 0;  ///< numbers in packed weights and biases
+  Index parameters = 0;          ///< P
+  Index packed_parameters = 0;   ///< numbers in packed weights and biases
   Index adapted_parameters = 0;  ///< of those, what a step writes
   Index packed_transposes = 0;
   Index widest = 0;  ///< largest leading dimension
@@ -80,8 +81,11 @@ struct Plan {
   static constexpr Index kWideInput = 8;
 
   static bool wants_dual(const Problem& problem) {
-    return problem.operation == Operation::meta_gradient && problem.algorithm.steps > 0 &&
-           problem.net.inputs() >= kWideInput * problem.support.longest;
+    const int steps = problem.algorithm.steps;
+    const bool pays = problem.operation == Operation::meta_gradient
+                          ? steps > 0
+                          : problem.operation == Operation::adapt && steps > 1;
+    return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
   }
   Layer& at(int l) { return layers[NetworkSpec::at(l)]; }
 };

@@ -72,9 +72,9 @@ void multiply_derivative(const Product<T>& product, ActivationId activation, con
   }
 }
 
-#define FOMAML_FAST_ROWS_PRODUCTS(T)                             \
-  template void multiply_add<T>(const Product<T>&);              \
-  template void multiply_scaled<T>(const Product<T>&, T);        \
+#define FOMAML_FAST_ROWS_PRODUCTS(T)                                \
+  template void multiply_add<T>(const Product<T>&);                 \
+  template void multiply_scaled<T>(const Product<T>&, T);           \
   template void multiply_apply<T>(const Product<T>&, ActivationId); \
   template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index);
 

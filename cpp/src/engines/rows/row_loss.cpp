@@ -58,8 +58,8 @@ T loss(const NetworkSpec& net, const Targeted<T>& set, const T* o, Index stride,
         sum.add(weighted(c, L::value(net.loss_parameter, scratch.o, scratch.y, outputs)));
         continue;
       }
-      sum.add(weighted(
-          c, L::gradient(net.loss_parameter, scratch.o, scratch.y, outputs, scratch.d)));
+      sum.add(
+          weighted(c, L::gradient(net.loss_parameter, scratch.o, scratch.y, outputs, scratch.d)));
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
@@ -89,9 +89,9 @@ void loss_curvature(const NetworkSpec& net, const Targeted<T>& set, const T* o, 
   });
 }
 
-#define FOMAML_FAST_ROWS_LOSS(T)                                                             \
-  template T loss<T>(const NetworkSpec&, const Targeted<T>&, const T*, Index,                \
-                     const LossScratch<T>&, T*);                                             \
+#define FOMAML_FAST_ROWS_LOSS(T)                                                              \
+  template T loss<T>(const NetworkSpec&, const Targeted<T>&, const T*, Index,                 \
+                     const LossScratch<T>&, T*);                                              \
   template void loss_curvature<T>(const NetworkSpec&, const Targeted<T>&, const T*, const T*, \
                                   Index, const LossScratch<T>&, T*);
 FOMAML_FAST_ROWS_LOSS(float)

@@ -29,9 +29,8 @@ auto visit_operation(Operation operation, Visitor visitor) {
 
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
-  return visit_operation<T>(problem.operation, [&]<class Body>() {
-    return operation_bytes<Body, T>(problem, workers);
-  });
+  return visit_operation<T>(
+      problem.operation, [&]<class Body>() { return operation_bytes<Body, T>(problem, workers); });
 }
 
 template <class T>
