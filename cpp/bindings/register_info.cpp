@@ -1,6 +1,7 @@
 #include <Eigen/Core>
 #include <cstdlib>
 
+#include "api/peak.hpp"
 #include "bindings.hpp"
 #include "kernels/simd.hpp"
 
@@ -63,6 +64,8 @@ void register_info(py::module_& m) {
   m.attr("outer_names") = names_of(core::kOuterNames);
   m.attr("flow_names") = names_of(core::kFlowNames);
   m.attr("engine_names") = engine_names();
+  m.def("multiply_add_gflops", &core::api::multiply_add_gflops<float>, py::arg("threads"),
+        py::arg("milliseconds"), py::call_guard<py::gil_scoped_release>());
   m.def("default_threads", &core::parallel::default_workers);
   m.def("force_engine", &force_engine, "Force an engine by name; '' lets the planner choose.");
   m.def("forced_engine", [] {

@@ -1,3 +1,6 @@
+#include <limits>
+#include <optional>
+
 #include "bindings.hpp"
 
 namespace fomaml_fast_bindings {
@@ -16,10 +19,10 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
     const auto targets = py::cast<py::array>(y);
     rows.labels = targets.dtype().kind() == 'i';
     rows.y_data = targets.data();
-    if (!rows.labels) rows.target_columns = targets.shape(1);
+    if (!rows.labels) rows.target_columns = targets.shape(targets.ndim() - 1);
   }
   rows.offsets_data = offsets.data();
-  rows.columns = x.shape(1);
+  rows.columns = x.shape(x.ndim() - 1);
   rows.top_label = top_label;
   rows.shared = shared;
   rows.tasks = tasks;
@@ -31,6 +34,81 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
   }
   rows.shape.total = shared ? tasks * rows.shape.longest : rows.offsets_data[sets];
   return rows;
+}
+
+/// An int32 copy of labels [tasks, rows] that are all at least 0; none otherwise.
+std::optional<py::array_t<std::int32_t>> copy_labels(const py::array& labels, Index& top) {
+  auto copy = new_array<std::int32_t>({labels.shape(0), labels.shape(1)});
+  const auto convert = [&]<class Integer>(Integer) {
+    const Integer* from = data<Integer>(labels);
+    Integer least = 0, most = 0;
+    for (Index i = 0; i < labels.size(); ++i) {
+      least = std::min(least, from[i]);
+      most = std::max(most, from[i]);
+      copy.mutable_data()[i] = static_cast<std::int32_t>(from[i]);
+    }
+    top = static_cast<Index>(most);
+    return least >= 0 && most <= std::numeric_limits<std::int32_t>::max();
+  };
+  const bool fits = labels.itemsize() == 8 ? convert(std::int64_t{}) : convert(std::int32_t{});
+  if (!fits) return std::nullopt;
+  py::detail::array_proxy(copy.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  return copy;
+}
+
+bool is_plain_labels(const py::object& y) {
+  if (!py::isinstance<py::array>(y)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(y);
+  constexpr int kReadable =
+      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  return (array.flags() & kReadable) == kReadable && array.ndim() == 2 &&
+         array.dtype().kind() == 'i' && array.dtype().byteorder() == '=' &&
+         (array.itemsize() == 8 || array.itemsize() == 4);
+}
+
+template <class T>
+bool finite(const py::array& array) {
+  return core::all_finite(data<T>(array), array.size());
+}
+
+/// Rows of stacked plain arrays x [T, n, n_0] and y [T, n, n_L] or labels [T, n]; None where
+/// anything is not plain, does not match or is not finite: Python then converts or explains.
+py::object stack_plain(const py::object& x_object, const py::object& y_object, bool check_finite) {
+  if (!is_plain(x_object)) return py::none();
+  const auto x = py::reinterpret_borrow<py::array>(x_object);
+  if (x.ndim() != 3 || x.size() == 0) return py::none();
+  Index top_label = -1;
+  py::object y = y_object;
+  if (is_plain(y_object)) {
+    const auto values = py::reinterpret_borrow<py::array>(y_object);
+    if (values.ndim() != 3 || values.size() == 0 || values.itemsize() != x.itemsize()) {
+      return py::none();
+    }
+  } else if (is_plain_labels(y_object)) {
+    auto copy = copy_labels(py::reinterpret_borrow<py::array>(y_object), top_label);
+    if (!copy) return py::none();
+    y = std::move(*copy);
+  } else {
+    return py::none();
+  }
+  const auto targets = py::reinterpret_borrow<py::array>(y);
+  if (targets.shape(0) != x.shape(0) || targets.shape(1) != x.shape(1)) return py::none();
+  if (check_finite) {
+    const bool all = dispatch(x, [&]<class T>(T) {
+      return finite<T>(x) && (top_label >= 0 || finite<T>(targets));
+    });
+    if (!all) return py::none();
+  }
+  auto offsets = new_array<Index>({x.shape(0) + 1});
+  for (Index t = 0; t <= x.shape(0); ++t) offsets.mutable_data()[t] = t * x.shape(1);
+  return py::cast(make_rows(x, y, offsets, false, x.shape(0), top_label));
+}
+
+/// Whether two sets of rows are of the same tasks, dtype and columns.
+bool match(const Rows& support, const Rows& query) {
+  return support.tasks == query.tasks && support.is_double == query.is_double &&
+         support.columns == query.columns && support.labels == query.labels &&
+         support.target_columns == query.target_columns;
 }
 
 }  // namespace
@@ -46,7 +124,14 @@ void register_rows(py::module_& m) {
   py::class_<Rows>(m, "Rows", py::module_local())
       .def(py::init(&make_rows), py::arg("x"), py::arg("y").none(true), py::arg("offsets"),
            py::arg("shared"), py::arg("tasks"), py::arg("top_label"),
-           "x [rows, n_0]; y [rows, n_L], int32 [rows] or None; offsets int64 [sets + 1]");
+           "x [rows, n_0]; y [rows, n_L], int32 [rows] or None; offsets int64 [sets + 1]")
+      .def_readonly("x", &Rows::x)
+      .def_readonly("y", &Rows::y)
+      .def_readonly("offsets", &Rows::offsets)
+      .def_readonly("tasks", &Rows::tasks)
+      .def_readonly("top_label", &Rows::top_label);
+  m.def("stack_plain", &stack_plain, py::arg("x"), py::arg("y"), py::arg("check_finite"));
+  m.def("match", &match, py::arg("support"), py::arg("query"));
 }
 
 }  // namespace fomaml_fast_bindings

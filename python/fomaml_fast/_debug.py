@@ -23,3 +23,16 @@ def force_engine(name: str) -> Iterator[None]:
         yield
     finally:
         core.force_engine(before)
+
+
+def fma_gflops(threads: int = 1, milliseconds: int = 200) -> float:
+    """Measure the machine's peak: float32 multiply-adds in registers, in GFLOP/s.
+
+    Parameters
+    ----------
+    threads : int, default 1
+        Threads at once.
+    milliseconds : int, default 200
+        How long to measure.
+    """
+    return core.multiply_add_gflops(threads, milliseconds)

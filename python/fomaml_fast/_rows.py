@@ -27,6 +27,13 @@ class RowArrays:
     ragged: bool
     top_label: int = -1  #: largest label
 
+    @classmethod
+    def of(cls, bound: Any) -> RowArrays:
+        """Return the arrays of stacked rows that the core made."""
+        x, y = bound.x, bound.y
+        y = y.reshape(-1) if y.ndim == 2 else y.reshape(-1, y.shape[2])
+        return cls(x.reshape(-1, x.shape[2]), y, bound.offsets, False, bound.top_label)
+
     @property
     def n_tasks(self) -> int:
         """Sets of rows."""

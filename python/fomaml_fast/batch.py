@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import as_array, float_dtype
+from fomaml_fast._loader import core
 from fomaml_fast._rows import RowArrays, build_rows
 
 
@@ -43,7 +44,7 @@ class TaskBatch:
     (4, dtype('float64'))
     """
 
-    __slots__ = ("_bound", "_none_diverged", "_query", "_support")
+    __slots__ = ("_arrays", "_bound", "_none_diverged")
 
     def __init__(
         self,
@@ -55,6 +56,12 @@ class TaskBatch:
         dtype: npt.DTypeLike | None = None,
         check_finite: bool = True,
     ) -> None:
+        if dtype is None:  # plain stacked arrays: two calls of the core
+            plain_support = core.stack_plain(x_support, y_support, bool(check_finite))
+            plain_query = core.stack_plain(x_query, y_query, bool(check_finite))
+            if plain_support and plain_query and core.match(plain_support, plain_query):
+                self._set(plain_support, plain_query)
+                return
         wanted = None if dtype is None else float_dtype(dtype)
         convert = wanted is not None
         support = build_rows(
@@ -98,24 +105,36 @@ class TaskBatch:
                 f"y_query must have {support.y.shape[1]} columns as y_support has, "
                 f"got {query.y.shape[1]}"
             )
-        self._set(support, query)
+        self._set(support.bound, query.bound, support, query)
 
     @classmethod
     def _of(cls, support: RowArrays, query: RowArrays) -> TaskBatch:
         batch = cls.__new__(cls)
-        batch._set(support, query)
+        batch._set(support.bound, query.bound, support, query)
         return batch
 
-    def _set(self, support: RowArrays, query: RowArrays) -> None:
-        self._support: RowArrays = support
-        self._query: RowArrays = query
-        # What every step needs, made once.
-        self._bound = (support.bound, query.bound)
-        self._none_diverged = np.zeros(support.n_tasks, np.bool_)
+    def _set(
+        self,
+        support: Any,
+        query: Any,
+        support_arrays: RowArrays | None = None,
+        query_arrays: RowArrays | None = None,
+    ) -> None:
+        self._bound = (support, query)
+        self._arrays = (support_arrays, query_arrays)
+        self._none_diverged = np.zeros(support.tasks, np.bool_)
         self._none_diverged.setflags(write=False)
 
+    @property
+    def _support(self) -> RowArrays:
+        return self._arrays[0] or RowArrays.of(self._bound[0])
+
+    @property
+    def _query(self) -> RowArrays:
+        return self._arrays[1] or RowArrays.of(self._bound[1])
+
     def __len__(self) -> int:
-        return self._support.n_tasks
+        return int(self._bound[0].tasks)
 
     def __repr__(self) -> str:
         ragged = ", ragged" if self._support.ragged or self._query.ragged else ""
@@ -127,12 +146,13 @@ class TaskBatch:
     @property
     def n_tasks(self) -> int:
         """Number of tasks T."""
-        return self._support.n_tasks
+        return int(self._bound[0].tasks)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return self._support.x.dtype
+        dtype: np.dtype[Any] = self._bound[0].x.dtype
+        return dtype
 
     @property
     def x_support(self) -> Any:

@@ -8,7 +8,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Parameters layer by layer, in whatever layout each matrix has.
+/// Parameters layer by layer, in whatever layout each matrix has. T is const for operands.
 template <class T>
 struct LayerViews {
   std::array<Columns<T>, kMaxLayers> weights{};
@@ -16,17 +16,18 @@ struct LayerViews {
 
   [[nodiscard]] const Columns<T>& weight(int l) const { return weights[NetworkSpec::at(l)]; }
   [[nodiscard]] T* bias(int l) const { return biases[NetworkSpec::at(l)]; }
-
-  /// Views of packed parameters.
-  static LayerViews of(const Plan<T>& plan, const Weights<T>& packed) {
-    LayerViews views;
-    for (int l = 0; l < plan.depth; ++l) {
-      views.weights[NetworkSpec::at(l)] = packed.weight(plan[l]);
-      views.biases[NetworkSpec::at(l)] = packed.bias(plan[l]);
-    }
-    return views;
-  }
 };
+
+/// Views of packed parameters.
+template <class View, class T>
+LayerViews<View> views_of(const Plan<T>& plan, const Weights<T>& packed) {
+  LayerViews<View> views;
+  for (int l = 0; l < plan.depth; ++l) {
+    views.weights[NetworkSpec::at(l)] = packed.weight(plan[l]);
+    views.biases[NetworkSpec::at(l)] = packed.bias(plan[l]);
+  }
+  return views;
+}
 
 /// Buffers that do not outlive one product.
 template <class T>
@@ -60,9 +61,9 @@ struct HessianProduct {
   const Pass<T>& pass;
   const CurvatureScratch<T>& scratch;
   const LossScratch<T>& loss_scratch;
-  const LayerViews<T>& tangent;
+  const LayerViews<const T>& tangent;
   const T* rates;
-  const LayerViews<T>* start;
+  const LayerViews<const T>* start;
   const LayerViews<T>& to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
 };

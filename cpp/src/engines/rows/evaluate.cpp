@@ -18,15 +18,13 @@ bool in_place(const Layer& layer) {
 
 /// The task's tangent, layer by layer: the user's memory or a packed copy.
 template <class T>
-LayerViews<T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights<T>& packed) {
-  LayerViews<T> views = LayerViews<T>::of(plan, packed);
+LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights<T>& packed) {
+  LayerViews<const T> views = views_of<const T>(plan, packed);
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     pack_bias(layer, tangent, packed.bias(layer));
     if (in_place<T>(layer) && layer.fan_in * layer.fan_out >= kLargeLayer) {
-      // Operands are never written; only results and scratch share the type.
-      views.weights[NetworkSpec::at(l)] =
-          row_major(const_cast<T*>(tangent + layer.flat_weight), layer.fan_out);
+      views.weights[NetworkSpec::at(l)] = row_major(tangent + layer.flat_weight, layer.fan_out);
       continue;
     }
     for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
@@ -40,7 +38,7 @@ LayerViews<T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights
 /// Where a result is written, layer by layer.
 template <class T>
 LayerViews<T> result_views(const Plan<T>& plan, T* result, const Weights<T>& packed) {
-  LayerViews<T> views = LayerViews<T>::of(plan, packed);
+  LayerViews<T> views = views_of<T>(plan, packed);
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     if (!in_place<T>(layer)) continue;
@@ -188,7 +186,7 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   T* result = frame.call.task_vectors + task * plan.parameters;
   const LayerViews<T> to = result_views(plan, result, worker.result);
-  LayerViews<T> tangent;
+  LayerViews<const T> tangent, so_far;
   if (curvature) {
     tangent =
         tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
@@ -205,7 +203,7 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     if (curvature) {
       hessian_product<T>({plan, frame.problem.net, theta, rows, targets, worker.pass,
                           worker.curvature, worker.loss, tangent, nullptr,
-                          first == 0 ? nullptr : &to, to});
+                          first == 0 ? nullptr : &so_far, to});
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {

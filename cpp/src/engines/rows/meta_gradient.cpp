@@ -49,7 +49,10 @@ MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Are
       deferred(problem, plan, arena) {
   group_rows = apart ? problem.query.longest : rows_together(problem, plan);
   if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
-  if (!deferred.all_layers()) partials = arena.take<T>(blocks * plan.packed_parameters);
+  if (!deferred.all_layers()) {
+    summed = deferred.any() ? plan[0].weight : plan.packed_parameters;  // W_0 comes last
+  }
+  partials = arena.take<T>(blocks * summed);
 }
 
 template <class T>
@@ -59,7 +62,7 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
   if (!shared.deferred.all_layers()) {
     query = Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena);
   }
-  if (shared.apart) gradient.values = arena.take<T>(plan.packed_parameters);
+  if (shared.apart) gradient.values = arena.take<T>(shared.summed);
   if (shared.exact) curvature = CurvatureScratch<T>::carve(plan, problem.support.longest, arena);
 }
 
@@ -115,7 +118,8 @@ template <class T>
 void MetaGradient<T>::Block::through_steps(Index task) {
   const Plan<T>& plan = frame.plan;
   Adaptation<T>& adaptation = worker.adaptation;
-  const LayerViews<T> lambda = LayerViews<T>::of(plan, worker.gradient);
+  const auto lambda = views_of<const T>(plan, worker.gradient);
+  const auto next = views_of<T>(plan, worker.gradient);
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Targeted<T> targets =
       Targeted<T>::of(frame.call.support, task, 0, rows.count, plan.outputs);
@@ -127,7 +131,7 @@ void MetaGradient<T>::Block::through_steps(Index task) {
     const Pass<T> pass = adaptation.pass(plan, k);
     hessian_product<T>({plan, frame.problem.net, theta, rows, targets, pass, worker.curvature,
                         adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
-                        &lambda, lambda, plan.dual ? &adaptation.dual() : nullptr});
+                        &lambda, next, plan.dual ? &adaptation.dual() : nullptr});
   }
 }
 
@@ -176,22 +180,20 @@ void MetaGradient<T>::Block::task_gradient(Index task) {
 template <class T>
 void MetaGradient<T>::Block::one_by_one() {
   const Plan<T>& plan = frame.plan;
-  // Deferred or not, W_0 is the last part of packed parameters.
-  const Index size = shared.deferred.any() ? plan[0].weight : plan.packed_parameters;
   for (Index task = first; task < last && !team.stopped(); ++task) {
     bool finite = adapt_and_query(task, worker.query);
     if (shared.deferred.any()) std::fill_n(worker.gradient.bias(plan[0]), plan[0].out_stride, T(0));
     task_gradient(task);
-    finite = finite && is_finite(worker.gradient.values, size);
+    finite = finite && is_finite(worker.gradient.values, shared.summed);
     if (plan.dual && shared.exact) finite = finite && worker.adaptation.dual().reverse_finite(plan);
     flag(task, finite);
     if (frame.call.task_vectors != nullptr) {
       unpack(plan, worker.gradient, frame.call.task_vectors + task * plan.parameters);
     }
     if (task == first && round.first == 0) {
-      std::copy_n(worker.gradient.values, size, partial);
+      std::copy_n(worker.gradient.values, shared.summed, partial);
     } else {
-      accumulate(worker.gradient.values, size, partial);
+      accumulate(worker.gradient.values, shared.summed, partial);
     }
   }
 }
@@ -202,10 +204,9 @@ template <class T>
 void MetaGradient<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
   const Plan<T>& plan = frame.plan;
   constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
-  const Index size = shared.deferred.any() ? plan[0].weight : plan.packed_parameters;
-  team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
+  team.share((shared.summed + kChunk - 1) / kChunk, [&](Index chunk) {
     T* from = shared.partials + chunk * kChunk;
-    sum_terms(from, shared.blocks, plan.packed_parameters, std::min(kChunk, size - chunk * kChunk),
+    sum_terms(from, shared.blocks, shared.summed, std::min(kChunk, shared.summed - chunk * kChunk),
               frame.call.grad_scale, from);
   });
   team.barrier();
@@ -228,7 +229,7 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
     const Round round = deferred.round_from(frame, task);
     const Index tasks = round.last - round.first;
     team.share(shared.blocks, [&](Index i) {
-      T* partial = deferred.all_layers() ? nullptr : shared.partials + i * plan.packed_parameters;
+      T* partial = shared.partials + i * shared.summed;
       Block block{frame,
                   shared,
                   worker,
@@ -237,8 +238,8 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
                   round.first + tasks * i / shared.blocks,
                   round.first + tasks * (i + 1) / shared.blocks,
                   partial};
-      if (block.first == block.last && round.first == 0 && partial != nullptr) {
-        std::fill_n(partial, plan.packed_parameters, T(0));
+      if (block.first == block.last && round.first == 0) {
+        std::fill_n(partial, shared.summed, T(0));
       }
       if (deferred.all_layers()) {
         block.leave_rows();

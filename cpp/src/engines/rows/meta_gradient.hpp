@@ -23,7 +23,8 @@ class MetaGradient {
     Index blocks;
     Weights<T> theta;  ///< where all tasks share one
     Deferred<T> deferred;
-    T* partials = nullptr;  ///< [blocks, packed parameters], where not all layers are deferred
+    Index summed = 0;       ///< packed parameters that are not deferred: a leading part
+    T* partials = nullptr;  ///< [blocks, summed]
     Index group_rows = 0;   ///< query rows that are differentiated together
   };
 
