@@ -1,0 +1,91 @@
+"""Threads from outside: environment variables, fork, many Python threads, flat memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Output of a fresh interpreter; a hang is a failure."""
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+DEFAULT_THREADS = "import fomaml_fast as ff; print(ff.build_info()['default_threads'])"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"FOMAML_FAST_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, "3"),
+        ({"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": "5"}, "5"),
+        ({"FOMAML_FAST_NUM_THREADS": "nonsense", "OMP_NUM_THREADS": "4"}, "4"),
+    ],
+)
+def test_environment_sets_the_default(environment: dict[str, str], expected: str) -> None:
+    assert run_python(DEFAULT_THREADS, **environment) == expected
+
+
+def test_all_processors_by_default() -> None:
+    unset = {"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": ""}
+    assert int(run_python(DEFAULT_THREADS, **unset)) == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_computes_the_same() -> None:
+    output = run_python(
+        """
+        import os
+        import numpy as np
+        import fomaml_fast as ff
+
+        net = ff.MLP([3, 16, 2], "tanh")
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((32, 9, 3)), rng.standard_normal((32, 9, 2))
+        batch, theta = ff.TaskBatch(x, y, x, y), net.init(0, np.float64)
+        compute = lambda: ff.meta_grad(net, theta, batch, ff.maml(), threads=2).grad.tobytes()
+        before = compute()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if compute() == before else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), compute() == before)
+        """
+    )
+    assert output == "0 True"
+
+
+def test_memory_stays_flat() -> None:
+    output = run_python(
+        """
+        import resource
+        import fomaml_fast as ff
+
+        net, algorithm, outer = ff.MLP([1, 8, 1]), ff.maml(steps=2), ff.outer.Adam()
+        batches = [ff.samplers.Sinusoid().sample(s, 4 + s, 3 + s, 5) for s in range(4)]
+        state = ff.init_state(net, algorithm, outer)
+
+        def train(steps):
+            global state
+            for step in range(steps):
+                state, _ = ff.meta_step(net, state, batches[step % 4], algorithm, outer, threads=1)
+
+        train(2000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        train(50000)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        """
+    )
+    assert int(output) < 1024  # kB
