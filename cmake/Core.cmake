@@ -60,5 +60,7 @@ function(fomaml_fast_add_module isa)
   # NO_EXTRAS: link-time optimisation of the bindings costs build time and gains nothing.
   pybind11_add_module(_core_${isa} MODULE NO_EXTRAS ${binding_sources})
   target_link_libraries(_core_${isa} PRIVATE fomaml_fast_core_${isa} fomaml_fast_isa_${isa})
+  # pybind11's templates cost ten seconds a file; compiled as one, all files share them.
+  set_target_properties(_core_${isa} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
   install(TARGETS _core_${isa} LIBRARY DESTINATION fomaml_fast COMPONENT python)
 endfunction()

@@ -1,0 +1,148 @@
+"""What README.md and docs/ show is run: Python as written, shell commands as far as is quick."""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fomaml_fast import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r"^```(?P<kind>[\w+-]*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+
+#: Programs of the system: that they are called is all that is checked.
+SYSTEM = {"cd", "git", "pip", "python3", "sudo"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    kind: str
+    text: str
+    line: int  # of the fence
+
+    def __str__(self):
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page):
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page, match["kind"], match["text"], text.count("\n", 0, match.start()) + 1)
+        for match in FENCE.finditer(text)
+    ]
+
+
+def commands(block):
+    """Command lines of a shell block; of a console block, what follows the prompt."""
+    text = block.text.replace("\\\n", " ")
+    if block.kind == "console":
+        lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+    else:
+        lines = text.splitlines()
+    split = [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
+    return [words for words in split if words]
+
+
+def tasks():
+    """Tasks that ./dev lists."""
+    return set(re.findall(r"^#: (\w+)", (ROOT / "dev").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def check(words):
+    """Assert that a command of the documentation exists with the options it is shown with."""
+    words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
+    program, arguments = words[0], words[1:]
+    if program == "./dev":
+        assert not arguments or arguments[0] in tasks()
+        if arguments[:1] == ["ctest"]:
+            presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
+            assert set(arguments[1:]) <= {preset["name"] for preset in presets["testPresets"]}
+    elif program == "fomaml-fast":
+        run_or_parse(arguments)
+    elif program in {"python", "python3"} and arguments[:1] == ["-m"]:
+        check(["fomaml-fast" if arguments[1] == "fomaml_fast" else arguments[1], *arguments[2:]])
+    elif program == "pytest" or program.startswith("."):
+        for argument in [program, *arguments]:
+            if "/" in argument and not argument.startswith("-"):
+                assert (ROOT / argument.split("::")[0]).exists(), argument
+    elif program == "cmake" and "--preset" in arguments:
+        assert f'"name": "{arguments[arguments.index("--preset") + 1]}"' in (
+            ROOT / "CMakePresets.json"
+        ).read_text(encoding="utf-8")
+    else:
+        assert program in SYSTEM, f"no way known to check {program!r}"
+
+
+def run_or_parse(arguments):
+    """The demo has tests of its own: here its options are parsed. All else is run."""
+    if arguments[:1] == ["demo"]:
+        cli._parser().parse_args(arguments)
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        assert cli.main(arguments) == 0
+    assert output.getvalue()
+
+
+ALL = [block for page in PAGES if page.exists() for block in blocks(page)]
+SHELL = [block for block in ALL if block.kind in {"sh", "bash", "console"}]
+PYTHON_PAGES = sorted({block.page for block in ALL if block.kind == "python"})
+
+
+def test_readme_shows_the_two_commands_and_some_python():
+    shown = [
+        words for block in SHELL if block.page.name == "README.md" for words in commands(block)
+    ]
+    assert ["./dev", "demo"] in shown
+    assert ["./dev", "test"] in shown
+    assert ROOT / "README.md" in PYTHON_PAGES
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
+def test_python_runs(page, tmp_path, monkeypatch):
+    # A page is read from top to bottom: its blocks share their names.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {"__name__": "__main__"}
+    for block in ALL:
+        if block.page == page and block.kind == "python":
+            padded = "\n" * block.line + block.text  # so that an error names the page's line
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(padded, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_commands_exist(block):
+    found = commands(block)
+    assert found, "a shell block without a command"
+    for words in found:
+        check(words)
+
+
+def test_links_lead_somewhere():
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        if page.exists()
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    "line", ["./dev dance", "fomaml-fast demo --no-such-option", "pytest tests/none.py", "rm -rf x"]
+)
+def test_the_check_catches_what_does_not_exist(line):
+    with pytest.raises((AssertionError, SystemExit)), contextlib.redirect_stderr(io.StringIO()):
+        check(shlex.split(line))
