@@ -1,0 +1,12 @@
+"""The experiments behind ``fomaml-fast demo``: published protocols, run end to end.
+
+``sinusoid``
+    Regression on sinusoids, the protocol of Finn et al. (2017).
+``gapminder``
+    Life expectancy of countries: adapt to an unseen country from a few observations.
+``report``
+    The shared progress bar, tables and figures.
+
+They need the packages of the ``demo`` extra: ``pip install "fomaml_fast[demo]"``. Nothing is
+imported here, so that the library itself never depends on them.
+"""

@@ -1,0 +1,28 @@
+"""What a sampler is: anything with ``sample(rng, n_tasks)``."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from fomaml_fast.batch import TaskBatch
+from fomaml_fast.samplers.random import Seed
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A source of tasks.
+
+    The contract: ``sample(rng, n_tasks)`` returns a `TaskBatch` of ``n_tasks`` tasks whose
+    support and query rows are disjoint, and the same ``rng`` gives the same tasks. Draw thousands
+    of tasks in one call and cut the batch into meta-batches: then sampling costs next to nothing.
+
+    Examples
+    --------
+    >>> from fomaml_fast import samplers
+    >>> isinstance(samplers.Sinusoid(), samplers.Sampler)
+    True
+    """
+
+    def sample(self, rng: Seed, n_tasks: int) -> TaskBatch:
+        """Draw ``n_tasks`` tasks; ``rng`` is a `numpy.random.Generator` or an integer seed."""
+        ...
