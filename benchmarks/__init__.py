@@ -1,0 +1,1 @@
+"""Speed of fomaml_fast beside its peers; run with ``pytest benchmarks/``."""

@@ -1,0 +1,134 @@
+"""Render what the benchmarks measured: ``python -m benchmarks.report result.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks.harness import Record
+from benchmarks.workloads import ORDERS, WORKLOADS
+
+SINUSOID = "sinusoid"
+"""Name of the training slice, which has no bar and its own table."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table, padded so that it also reads well in a terminal."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * w for w in widths])
+    return "\n".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:,.1f}"
+
+
+def ratios_table(records: Sequence[Record], peak: float) -> str:
+    """Ours against the strongest peer and against the machine, the bar beside it."""
+    rows = []
+    for record in records:
+        workload, best = WORKLOADS[record.workload], record.peers[0]
+        ratio, bar = record.ratio(best), workload.bar(record.order)
+        rate = workload.flops(record.order) / record.ours / 1e9
+        rows.append(
+            (
+                record.workload,
+                record.order,
+                microseconds(record.ours),
+                best,
+                microseconds(statistics.median(record.times[best])),
+                f"{ratio:.2f}",
+                "–" if bar is None else f"{bar:.2f} {'met' if ratio >= bar else 'MISSED'}",
+                f"{rate:.1f}",
+                f"{rate / peak:.0%}",
+            )
+        )
+    head = "workload,order,ours µs,best peer,its µs,ratio,bar,GFLOP/s,of peak"
+    return table(head.split(","), rows)
+
+
+def blocks_table(records: Sequence[Record]) -> str:
+    """Every block of every peer, and what compiling cost."""
+    rows = [
+        (
+            record.workload,
+            record.order,
+            peer,
+            f"{record.first_calls.get(peer, 0.0):.2f}",
+            f"{record.ratio(peer):.2f}",
+            " ".join(f"{r:.2f}" for r in record.ratios(peer)),
+        )
+        for record in records
+        for peer in record.peers
+    ]
+    return table(("workload", "order", "peer", "first call s", "ratio", "ratio per block"), rows)
+
+
+def sinusoid_table(records: Sequence[Record], iterations: int, per_call: int) -> str:
+    """What a whole sinusoid training costs, from the slice measured."""
+    calls = iterations / per_call
+    rows = []
+    for record in records:
+        for name, times in record.times.items():
+            total, ratio = statistics.median(times) * calls, record.ratio(name)
+            blocks = " ".join(f"{r:.2f}" for r in record.ratios(name))
+            rows.append((record.order, name, f"{total:,.1f}", f"{ratio:.2f}", blocks))
+    head = f"gradient,library,s for {iterations} iterations,ratio to ours,ratio per block"
+    return table(head.split(","), rows)
+
+
+def summary(records: Sequence[Record]) -> Iterable[str]:
+    """One line an order: how often ours wins, how many bars are met, the geometric mean."""
+    for order in ORDERS:
+        ratios = {r.workload: r.ratio(r.peers[0]) for r in records if r.order == order}
+        if not ratios:
+            continue
+        bars = {w: bar for w in ratios if (bar := WORKLOADS[w].bar(order)) is not None}
+        met = sum(ratios[w] >= bar for w, bar in bars.items())
+        yield (
+            f"{order}: at least as fast as the best peer on {sum(r >= 1 for r in ratios.values())} "
+            f"of {len(ratios)}, {met} of {len(bars)} bars met, "
+            f"geometric mean {statistics.geometric_mean(ratios.values()):.2f} ×"
+        )
+
+
+def render(records: Sequence[Record], machine: dict[str, Any]) -> str:
+    """The whole report, markdown."""
+    loop = machine["fma_gflops"]
+    parts = [
+        f"Peak at {machine['threads']} threads, float32: "
+        + ("no FMA loop in this build" if loop is None else f"FMA loop {loop:.0f} GFLOP/s")
+        + f", sgemm {machine['sgemm_gflops']:.0f} GFLOP/s (kernel {machine['blas_kernel']}). "
+        "GFLOP/s are nominal operations; ratios are medians over interleaved blocks."
+    ]
+    main = [r for r in records if r.workload in WORKLOADS]
+    if main:
+        parts += [ratios_table(main, machine["peak_gflops"]), "  \n".join(summary(main))]
+        parts.append(blocks_table(main))
+    slices = [r for r in records if r.workload == SINUSOID]
+    if slices:
+        parts.append(sinusoid_table(slices, machine["iterations"], machine["per_call"]))
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print the tables of a benchmark result.")
+    parser.add_argument("result", help="file written by pytest benchmarks/ --benchmark-json=FILE")
+    with open(parser.parse_args().result, encoding="utf-8") as file:
+        result = json.load(file)
+    infos = [b["extra_info"] for b in result["benchmarks"]]
+    records = [Record(**info) for info in infos if "times" in info]
+    if not records:
+        raise SystemExit("no timings in this file: was it written with --benchmark-disable?")
+    print(render(records, result["machine_info"]["fomaml_fast"]))
+
+
+if __name__ == "__main__":
+    main()
