@@ -7,33 +7,36 @@ namespace FOMAML_FAST_NAMESPACE::api {
 
 namespace {
 
-// Measured bounds (docs/performance.md): beyond them a group of lanes no longer fits the cache, or
-// its register block is narrower than a row's.
+// Measured (docs/performance.md): beyond this a group's parameters leave the second-level cache.
 constexpr double kLanesCacheBytes = 400e3;
+// Beyond this width a row fills the registers of Rows as well as tasks fill those of Lanes.
 constexpr Index kLanesWidest = 48;
-constexpr double kLanesLeastUse = 0.7;
 
-constexpr double kLanesCost = 1, kRowsCost = 2, kReferenceCost = 3, kUnwiseCost = 10;
+// Everything is relative to Rows. Forming tasks into lanes pays most where layers are narrow.
+constexpr double kRowsCost = 1, kReferenceCost = 4;
+constexpr double kLanesBase = 0.25, kLanesPerUnit = 0.01, kLanesDouble = 0.1;
 
 Index widest_layer(const NetworkSpec& net) {
   return *std::max_element(net.sizes.begin(), net.sizes.begin() + net.depth + 1);
 }
 
+/// Time of Lanes over time of Rows. Lanes without a task cost as much as those with one.
 template <class T>
-bool lanes_are_wise(const Problem& problem) {
-  const Index lanes = kLanes<T>;
+double lanes_cost(const Problem& problem) {
+  const Index lanes = kLanes<T>, widest = widest_layer(problem.net);
   const Index groups = (problem.tasks + lanes - 1) / lanes;
   const double use = static_cast<double>(problem.tasks) / static_cast<double>(groups * lanes);
-  const double bytes = static_cast<double>(problem.layout.n_params * kVectorBytes);
-  return use >= kLanesLeastUse && bytes <= kLanesCacheBytes &&
-         widest_layer(problem.net) <= kLanesWidest;
+  const auto bytes = static_cast<double>(problem.layout.n_params * kVectorBytes);
+  if (bytes > kLanesCacheBytes || widest > kLanesWidest) return kReferenceCost;
+  const double full = kLanesBase + kLanesPerUnit * static_cast<double>(widest);
+  return (full + (sizeof(T) == sizeof(double) ? kLanesDouble : 0)) / use;
 }
 
 }  // namespace
 
 template <class T>
 double estimated_cost(const char* engine, const Problem& problem) {
-  if (std::strcmp(engine, "lanes") == 0) return lanes_are_wise<T>(problem) ? kLanesCost : kUnwiseCost;
+  if (std::strcmp(engine, "lanes") == 0) return lanes_cost<T>(problem);
   if (std::strcmp(engine, "rows") == 0) return kRowsCost;
   return kReferenceCost;
 }

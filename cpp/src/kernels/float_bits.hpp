@@ -8,27 +8,28 @@
 
 namespace FOMAML_FAST_NAMESPACE::math::detail {
 
+/// Bits are unsigned: those of a NaN may go anywhere, and arithmetic with them has to wrap.
 template <class T>
 struct FloatFormat;
 template <>
 struct FloatFormat<float> {
-  using Bits = std::int32_t;
-  using Unsigned __attribute__((vector_size(kVectorBytes))) = std::uint32_t;
+  using Bits = std::uint32_t;
+  using BitsVector __attribute__((vector_size(kVectorBytes))) = Bits;
   static constexpr int mantissa_bits = 23;
   static constexpr int bias = 127;
 };
 template <>
 struct FloatFormat<double> {
-  using Bits = std::int64_t;
-  using Unsigned __attribute__((vector_size(kVectorBytes))) = std::uint64_t;
+  using Bits = std::uint64_t;
+  using BitsVector __attribute__((vector_size(kVectorBytes))) = Bits;
   static constexpr int mantissa_bits = 52;
   static constexpr int bias = 1023;
 };
 
 template <class V>
-using Bits = VecBits<Element<V>>;
-template <class V>
 using Format = FloatFormat<Element<V>>;
+template <class V>
+using Bits = typename Format<V>::BitsVector;
 
 // A cast between vectors of one size keeps the bits.
 template <class V>
@@ -38,12 +39,6 @@ FOMAML_FAST_INLINE Bits<V> to_bits(V x) {
 template <class V>
 FOMAML_FAST_INLINE V from_bits(Bits<V> x) {
   return (V)x;
-}
-
-/// x / 2^count rounded down, for x >= 0. (Signed 64-bit shifts are missing before AVX-512.)
-template <class V>
-FOMAML_FAST_INLINE Bits<V> shift_right(Bits<V> x, int count) {
-  return (Bits<V>)((typename Format<V>::Unsigned)x >> count);
 }
 
 template <class V>
@@ -65,15 +60,18 @@ FOMAML_FAST_INLINE V polynomial(V x, const double (&c)[n]) {
   return sum;
 }
 
+template <class V>
+inline constexpr typename Format<V>::Bits kSignBit =
+    typename Format<V>::Bits{1} << (8 * sizeof(Element<V>) - 1);
+
 /// |x|, and `magnitude` (not negative) with the sign of `sign`.
 template <class V>
 FOMAML_FAST_INLINE V magnitude(V x) {
-  return from_bits<V>(to_bits(x) & std::numeric_limits<typename Format<V>::Bits>::max());
+  return from_bits<V>(to_bits(x) & ~kSignBit<V>);
 }
 template <class V>
 FOMAML_FAST_INLINE V with_sign_of(V magnitude, V sign) {
-  constexpr auto kSign = std::numeric_limits<typename Format<V>::Bits>::min();
-  return from_bits<V>(to_bits(magnitude) | (to_bits(sign) & kSign));
+  return from_bits<V>(to_bits(magnitude) | (to_bits(sign) & kSignBit<V>));
 }
 
 /// x limited to [low, high]; a NaN comes through, every comparison with it being false.

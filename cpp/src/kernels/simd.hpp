@@ -75,7 +75,7 @@ FOMAML_FAST_INLINE V broadcast(Element<V> x) {
   if constexpr (is_scalar_pack<V>) {
     return x;
   } else {
-    return V{} + x;
+    return x - V{};  // exact for every x, so it folds away; 0 + x would not, for -0
   }
 }
 

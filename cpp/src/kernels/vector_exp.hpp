@@ -55,14 +55,14 @@ template <class V>
 requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V exp(V x) {
   using namespace detail;
   using Constants = Exp<Element<V>>;
-  using Int = typename Format<V>::Bits;
+  using Word = typename Format<V>::Bits;
   const SplitExp<V> split = split_exp(limited(x, Constants::low, Constants::high));
 
   // 2^n in two factors, each a normal number, so that denormal results and 2^128 come out right.
   // Both halves carry the exponent bias: n + 2 bias = first + second.
-  constexpr Int kOrigin = std::bit_cast<Int>(kRoundingShift<V>) - 2 * Format<V>::bias;
+  constexpr Word kOrigin = std::bit_cast<Word>(kRoundingShift<V>) - 2 * Format<V>::bias;
   const Bits<V> biased = to_bits(split.shifted) - kOrigin;
-  const Bits<V> first = shift_right<V>(biased, 1);
+  const Bits<V> first = biased >> 1;
   const Bits<V> second = biased - first;
   return (split.q + constant<V>(1)) * from_bits<V>(first << Format<V>::mantissa_bits) *
          from_bits<V>(second << Format<V>::mantissa_bits);

@@ -31,7 +31,7 @@ struct Log<double> {
 template <class V>
 FOMAML_FAST_INLINE V log_positive(V x, V correction) {
   using T = Element<V>;
-  using Int = typename Format<V>::Bits;
+  using Word = typename Format<V>::Bits;
   constexpr int kMantissa = Format<V>::mantissa_bits;
   constexpr T kScale = static_cast<T>(std::int64_t{1} << kMantissa);
 
@@ -40,14 +40,14 @@ FOMAML_FAST_INLINE V log_positive(V x, V correction) {
 
   // x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): adding this offset carries into the
   // exponent exactly where the mantissa is sqrt(2) or more.
-  constexpr Int kOne = std::bit_cast<Int>(T(1));
-  constexpr Int kOffset = kOne - std::bit_cast<Int>(static_cast<T>(0.70710678118654752440));
+  constexpr Word kOne = std::bit_cast<Word>(T(1));
+  constexpr Word kOffset = kOne - std::bit_cast<Word>(static_cast<T>(0.70710678118654752440));
   const Bits<V> moved = to_bits(x) + kOffset;
-  constexpr Int kMantissaMask = (Int{1} << kMantissa) - 1;
+  constexpr Word kMantissaMask = (Word{1} << kMantissa) - 1;
   const V f = from_bits<V>((moved & kMantissaMask) + (kOne - kOffset)) - constant<V>(1);
   // The biased exponent read as the mantissa of 2^mantissa_bits: integer to float without a cast.
-  const Bits<V> biased = shift_right<V>(moved, kMantissa);
-  const V k = from_bits<V>(biased | std::bit_cast<Int>(kScale)) -
+  const Bits<V> biased = moved >> kMantissa;
+  const V k = from_bits<V>(biased | std::bit_cast<Word>(kScale)) -
               select(denormal, constant<V>(double(kScale) + Format<V>::bias + kMantissa),
                      constant<V>(double(kScale) + Format<V>::bias));
 

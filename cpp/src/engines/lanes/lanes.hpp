@@ -11,9 +11,9 @@
 //   P * kVectorBytes, in KB                        5    14    44    65    91   154   329   569
 //   8-32-32-1, 64 tasks                      K    1     5    10    20    50   100
 //                                                0.48  0.69  0.65  0.75  0.88  0.89
-// These are for full groups: a group costs the same however many of its lanes hold a task, so divide
-// by the share of lanes used (1-40-40-1: 5 tasks in 8 lanes is where both cost the same). In float64
-// the ratios are 0.05 to 0.15 higher.
+// These are for full groups: a group costs the same however many of its lanes hold a task, so
+// divide by the share of lanes used (1-40-40-1: with 5 tasks in 8 lanes both cost the same). In
+// float64 the ratios are 0.05 to 0.15 higher.
 #pragma once
 
 #include "engines/engine.hpp"

@@ -18,10 +18,19 @@ struct LayerViews {
   [[nodiscard]] T* bias(int l) const { return biases[NetworkSpec::at(l)]; }
 };
 
+/// The same views, to read from.
+template <class T>
+LayerViews<const T> readable(const LayerViews<T>& views) {
+  LayerViews<const T> operands;
+  std::copy(views.weights.begin(), views.weights.end(), operands.weights.begin());
+  std::copy(views.biases.begin(), views.biases.end(), operands.biases.begin());
+  return operands;
+}
+
 /// Views of packed parameters.
-template <class View, class T>
-LayerViews<View> views_of(const Plan<T>& plan, const Weights<T>& packed) {
-  LayerViews<View> views;
+template <class T>
+LayerViews<T> views_of(const Plan<T>& plan, const Weights<T>& packed) {
+  LayerViews<T> views;
   for (int l = 0; l < plan.depth; ++l) {
     views.weights[NetworkSpec::at(l)] = packed.weight(plan[l]);
     views.biases[NetworkSpec::at(l)] = packed.bias(plan[l]);

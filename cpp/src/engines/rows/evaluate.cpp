@@ -19,7 +19,7 @@ bool in_place(const Layer& layer) {
 /// The task's tangent, layer by layer: the user's memory or a packed copy.
 template <class T>
 LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights<T>& packed) {
-  LayerViews<const T> views = views_of<const T>(plan, packed);
+  LayerViews<const T> views = readable(views_of(plan, packed));
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     pack_bias(layer, tangent, packed.bias(layer));
@@ -38,7 +38,7 @@ LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const W
 /// Where a result is written, layer by layer.
 template <class T>
 LayerViews<T> result_views(const Plan<T>& plan, T* result, const Weights<T>& packed) {
-  LayerViews<T> views = views_of<T>(plan, packed);
+  LayerViews<T> views = views_of(plan, packed);
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     if (!in_place<T>(layer)) continue;
@@ -186,7 +186,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   T* result = frame.call.task_vectors + task * plan.parameters;
   const LayerViews<T> to = result_views(plan, result, worker.result);
-  LayerViews<const T> tangent, so_far;
+  const LayerViews<const T> so_far = readable(to);
+  LayerViews<const T> tangent;
   if (curvature) {
     tangent =
         tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);

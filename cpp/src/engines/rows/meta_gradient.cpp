@@ -118,8 +118,8 @@ template <class T>
 void MetaGradient<T>::Block::through_steps(Index task) {
   const Plan<T>& plan = frame.plan;
   Adaptation<T>& adaptation = worker.adaptation;
-  const auto lambda = views_of<const T>(plan, worker.gradient);
-  const auto next = views_of<T>(plan, worker.gradient);
+  const LayerViews<T> next = views_of(plan, worker.gradient);
+  const LayerViews<const T> lambda = readable(next);
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Targeted<T> targets =
       Targeted<T>::of(frame.call.support, task, 0, rows.count, plan.outputs);

@@ -1,0 +1,201 @@
+// Random problems for the tests of engines: their shapes, operands and results.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "check.hpp"
+#include "engines/engine.hpp"
+
+namespace engine_case {
+
+using namespace FOMAML_FAST_NAMESPACE;
+
+enum class Rows { even, ragged, weighted, shared };
+
+struct Case {
+  std::vector<Index> sizes{3, 5, 4, 2};
+  std::vector<ActivationId> activations{ActivationId::tanh};  // repeated as needed
+  LossId loss = LossId::mse;
+  Index tasks = 11;
+  Index support = 4, query = 6;
+  Rows rows = Rows::even;
+  int steps = 2;
+  bool theta_per_task = false;
+};
+
+/// Operands of a call, in double precision and as T.
+template <class T>
+struct Data {
+  std::vector<T> theta, tangent, rates, x[2], y[2], coefficients[2];
+  std::vector<std::int32_t> labels[2];
+  std::vector<Index> offsets[2];
+
+  template <class U>
+  static Data from(const Data<U>& other) {
+    Data data;
+    const auto convert = [](const std::vector<U>& v) { return std::vector<T>(v.begin(), v.end()); };
+    data.theta = convert(other.theta);
+    data.tangent = convert(other.tangent);
+    data.rates = convert(other.rates);
+    for (int i = 0; i < 2; ++i) {
+      data.x[i] = convert(other.x[i]);
+      data.y[i] = convert(other.y[i]);
+      data.coefficients[i] = convert(other.coefficients[i]);
+      data.labels[i] = other.labels[i];
+      data.offsets[i] = other.offsets[i];
+    }
+    return data;
+  }
+};
+
+inline Problem problem_of(const Case& c, Operation operation, Flow flow) {
+  Problem problem;
+  problem.operation = operation;
+  problem.net.depth = static_cast<int>(c.sizes.size()) - 1;
+  std::copy(c.sizes.begin(), c.sizes.end(), problem.net.sizes.begin());
+  for (int l = 0; l + 1 < problem.net.depth; ++l) {
+    const std::size_t i = static_cast<std::size_t>(l);
+    problem.net.activations[i] = c.activations[i % c.activations.size()];
+  }
+  problem.net.loss = c.loss;
+  problem.layout = Layout(problem.net);
+  problem.algorithm.steps = c.steps;
+  problem.algorithm.flow = flow;
+  problem.tasks = c.tasks;
+  problem.theta_per_task = c.theta_per_task;
+  problem.wants_task_gradients = true;
+  return problem;
+}
+
+/// Operands with values that are exact in float, so that both precisions see the same problem.
+inline Data<double> draw(const Case& c, Problem& problem) {
+  std::mt19937 random(1234);
+  std::normal_distribution<float> normal;
+  const auto numbers = [&](Index count, double scale = 1) {
+    std::vector<double> v(static_cast<std::size_t>(count));
+    for (double& x : v) x = static_cast<float>(scale * double{normal(random)});
+    return v;
+  };
+  const NetworkSpec& net = problem.net;
+  Data<double> data;
+  data.theta = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1), 0.5);
+  data.tangent = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1));
+  for (int i = 0; i < 2 * net.depth; ++i) {
+    data.rates.push_back(static_cast<float>(0.05 + 0.03 * i));
+  }
+  for (int set = 0; set < 2; ++set) {
+    const Index most = set == 0 ? c.support : c.query;
+    RowShape& shape = set == 0 ? problem.support : problem.query;
+    std::vector<Index>& offsets = data.offsets[set];
+    offsets.push_back(0);
+    for (Index task = 0; task < (c.rows == Rows::shared ? 1 : c.tasks); ++task) {
+      const bool cut = c.rows == Rows::ragged || c.rows == Rows::weighted;
+      offsets.push_back(offsets.back() + (cut ? 1 + (task * 7 + set) % most : most));
+      shape.longest = std::max(shape.longest, offsets.back() - offsets[offsets.size() - 2]);
+    }
+    shape.total = offsets.back();
+    shape.ragged = c.rows == Rows::ragged || c.rows == Rows::weighted;
+    data.x[set] = numbers(shape.total * net.inputs());
+    if (net.targets() == Targets::labels) {
+      for (Index row = 0; row < shape.total; ++row) {
+        data.labels[set].push_back(static_cast<std::int32_t>(random() % net.outputs()));
+      }
+    } else {
+      data.y[set] = numbers(shape.total * net.outputs());
+    }
+    if (c.rows == Rows::weighted) {
+      data.coefficients[set] = numbers(shape.total, 0.3);
+      for (std::size_t row = 0; row < data.coefficients[set].size(); row += 3) {
+        data.coefficients[set][row] = 0;
+      }
+    }
+  }
+  return data;
+}
+
+template <class T>
+struct Results {
+  std::vector<T> outputs, losses, support_losses, task_vectors, grad;
+  std::vector<std::uint8_t> diverged;
+  Status status = Status::unsupported;
+};
+
+template <class T>
+Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
+                   bool shared, const Execution& execution) {
+  CHECK(engine.supports(problem));
+  const std::size_t tasks = static_cast<std::size_t>(problem.tasks);
+  const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
+  const Index rows = shared ? problem.tasks * problem.support.longest : problem.support.total;
+  Results<T> results;
+  results.outputs.resize(static_cast<std::size_t>(rows * problem.net.outputs()));
+  results.losses.resize(tasks);
+  results.support_losses.resize(tasks);
+  results.task_vectors.resize(tasks * P);
+  results.grad.resize(P);
+  results.diverged.resize(tasks);
+
+  Call<T> call;
+  call.theta = data.theta.data();
+  call.theta_stride = problem.theta_per_task ? problem.layout.n_params : 0;
+  call.tangent = data.tangent.data();
+  call.tangent_stride = call.theta_stride;
+  for (int set = 0; set < 2; ++set) {
+    RowSet<T>& s = set == 0 ? call.support : call.query;
+    s.x = data.x[set].data();
+    s.y = data.y[set].empty() ? nullptr : data.y[set].data();
+    s.labels = data.labels[set].empty() ? nullptr : data.labels[set].data();
+    s.coefficients = data.coefficients[set].empty() ? nullptr : data.coefficients[set].data();
+    s.offsets = data.offsets[set].data();
+    s.shared = shared;
+  }
+  call.rates = data.rates.data();
+  call.rate_steps = 2;
+  call.grad_scale = T(1) / static_cast<T>(problem.tasks);
+  call.outputs = results.outputs.data();
+  call.losses = results.losses.data();
+  call.support_losses = problem.algorithm.steps > 0 ? results.support_losses.data() : nullptr;
+  call.task_vectors = results.task_vectors.data();
+  call.grad = results.grad.data();
+  call.diverged = results.diverged.data();
+
+  const std::size_t bytes = engine.workspace_bytes(problem, execution.workers);
+  // Stale memory must not matter: fill it with NaN.
+  constexpr std::size_t kGuard = Arena::kAlignment;
+  std::vector<std::byte> memory(bytes + 2 * kGuard, std::byte{0xff});
+  std::byte* aligned = memory.data();
+  while (reinterpret_cast<std::uintptr_t>(aligned) % kGuard != 0) ++aligned;
+  results.status = engine.run(problem, call, execution, aligned);
+  CHECK(std::all_of(aligned + bytes, memory.data() + memory.size(),
+                    [](std::byte b) { return b == std::byte{0xff}; }));
+  return results;
+}
+
+template <class T>
+Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
+                   bool shared = false, int workers = 1) {
+  Execution execution;
+  execution.workers = workers;
+  Results<T> results = compute(engine, problem, data, shared, execution);
+  CHECK(results.status == Status::ok);
+  return results;
+}
+
+/// Largest difference, as a fraction of the largest number expected.
+template <class T>
+double difference(const std::vector<T>& got, const std::vector<double>& expected) {
+  if (got.size() != expected.size()) return 1e30;
+  double most = 0, size = 1e-12;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - expected[i]);
+    most = std::isnan(error) ? 1e30 : std::max(most, error);
+    size = std::max(size, std::abs(expected[i]));
+  }
+  return most / size;
+}
+
+}  // namespace engine_case
