@@ -1,6 +1,7 @@
 #include "api/run.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "api/engines.hpp"
 #include "api/workers.hpp"
@@ -21,7 +22,11 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const Workspace workspace =
       Workspace::checkout(engine.workspace_bytes(problem, chosen_execution.workers));
   if (workspace.memory() == nullptr) return Status::out_of_memory;
+  const auto start = std::chrono::steady_clock::now();
   const Status status = engine.run(problem, call, chosen_execution, workspace.memory());
+  if (!execution.exact && chosen_execution.workers > 1) {
+    learn_from(problem, std::chrono::steady_clock::now() - start);
+  }
   if (status != Status::ok || call.diverged == nullptr) return status;
   const std::uint8_t* flags = call.diverged;
   const bool any = std::any_of(flags, flags + problem.tasks, [](std::uint8_t f) { return f != 0; });

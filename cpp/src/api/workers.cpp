@@ -1,6 +1,7 @@
 #include "api/workers.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "api/operations.hpp"
 
@@ -15,12 +16,38 @@ constexpr double kOperationsPerMicrosecond = 20e3;
 constexpr double kWarmMicroseconds = 8;
 constexpr double kColdMicroseconds = 150;
 
+using Clock = std::chrono::steady_clock;
+using Microseconds = std::chrono::duration<double, std::micro>;
+
+// A run is held up if it takes this much longer than one thread would have.
+constexpr double kHeldUpFactor = 4;
+constexpr double kHeldUpMicroseconds = 2000;
+// Trying again costs about as much as was lost: a twentieth of the time, then.
+constexpr double kTryAgainAfter = 20;
+
+std::atomic<Clock::rep> alone_until{0};
+
+double microseconds_alone(const Problem& problem) {
+  return operations(problem) / kOperationsPerMicrosecond;
+}
+
+bool crowded() {
+  const Clock::rep until = alone_until.load(std::memory_order_relaxed);
+  return until != 0 && Clock::now().time_since_epoch().count() < until;
+}
+
 }  // namespace
 
+void learn_from(const Problem& problem, Clock::duration elapsed) {
+  const double took = Microseconds(elapsed).count();
+  if (took < kHeldUpMicroseconds + kHeldUpFactor * microseconds_alone(problem)) return;
+  const auto pause = std::chrono::duration_cast<Clock::duration>(kTryAgainAfter * elapsed);
+  alone_until.store((Clock::now().time_since_epoch() + pause).count(), std::memory_order_relaxed);
+}
+
 int worthwhile_workers(const Problem& problem, int available) {
-  const double alone = operations(problem) / kOperationsPerMicrosecond;
   const double needed = parallel::warm() ? kWarmMicroseconds : kColdMicroseconds;
-  if (alone < needed) return 1;
+  if (microseconds_alone(problem) < needed || crowded()) return 1;
   return static_cast<int>(std::min<Index>(available, std::max<Index>(problem.tasks, 1)));
 }
 

@@ -1,6 +1,8 @@
 // How many threads a call is worth. Results never depend on it.
 #pragma once
 
+#include <chrono>
+
 #include "engines/engine.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -8,5 +10,10 @@ namespace FOMAML_FAST_NAMESPACE::api {
 /// Threads for `problem` where the caller leaves the choice: all of `available`, or one where
 /// waking the others would cost more than they save.
 int worthwhile_workers(const Problem& problem, int available);
+
+/// Learns from a run with several threads: where another process holds a processor, a region waits
+/// for a thread that the system has put aside, many times longer than the work. The next calls then
+/// run alone for a while.
+void learn_from(const Problem& problem, std::chrono::steady_clock::duration elapsed);
 
 }  // namespace FOMAML_FAST_NAMESPACE::api
