@@ -9,8 +9,8 @@ bool is_plain(const py::handle& object) {
   constexpr int kReadable =
       py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   if ((array.flags() & kReadable) != kReadable) return false;
-  const auto* type = py::detail::array_descriptor_proxy(
-      py::detail::array_proxy(array.ptr())->descr);
+  const auto* type =
+      py::detail::array_descriptor_proxy(py::detail::array_proxy(array.ptr())->descr);
   const bool native = type->byteorder == '=' || type->byteorder == (PY_LITTLE_ENDIAN ? '<' : '>');
   return native && type->kind == 'f' && (array.itemsize() == 4 || array.itemsize() == 8);
 }

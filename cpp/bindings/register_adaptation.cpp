@@ -39,8 +39,9 @@ py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
 /// One task of plain arrays, the call of a device in the field: [P], [K, n_0] and [K, n_L] or
 /// labels [K]. None if anything is not plain, does not fit or diverges: Python then takes the long
 /// way, which converts or explains.
-py::object adapt_plain(const Network& net, const py::object& theta_object, const py::object& x_object,
-                       const py::object& y_object, const Algorithm& algorithm, bool check_finite) {
+py::object adapt_plain(const Network& net, const py::object& theta_object,
+                       const py::object& x_object, const py::object& y_object,
+                       const Algorithm& algorithm, bool check_finite) {
   if (net.spec.targets() != core::Targets::values || !is_plain(x_object) || !is_plain(y_object) ||
       !is_plain_theta(theta_object, net, check_finite)) {
     return py::none();
@@ -54,8 +55,8 @@ py::object adapt_plain(const Network& net, const py::object& theta_object, const
     return py::none();
   }
   return dispatch(theta, [&]<class T>(T) -> py::object {
-    if (check_finite && !(core::all_finite(data<T>(x), x.size()) &&
-                          core::all_finite(data<T>(y), y.size()))) {
+    if (check_finite &&
+        !(core::all_finite(data<T>(x), x.size()) && core::all_finite(data<T>(y), y.size()))) {
       return py::none();
     }
     const Index offsets[2] = {0, x.shape(0)};
@@ -119,15 +120,14 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
 }  // namespace
 
 void register_adaptation(py::module_& m) {
-  m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("algorithm"), py::arg("steps"), py::arg("threads"),
-        "(thetas [T, P], diverged [T], any diverged)");
+  m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"), py::arg("algorithm"),
+        py::arg("steps"), py::arg("threads"), "(thetas [T, P], diverged [T], any diverged)");
   m.def("adapt_plain", &adapt_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
         py::arg("algorithm"), py::arg("check_finite"),
         "theta_S [P] of one task; None if an argument needs converting, is wrong, or it diverges");
   m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("query").none(true), py::arg("algorithm"), py::arg("steps"),
-        py::arg("with_thetas"), py::arg("threads"),
+        py::arg("query").none(true), py::arg("algorithm"), py::arg("steps"), py::arg("with_thetas"),
+        py::arg("threads"),
         "(thetas [T, S+1, P] or None, losses [T, S+1], query losses or None, diverged [T])");
 }
 

@@ -53,8 +53,8 @@ py::tuple gradient(const Network& net, const py::array& theta, const Rows& rows,
   });
 }
 
-py::array hvp(const Network& net, const py::array& theta, const Rows& rows, const py::array& tangent,
-              int threads) {
+py::array hvp(const Network& net, const py::array& theta, const Rows& rows,
+              const py::array& tangent, int threads) {
   return dispatch(theta, [&]<class T>(T) -> py::array {
     Request<T> request(core::Operation::hvp, net, theta, rows);
     auto products = new_array<T>({rows.tasks, net.layout.n_params});

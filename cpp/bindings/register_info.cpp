@@ -41,7 +41,8 @@ void force_engine(const std::string& name) {
 }
 
 Index first_non_finite(const py::array& array) {
-  return dispatch(array, [&]<class T>(T) { return core::first_non_finite(data<T>(array), array.size()); });
+  return dispatch(array,
+                  [&]<class T>(T) { return core::first_non_finite(data<T>(array), array.size()); });
 }
 
 }  // namespace

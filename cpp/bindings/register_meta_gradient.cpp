@@ -17,8 +17,7 @@ struct MetaGradient {
 
   MetaGradient(const Network& net, const py::array& theta, const Rows& support, const Rows& query,
                const Algorithm& algorithm, bool mean, bool per_task, int threads)
-      : grad(new_array<T>({net.layout.n_params})),
-        losses(new_array<T>({support.tasks})) {
+      : grad(new_array<T>({net.layout.n_params})), losses(new_array<T>({support.tasks})) {
     Flags flags(support.tasks);
     core::Problem problem;
     problem.operation = core::Operation::meta_gradient;
@@ -85,9 +84,9 @@ py::tuple outer_step(const Outer& outer, double lr, Index step, const py::array&
     const py::ssize_t n_params = theta.size(), n_moments = moments.shape(0);
     auto new_theta = new_array<T>({n_params});
     auto new_moments = new_array<T>({n_moments, n_params});
-    const double norm = core::outer_step(outer.spec, lr, step, n_params, data<T>(theta),
-                                         data<T>(gradient), data<T>(moments),
-                                         new_theta.mutable_data(), new_moments.mutable_data());
+    const double norm =
+        core::outer_step(outer.spec, lr, step, n_params, data<T>(theta), data<T>(gradient),
+                         data<T>(moments), new_theta.mutable_data(), new_moments.mutable_data());
     return py::make_tuple(new_theta, new_moments, norm);
   });
 }
@@ -117,17 +116,19 @@ py::object meta_step(const Network& net, const py::object& theta_object, const R
 }  // namespace
 
 void register_meta_gradient(py::module_& m) {
-  m.def("meta_grad", &meta_grad, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("per_task"),
-        py::arg("threads"), py::arg("check_finite"),
-        "(any diverged, loss, grad, losses, support losses or None, task grads or None, diverged or "
-        "None); None alone if an argument needs converting, or is wrong");
+  m.def(
+      "meta_grad", &meta_grad, py::arg("net"), py::arg("theta"), py::arg("support"),
+      py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("per_task"),
+      py::arg("threads"), py::arg("check_finite"),
+      "(any diverged, loss, grad, losses, support losses or None, task grads or None, diverged or "
+      "None); None alone if an argument needs converting, or is wrong");
   m.def("outer_step", &outer_step, py::arg("outer"), py::arg("lr"), py::arg("step"),
         py::arg("theta"), py::arg("gradient"), py::arg("moments"),
         "(theta, moments, norm of the gradient before clipping); step counts from 1");
   m.def("meta_step", &meta_step, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("mean"), py::arg("threads"),
-        py::arg("check_finite"), py::arg("outer"), py::arg("lr"), py::arg("step"), py::arg("moments"),
+        py::arg("check_finite"), py::arg("outer"), py::arg("lr"), py::arg("step"),
+        py::arg("moments"),
         "(any diverged, loss, outer step or None if any diverged, losses, support losses or None, "
         "diverged or None); None alone as in meta_grad");
 }

@@ -27,8 +27,9 @@ void register_network(py::module_& m) {
       .def_property_readonly("n_params", [](const Network& net) { return net.layout.n_params; })
       .def_property_readonly("weight_offsets",
                              [](const Network& net) {
-                               return std::vector<Index>(net.layout.weight.begin(),
-                                                         net.layout.weight.begin() + net.spec.depth);
+                               return std::vector<Index>(
+                                   net.layout.weight.begin(),
+                                   net.layout.weight.begin() + net.spec.depth);
                              })
       .def_property_readonly("bias_offsets", [](const Network& net) {
         return std::vector<Index>(net.layout.bias.begin(),

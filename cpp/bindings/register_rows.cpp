@@ -94,9 +94,8 @@ py::object stack_plain(const py::object& x_object, const py::object& y_object, b
   const auto targets = py::reinterpret_borrow<py::array>(y);
   if (targets.shape(0) != x.shape(0) || targets.shape(1) != x.shape(1)) return py::none();
   if (check_finite) {
-    const bool all = dispatch(x, [&]<class T>(T) {
-      return finite<T>(x) && (top_label >= 0 || finite<T>(targets));
-    });
+    const bool all = dispatch(
+        x, [&]<class T>(T) { return finite<T>(x) && (top_label >= 0 || finite<T>(targets)); });
     if (!all) return py::none();
   }
   auto offsets = new_array<Index>({x.shape(0) + 1});

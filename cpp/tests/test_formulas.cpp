@@ -130,7 +130,7 @@ void compensated_sum_is_exact_to_an_ulp() {
 }  // namespace
 
 int main() {
-#define FOMAML_FAST_ACTIVATION(identifier, Struct)                \
+#define FOMAML_FAST_ACTIVATION(identifier, Struct)                 \
   activation_derivatives_match_differences<activations::Struct>(); \
   activation_packs_match_scalars<activations::Struct, float>();    \
   activation_packs_match_scalars<activations::Struct, double>();

@@ -116,9 +116,11 @@ void exact_meta_gradient_matches_differences(const World& world) {
 
 void hessian_vector_matches_differences(const World& world) {
   std::vector<double> v;
-  for (std::size_t i = 0; i < world.theta.size(); ++i) v.push_back(std::sin(3.0 * static_cast<double>(i)));
+  for (std::size_t i = 0; i < world.theta.size(); ++i)
+    v.push_back(std::sin(3.0 * static_cast<double>(i)));
   const auto gradients = [&](double step) {
-    return compute(world, Operation::gradient, Flow::first, 0, moved(world, v, step), {}, 1).vectors;
+    return compute(world, Operation::gradient, Flow::first, 0, moved(world, v, step), {}, 1)
+        .vectors;
   };
   const auto product = compute(world, Operation::hvp, Flow::first, 0, world.theta, v, 1).vectors;
   const auto up = gradients(kStep), down = gradients(-kStep);
@@ -132,7 +134,8 @@ void any_number_of_threads_gives_the_same_bits(const World& world) {
   for (const Flow flow : {Flow::first, Flow::exact}) {
     const Result one = compute(world, Operation::meta_gradient, flow, 2, world.theta, {}, 1);
     for (const int workers : {2, 3, 4, 7}) {
-      const Result many = compute(world, Operation::meta_gradient, flow, 2, world.theta, {}, workers);
+      const Result many =
+          compute(world, Operation::meta_gradient, flow, 2, world.theta, {}, workers);
       CHECK(std::memcmp(one.grad.data(), many.grad.data(), one.grad.size() * sizeof(double)) == 0);
     }
   }

@@ -120,8 +120,6 @@ def meta_step(
     step: int,
     moments: Any,
 ) -> (
-    tuple[
-        bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags | None
-    ]
+    tuple[bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags | None]
     | None
 ): ...

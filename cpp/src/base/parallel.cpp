@@ -78,7 +78,8 @@ struct Team::Shared {
 };
 
 bool Team::stopped() {
-  if (worker_ == 0 && shared_->interrupt.requested != nullptr && Clock::now() > shared_->next_poll) {
+  if (worker_ == 0 && shared_->interrupt.requested != nullptr &&
+      Clock::now() > shared_->next_poll) {
     if (shared_->interrupt.requested(shared_->interrupt.context)) shared_->stop.store(true);
     shared_->next_poll = Clock::now() + kPollEvery;
   }

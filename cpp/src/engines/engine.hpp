@@ -57,10 +57,11 @@ struct Call {
   T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
   T* task_vectors = nullptr;    ///< [tasks, P]: gradients, Hv, theta_S, or per-task meta-gradients
   T* grad = nullptr;            ///< [P]: the reduced meta-gradient
-  T* trace_thetas = nullptr;          ///< adapt, may be null: [tasks, S + 1, P]
-  T* trace_losses = nullptr;          ///< adapt, may be null: support loss, [tasks, S + 1]
-  T* trace_query_losses = nullptr;    ///< adapt, may be null: query loss, [tasks, S + 1]
-  std::uint8_t* diverged = nullptr;   ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite
+  T* trace_thetas = nullptr;    ///< adapt, may be null: [tasks, S + 1, P]
+  T* trace_losses = nullptr;    ///< adapt, may be null: support loss, [tasks, S + 1]
+  T* trace_query_losses = nullptr;  ///< adapt, may be null: query loss, [tasks, S + 1]
+  std::uint8_t* diverged =
+      nullptr;  ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite
 
   [[nodiscard]] T rate(int step, int layer, int depth) const {
     const Index row = step < rate_steps ? step : rate_steps - 1;

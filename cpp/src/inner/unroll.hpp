@@ -32,7 +32,8 @@ namespace detail {
 template <class Body>
 void for_each_parameter(const Layout& layout, int depth, Body&& body) {
   for (int l = 0; l < depth; ++l) {
-    const Index end = l + 1 < depth ? layout.weight[static_cast<std::size_t>(l + 1)] : layout.n_params;
+    const Index end =
+        l + 1 < depth ? layout.weight[static_cast<std::size_t>(l + 1)] : layout.n_params;
     for (Index i = layout.weight[static_cast<std::size_t>(l)]; i < end; ++i) body(i, l);
   }
 }
@@ -81,8 +82,9 @@ void pull_back(const Objective& support, const Layout& layout, int depth,
         element_state[s] = state[s * P + i];
         element_co_state[s] = co_state[s * P + i];
       }
-      const Pullback<T> back = Optimizer::pullback(parameters, lambda[i], element_co_state, theta[i],
-                                                   g[i], element_state, rate(k, layer), k + 1);
+      const Pullback<T> back =
+          Optimizer::pullback(parameters, lambda[i], element_co_state, theta[i], g[i],
+                              element_state, rate(k, layer), k + 1);
       lambda[i] = back.theta;
       v[i] = back.gradient;
       for (int s = 0; s < kStates; ++s) co_state[s * P + i] = element_co_state[s];

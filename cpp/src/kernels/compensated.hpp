@@ -16,9 +16,7 @@ class CompensatedSum {
     error_ = (sum_ - (total - seen)) + (corrected - seen);
     sum_ = total;
   }
-  [[nodiscard]] FOMAML_FAST_INLINE V value() const {
-    return sum_;
-  }
+  [[nodiscard]] FOMAML_FAST_INLINE V value() const { return sum_; }
 
  private:
   V sum_{};

@@ -19,8 +19,9 @@ struct Sgd {
   static Coefficients<T> prepare(const Parameters& p, double lr, Index t) {
     // The buffer starts as the first gradient, undampened.
     const double fresh = t == 1 ? 1.0 : 1.0 - p.value[1];
-    return {static_cast<T>(lr),         static_cast<T>(p.value[0]), static_cast<T>(fresh),
-            static_cast<T>(p.value[2]), p.value[0] != 0,            p.value[3] != 0};
+    return {static_cast<T>(lr),    static_cast<T>(p.value[0]),
+            static_cast<T>(fresh), static_cast<T>(p.value[2]),
+            p.value[0] != 0,       p.value[3] != 0};
   }
 
   template <class V, class T>

@@ -100,7 +100,8 @@ class Mlp {
       Matrix<T> back(back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
       visit_activation(net_.activation(l - 1), [&]<class A>(A) {
-        for (Index i = 0; i < back.size(); ++i) at(d_, l - 1)[i] = back_[i] * A::d1(at(s_, l - 1)[i]);
+        for (Index i = 0; i < back.size(); ++i)
+          at(d_, l - 1)[i] = back_[i] * A::d1(at(s_, l - 1)[i]);
       });
     }
   }
@@ -112,7 +113,8 @@ class Mlp {
     r_forward(theta, x, count, v);
     r_loss(rows, task);
     for (int l = net_.depth - 1; l >= 0; --l) {
-      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)), rd(at(rd_, l), count, net_.fan_out(l));
+      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)),
+          rd(at(rd_, l), count, net_.fan_out(l));
       Matrix<T> hw(hv + weight_offset(l), net_.fan_in(l), net_.fan_out(l));
       hw.noalias() = input(l, x, count).transpose() * rd;
       Row<T>(hv + bias_offset(l), net_.fan_out(l)) = rd.colwise().sum();

@@ -29,8 +29,8 @@ struct Workspace {
             second_order(problem), arena) {
     const Index P = problem.layout.n_params;
     result = arena.take<T>(P);
-    const bool unrolls = problem.operation == Operation::adapt ||
-                         problem.operation == Operation::meta_gradient;
+    const bool unrolls =
+        problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient;
     if (!unrolls) return;
     const Index steps = problem.algorithm.steps;
     tape.taped = second_order(problem);
@@ -46,9 +46,8 @@ struct Workspace {
     }
   }
   static bool second_order(const Problem& problem) {
-    return problem.operation == Operation::hvp ||
-           (problem.operation == Operation::meta_gradient &&
-            meta::needs_tape(problem.algorithm.flow));
+    return problem.operation == Operation::hvp || (problem.operation == Operation::meta_gradient &&
+                                                   meta::needs_tape(problem.algorithm.flow));
   }
 
   Mlp<T> mlp;
@@ -135,7 +134,8 @@ class Run {
       }
     };
     inner::unroll<Optimizer>(support, problem_.layout, problem_.net.depth,
-                             algorithm.inner_parameters, algorithm.steps, rate(), work.tape, observe);
+                             algorithm.inner_parameters, algorithm.steps, rate(), work.tape,
+                             observe);
     const T* last = work.tape.theta(algorithm.steps);
     if (trace != nullptr || trace_query != nullptr || call_.trace_thetas != nullptr) {
       const bool so_far = finite;  // a loss after the last step is reported, not required
