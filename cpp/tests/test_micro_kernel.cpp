@@ -63,10 +63,11 @@ template <class T>
 void check_product(Index rows, Index columns, Index depth) {
   const Problem<T> p{rows, columns, depth};
   const Index vectors = vectors_of<T>(columns), stride = padded<T>(columns);
+  const T none{};  // of depth 0 there is nothing to read, but a pointer still moves over its rows
+  const T* left = p.a.empty() ? &none : p.a.data();
   const std::vector<T> b = packed(p.b, depth, columns), start = packed(p.start, rows, columns);
   for (const bool transposed : {false, true}) {
-    const Broadcast<T> a =
-        transposed ? Broadcast<T>{p.a.data(), 1, rows} : Broadcast<T>{p.a.data(), depth, 1};
+    const Broadcast<T> a = transposed ? Broadcast<T>{left, 1, rows} : Broadcast<T>{left, depth, 1};
     // Into panels, in place.
     std::vector<T> c = start;
     multiply<T>({rows, vectors, depth, a, packed_panels(b.data(), depth),
@@ -106,6 +107,8 @@ template <class T>
 void check_finish(Index rows, Index columns, Index depth) {
   const Problem<T> p{rows, columns, depth};
   const Index stride = padded<T>(columns);
+  const T none{};  // of depth 0 there is nothing to read, but a pointer still moves over its rows
+  const T* left = p.a.empty() ? &none : p.a.data();
   const std::vector<T> b = packed(p.b, depth, columns), start = packed(p.start, rows, columns);
   std::vector<T> c(static_cast<std::size_t>(rows * stride));
   multiply<T>({rows,

@@ -27,23 +27,25 @@ using Clock = std::chrono::steady_clock;
 // Long enough to cost nothing, short enough that Ctrl-C feels immediate.
 constexpr std::chrono::milliseconds kPollEvery{50};
 
+#if defined(FOMAML_FAST_THREADS_OPENMP)
 // libgomp's workers do not survive fork, and its next region in the child would wait for them for
 // ever: a forked child computes alone.
 std::atomic<bool> forked_after_use{false};
 std::atomic<bool> used{false};
 
-// Workers spin for a while after a region, then sleep (GOMP_SPINCOUNT: some milliseconds).
-constexpr std::chrono::milliseconds kStayAwake{2};
-std::atomic<Clock::rep> last_region{-1};
-
 void watch_forks() {
-#if defined(FOMAML_FAST_THREADS_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+#if defined(__unix__) || defined(__APPLE__)
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
     if (used.load()) forked_after_use.store(true);
   });
   (void)registered;
 #endif
 }
+#endif
+
+// Workers spin for a while after a region, then sleep (GOMP_SPINCOUNT: some milliseconds).
+constexpr std::chrono::milliseconds kStayAwake{2};
+std::atomic<Clock::rep> last_region{-1};
 
 int positive_from_environment(const char* name) {
   const char* text = std::getenv(name);

@@ -48,9 +48,8 @@ FOMAML_FAST_INLINE V constant(double x) {
 
 /// Added to a small number, its last mantissa bits become that number rounded to an integer.
 template <class V>
-inline constexpr Element<V> kRoundingShift = Element<V>(1.5) *
-                                             static_cast<Element<V>>(std::int64_t{1}
-                                                                     << Format<V>::mantissa_bits);
+inline constexpr Element<V> kRoundingShift =
+    Element<V>(1.5) * static_cast<Element<V>>(std::int64_t{1} << Format<V>::mantissa_bits);
 
 /// c[0] + c[1] x + …, by Horner's rule.
 template <class V, std::size_t n>

@@ -8,20 +8,30 @@
 namespace FOMAML_FAST_NAMESPACE::math {
 
 template <class T>
-requires is_scalar_pack<T>
-inline T exp(T x) { return std::exp(x); }
+  requires is_scalar_pack<T>
+inline T exp(T x) {
+  return std::exp(x);
+}
 template <class T>
-requires is_scalar_pack<T>
-inline T log(T x) { return std::log(x); }
+  requires is_scalar_pack<T>
+inline T log(T x) {
+  return std::log(x);
+}
 template <class T>
-requires is_scalar_pack<T>
-inline T log1p(T x) { return std::log1p(x); }
+  requires is_scalar_pack<T>
+inline T log1p(T x) {
+  return std::log1p(x);
+}
 template <class T>
-requires is_scalar_pack<T>
-inline T tanh(T x) { return std::tanh(x); }
+  requires is_scalar_pack<T>
+inline T tanh(T x) {
+  return std::tanh(x);
+}
 template <class T>
-requires is_scalar_pack<T>
-inline T sqrt(T x) { return std::sqrt(x); }
+  requires is_scalar_pack<T>
+inline T sqrt(T x) {
+  return std::sqrt(x);
+}
 
 template <class V>
 FOMAML_FAST_INLINE V abs(V x) {

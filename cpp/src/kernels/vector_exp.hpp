@@ -52,7 +52,8 @@ FOMAML_FAST_INLINE SplitExp<V> split_exp(V x) {
 }  // namespace detail
 
 template <class V>
-requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V exp(V x) {
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V exp(V x) {
   using namespace detail;
   using Constants = Exp<Element<V>>;
   using Word = typename Format<V>::Bits;

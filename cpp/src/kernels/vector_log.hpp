@@ -71,13 +71,15 @@ FOMAML_FAST_INLINE V log_special(V x, V value) {
 }  // namespace detail
 
 template <class V>
-requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V log(V x) {
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V log(V x) {
   return detail::log_special(x, detail::log_positive(x, V{}));
 }
 
 /// log(1 + x) with the rounding of 1 + x made good by a first-order correction.
 template <class V>
-requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V log1p(V x) {
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V log1p(V x) {
   const V one = broadcast<V>(1);
   const V u = one + x;
   const V lost = select(x > one, one - (u - x), x - (u - one));

@@ -14,7 +14,8 @@
 namespace FOMAML_FAST_NAMESPACE::math {
 
 template <class V>
-requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V sqrt(V x) {
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V sqrt(V x) {
   // The compiler turns this loop into the one vector instruction every ISA has.
   Element<V> lanes[kLanes<Element<V>>];
   store(lanes, x);

@@ -40,7 +40,8 @@ FOMAML_FAST_INLINE V tanh_exponential(V x) {
 }  // namespace detail
 
 template <class V>
-requires(!is_scalar_pack<V>) FOMAML_FAST_INLINE V tanh(V x) {
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V tanh(V x) {
   if constexpr (std::is_same_v<Element<V>, float>) {
     return detail::tanh_rational(x);
   } else {

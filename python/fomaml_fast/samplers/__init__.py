@@ -24,6 +24,13 @@ _REGISTRY: dict[str, type] = {"episodes": Episodes, "groups": Groups, "sinusoid"
 def names() -> tuple[str, ...]:
     """Return the names of the samplers.
 
+    Returns
+    -------
+    tuple of str
+        The names that `get` knows, in alphabetical order.
+
+    Examples
+    --------
     >>> from fomaml_fast import samplers
     >>> samplers.names()
     ('episodes', 'groups', 'sinusoid')
@@ -34,6 +41,22 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> type:
     """Return the sampler class of that name.
 
+    Parameters
+    ----------
+    name : {"episodes", "groups", "sinusoid"}
+
+    Returns
+    -------
+    type
+        The class itself; call it with its own parameters to make a sampler.
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+
+    Examples
+    --------
     >>> from fomaml_fast import samplers
     >>> samplers.get("sinusoid")().sample(0, n_tasks=2).n_tasks
     2

@@ -131,6 +131,27 @@ class Episodes:
     def draw(self, rng: Seed, n_tasks: int) -> EpisodeRows:
         """Draw the row numbers of ``n_tasks`` episodes.
 
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same rows.
+        n_tasks : int
+            At least 1.
+
+        Returns
+        -------
+        EpisodeRows
+            support ``[n_tasks, n_way, k_shot]``, query ``[n_tasks, n_way, n_query]`` and classes
+            ``[n_tasks, n_way]``; no row is in both support and query of a task.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, or a number of tasks that
+            is no integer.
+        ValueError
+            For a negative seed or fewer than one task.
+
         Examples
         --------
         >>> from fomaml_fast.samplers import Episodes

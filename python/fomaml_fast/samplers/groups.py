@@ -115,6 +115,35 @@ class Groups:
 
         Groups are dealt like cards: each comes once before any comes again, so meta-batches cut
         from one large draw seldom hold a group twice.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same rows.
+        n_tasks : int
+            At least 1; may exceed the number of groups.
+
+        Returns
+        -------
+        GroupRows
+            groups ``[n_tasks]``, support ``[n_tasks, k_support]`` and, per task, an array of the
+            query's rows: ``n_query`` of them, or all the others of the group.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, or a number of tasks that
+            is no integer.
+        ValueError
+            For a negative seed or fewer than one task.
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Groups
+        >>> x, country = [[0.0]] * 7, ["Chad"] * 3 + ["Peru"] * 4
+        >>> rows = Groups(x, x, country, k_support=2).draw(0, 2)
+        >>> sorted(zip(rows.groups.tolist(), map(len, rows.query)))
+        [('Chad', 1), ('Peru', 2)]
         """
         generator = as_generator(rng)
         return self._rows(
@@ -142,7 +171,32 @@ class Groups:
     def all(self, rng: Seed, dtype: npt.DTypeLike | None = None) -> TaskBatch:
         """Make one task of every group, in the order of the attribute ``groups``.
 
-        ``rng`` draws the rows; with ``support="first"`` and ``n_query=None`` nothing is random.
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            Draws the rows of each group; nothing is random with ``support="first"``.
+        dtype : float32 or float64, optional
+            By default float64 where x or y is, float32 otherwise.
+
+        Returns
+        -------
+        TaskBatch
+            As many tasks as groups: stacked where all have as many rows, ragged otherwise.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, or another dtype.
+        ValueError
+            For a negative seed, or data that are not finite.
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Groups
+        >>> x, country = [[0.0]] * 6, ["Chad"] * 3 + ["Peru"] * 3
+        >>> batch = Groups(x, x, country, k_support=1).all(0)
+        >>> batch.x_support.shape, batch.x_query.shape
+        ((2, 1, 1), (2, 2, 1))
         """
         return self._batch(self._rows(as_generator(rng), np.arange(len(self.groups))), dtype)
 

@@ -24,5 +24,24 @@ class Sampler(Protocol):
     """
 
     def sample(self, rng: Seed, n_tasks: int) -> TaskBatch:
-        """Draw ``n_tasks`` tasks; ``rng`` is a `numpy.random.Generator` or an integer seed."""
+        """Draw ``n_tasks`` tasks.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same tasks.
+        n_tasks : int
+            At least 1.
+
+        Returns
+        -------
+        TaskBatch
+            Of ``n_tasks`` tasks, stacked or ragged.
+
+        Examples
+        --------
+        >>> from fomaml_fast import samplers
+        >>> len(samplers.Sinusoid().sample(0, n_tasks=3))
+        3
+        """
         ...

@@ -85,6 +85,27 @@ class Sinusoid:
     def draw(self, rng: Seed, n_tasks: int, dtype: npt.DTypeLike = np.float32) -> Curves:
         """Draw the parameters of ``n_tasks`` curves.
 
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same curves.
+        n_tasks : int
+            At least 1.
+        dtype : float32 (default) or float64
+
+        Returns
+        -------
+        Curves
+            amplitude, phase (radians) and frequency (radians per unit of x), each ``[n_tasks]``.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, a number of tasks that is no
+            integer, or another dtype.
+        ValueError
+            For a negative seed or fewer than one task.
+
         Examples
         --------
         >>> from fomaml_fast.samplers import Sinusoid
@@ -99,7 +120,32 @@ class Sinusoid:
     def observe(
         self, rng: Seed, curves: Curves, k_support: int = 10, k_query: int | None = None
     ) -> TaskBatch:
-        """See given curves at random points: ``k_support`` and ``k_query`` (default: as many).
+        """See given curves at random points, uniform in ``x_range``.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same points.
+        curves : Curves
+            T curves (see `draw`); the batch takes their dtype.
+        k_support : int, default 10
+            Support rows per task, at least 1.
+        k_query : int, optional
+            Query rows per task, at least 1; as many as support rows by default.
+
+        Returns
+        -------
+        TaskBatch
+            x_support ``[T, k_support, 1]``, x_query ``[T, k_query, 1]``, y alike; with noise on
+            all y if ``noise`` is positive.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, or a number of rows that
+            is no integer.
+        ValueError
+            For a negative seed or fewer than one row.
 
         Examples
         --------
@@ -118,6 +164,31 @@ class Sinusoid:
         self, rng: Seed, curves: Curves, k_support: int = 10, n_grid: int = 100
     ) -> TaskBatch:
         """See given curves at ``k_support`` random points, and query an even grid over ``x_range``.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            A generator, which advances, or a seed: the same seed gives the same points.
+        curves : Curves
+            T curves (see `draw`); the batch takes their dtype.
+        k_support : int, default 10
+            Support rows per task, at least 1.
+        n_grid : int, default 100
+            Query rows per task, at least 1; both ends of ``x_range`` are among them from 2 on.
+
+        Returns
+        -------
+        TaskBatch
+            x_support ``[T, k_support, 1]``, x_query ``[T, n_grid, 1]`` (the same grid for all
+            tasks), y alike; y_query is free of noise.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, or a number of rows that
+            is no integer.
+        ValueError
+            For a negative seed or fewer than one row.
 
         Examples
         --------

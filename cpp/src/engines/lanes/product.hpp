@@ -176,15 +176,13 @@ using Tile = void (*)(const Work&, Index row, Index column);
 template <int kColumns, class Work>
 inline constexpr auto kTiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
   return std::array<Tile<Work>, sizeof...(kRow)>{&compute_tile<kRow + 1, kColumns>...};
-}
-(std::make_integer_sequence<int, kMostRows[kColumns]>{});
+}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
 
 /// For every width; entry c is c + 1 wide.
 template <class Work>
 inline constexpr auto kTilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
   return std::array<const Tile<Work>*, sizeof...(kColumn)>{kTiles<kColumn + 1, Work>.data()...};
-}
-(std::make_integer_sequence<int, kMostColumns>{});
+}(std::make_integer_sequence<int, kMostColumns>{});
 
 /// Calls body(first, taken) for `count` in balanced parts of at most `most`: 10 are 4 + 3 + 3, not
 /// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
