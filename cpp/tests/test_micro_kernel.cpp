@@ -107,8 +107,6 @@ template <class T>
 void check_finish(Index rows, Index columns, Index depth) {
   const Problem<T> p{rows, columns, depth};
   const Index stride = padded<T>(columns);
-  const T none{};  // of depth 0 there is nothing to read, but a pointer still moves over its rows
-  const T* left = p.a.empty() ? &none : p.a.data();
   const std::vector<T> b = packed(p.b, depth, columns), start = packed(p.start, rows, columns);
   std::vector<T> c(static_cast<std::size_t>(rows * stride));
   multiply<T>({rows,
