@@ -8,7 +8,8 @@ namespace lanes {
 namespace {
 
 bool supports(const Problem& problem) {
-  return problem.algorithm.inner == InnerId::sgd && !problem.wants_trace;
+  return problem.algorithm.is_plain(problem.net.depth) && !problem.wants_trace &&
+         !problem.weighs_tasks;
 }
 
 /// Lane sums of each block's meta-gradients: [blocks, P].

@@ -11,7 +11,8 @@ namespace {
 
 /// The fused update is plain gradient descent with one rate per layer and step.
 bool supports(const Problem& problem) {
-  return problem.algorithm.inner == InnerId::sgd && !problem.wants_trace;
+  return problem.algorithm.is_plain(problem.net.depth) && !problem.wants_trace &&
+         !problem.weighs_tasks;
 }
 
 /// Calls `visitor` with the operation's class.
