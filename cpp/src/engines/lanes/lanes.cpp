@@ -8,6 +8,16 @@ namespace lanes {
 namespace {
 
 bool supports(const Problem& problem) {
+  switch (problem.operation) {
+    case Operation::vjp:
+    case Operation::jvp:
+    case Operation::vjp_tangent:
+    case Operation::gnvp:
+      return false;
+    default:
+      break;
+  }
+  if (problem.net.normalized() || problem.context > 0) return false;
   return problem.algorithm.inner == InnerId::sgd && !problem.wants_trace;
 }
 

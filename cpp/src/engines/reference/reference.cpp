@@ -26,7 +26,7 @@ template <class T>
 struct Workspace {
   Workspace(const Problem& problem, Arena& arena)
       : mlp(problem.net, problem.layout, std::max(problem.support.longest, problem.query.longest),
-            second_order(problem), arena) {
+            second_order(problem), arena, problem.context) {
     const Index P = problem.layout.n_params;
     result = arena.take<T>(P);
     const bool unrolls =
@@ -46,8 +46,16 @@ struct Workspace {
     }
   }
   static bool second_order(const Problem& problem) {
-    return problem.operation == Operation::hvp || (problem.operation == Operation::meta_gradient &&
-                                                   meta::needs_tape(problem.algorithm.flow));
+    switch (problem.operation) {
+      case Operation::hvp:
+      case Operation::jvp:
+      case Operation::vjp_tangent:
+      case Operation::gnvp:
+        return true;
+      default:
+        return problem.operation == Operation::meta_gradient &&
+               meta::needs_tape(problem.algorithm.flow);
+    }
   }
 
   Mlp<T> mlp;
@@ -83,7 +91,7 @@ class Run {
   [[nodiscard]] const T* theta(Index task) const { return call_.theta + task * call_.theta_stride; }
   [[nodiscard]] Index n_params() const { return problem_.layout.n_params; }
   TaskObjective<T> objective(const Workspace<T>& work, const RowSet<T>& rows, Index task) const {
-    return {work.mlp, problem_.net, rows, task};
+    return {work.mlp, rows, task};
   }
   [[nodiscard]] auto rate() const {
     return [this](int step, int layer) { return call_.rate(step, layer, problem_.net.depth); };
@@ -94,15 +102,38 @@ class Run {
 
   void differentiate(Index task, const Workspace<T>& work) const {
     const TaskObjective<T> rows = objective(work, call_.support, task);
+    const Mlp<T>& mlp = work.mlp;
+    const Index count = call_.support.count(task), first = call_.support.first(task);
+    const T* x = call_.support.x + first * mlp.columns();
+    // Where the task's outputs, and their cotangents, stand.
+    const Index place = (call_.support.shared ? task * count : first) * problem_.net.outputs();
+    const T* v = call_.tangent + task * call_.tangent_stride;
     switch (problem_.operation) {
       case Operation::predict: {
-        const Index count = call_.support.count(task), first = call_.support.first(task);
-        const auto outputs =
-            work.mlp.forward(theta(task), call_.support.x + first * problem_.net.inputs(), count);
-        const Index place = call_.support.shared ? task * count : first;
-        std::copy_n(outputs.data(), outputs.size(), call_.outputs + place * problem_.net.outputs());
+        const auto outputs = mlp.forward(theta(task), x, count);
+        std::copy_n(outputs.data(), outputs.size(), call_.outputs + place);
         return;
       }
+      case Operation::jvp: {
+        mlp.forward(theta(task), x, count);
+        const auto tangents = mlp.push_forward(theta(task), x, count, v);
+        std::copy_n(tangents.data(), tangents.size(), call_.outputs + place);
+        return;
+      }
+      case Operation::vjp:
+        mlp.forward(theta(task), x, count);
+        mlp.set_delta(call_.cotangents + place, count);
+        mlp.backward(theta(task), x, count, work.result);
+        break;
+      case Operation::vjp_tangent:
+        mlp.forward(theta(task), x, count);
+        mlp.pull_back_tangent(theta(task), x, count, call_.cotangents + place,
+                              call_.cotangent_tangents + place, v, work.result);
+        break;
+      case Operation::gnvp:
+        mlp.forward(theta(task), x, count);
+        mlp.gauss_newton_vector(theta(task), call_.support, task, v, work.result);
+        break;
       case Operation::loss:
         call_.losses[task] = rows.value(theta(task));
         return;
@@ -110,7 +141,7 @@ class Run {
         call_.losses[task] = rows.value_and_gradient(theta(task), work.result);
         break;
       default:
-        rows.hessian_vector(theta(task), call_.tangent + task * call_.tangent_stride, work.result);
+        rows.hessian_vector(theta(task), v, work.result);
     }
     std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
   }
