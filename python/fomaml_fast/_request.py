@@ -28,7 +28,10 @@ class Network(Protocol):
 
 
 class Request:
-    """One call over T tasks."""
+    """One call over T tasks.
+
+    `tasks_of` names further arguments that are per task and says how many tasks they hold.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Request:
         y: Any,
         check_finite: bool,
         tangent: FloatArray | None = None,
+        tasks_of: dict[str, int] | None = None,
     ) -> None:
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
         dtype = self.theta.dtype
@@ -63,7 +67,9 @@ class Request:
             if tangent.dtype != dtype:
                 raise TypeError(f"v is {tangent.dtype} but theta is {dtype}; convert one of them")
             self.single = self.single and tangent.ndim == 1
+        self.single = self.single and not tasks_of
         counts = {
+            **(tasks_of or {}),
             "theta": len(self.theta) if self.theta.ndim == 2 else 1,
             "x": self.rows.n_tasks,
             "v": len(tangent) if tangent is not None and tangent.ndim == 2 else 1,

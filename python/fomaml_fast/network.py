@@ -24,6 +24,7 @@ from fomaml_fast._arrays import (
 from fomaml_fast._layers import join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
+from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
 #: Parameters beyond this could not be indexed by a stacked batch.
@@ -31,7 +32,7 @@ MOST_PARAMS = 2**40
 
 
 @dataclass(frozen=True, init=False)
-class MLP:
+class MLP(Derivatives):
     """A multilayer perceptron and its loss; the last layer is linear.
 
     Parameters
