@@ -228,6 +228,8 @@ def _stack_like_outputs(value: Any, name: str, request: Request, n_out: int) -> 
         counts = np.repeat(counts, request.tasks)
     if is_ragged(value):
         arrays = [as_floats(item, f"{name}[{t}]", dtype=dtype) for t, item in enumerate(value)]
+        if len(arrays) != len(counts):
+            raise ValueError(f"{name} must hold {len(counts)} arrays, got {len(arrays)}")
         for t, (array, count) in enumerate(zip(arrays, counts, strict=True)):
             if array.shape != (count, n_out):
                 raise ValueError(
