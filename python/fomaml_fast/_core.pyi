@@ -16,6 +16,7 @@ threads_backend: str
 vector_bytes: int
 max_layers: int
 activation_names: tuple[str, ...]
+norm_names: tuple[str, ...]
 loss_names: tuple[str, ...]
 inner_names: tuple[str, ...]
 outer_names: tuple[str, ...]
@@ -25,7 +26,12 @@ engine_names: tuple[str, ...]
 
 class Network:
     def __init__(
-        self, sizes: list[int], activations: list[str], loss: str, loss_parameter: float
+        self,
+        sizes: list[int],
+        activations: list[str],
+        norms: list[str],
+        loss: str,
+        loss_parameter: float,
     ) -> None: ...
     @property
     def n_params(self) -> int: ...
@@ -33,6 +39,10 @@ class Network:
     def weight_offsets(self) -> list[int]: ...
     @property
     def bias_offsets(self) -> list[int]: ...
+    @property
+    def gain_offsets(self) -> list[int]: ...
+    @property
+    def shift_offsets(self) -> list[int]: ...
 
 class Rows:
     def __init__(
@@ -91,6 +101,18 @@ def predict(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ..
 def loss(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
 def gradient(net: Network, theta: Floats, rows: Rows, threads: int) -> tuple[Floats, Floats]: ...
 def hvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
+def gnvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
+def jvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
+def vjp(net: Network, theta: Floats, rows: Rows, cotangents: Floats, threads: int) -> Floats: ...
+def vjp_tangent(
+    net: Network,
+    theta: Floats,
+    rows: Rows,
+    cotangents: Floats,
+    tangent: Floats,
+    cotangent_tangents: Floats,
+    threads: int,
+) -> Floats: ...
 def adapt(
     net: Network,
     theta: Floats,

@@ -28,7 +28,10 @@ class Network(Protocol):
 
 
 class Request:
-    """One call over T tasks."""
+    """One call over T tasks.
+
+    `tasks_of` names further arguments that are per task and says how many tasks they hold.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Request:
         check_finite: bool,
         tangent: FloatArray | None = None,
         context: int = 0,
+        tasks_of: dict[str, int] | None = None,
     ) -> None:
         sizes = (net.sizes[0] - context, *net.sizes[1:])
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
@@ -65,7 +69,9 @@ class Request:
             if tangent.dtype != dtype:
                 raise TypeError(f"v is {tangent.dtype} but theta is {dtype}; convert one of them")
             self.single = self.single and tangent.ndim == 1
+        self.single = self.single and not tasks_of
         counts = {
+            **(tasks_of or {}),
             "theta": len(self.theta) if self.theta.ndim == 2 else 1,
             "x": self.rows.n_tasks,
             "v": len(tangent) if tangent is not None and tangent.ndim == 2 else 1,

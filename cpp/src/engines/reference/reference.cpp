@@ -25,12 +25,22 @@ template <class T>
 struct Workspace {
   Workspace(const Problem& problem, Arena& arena)
       : mlp(problem.net, problem.layout, std::max(problem.support.longest, problem.query.longest),
-            problem.operation == Operation::hvp || LearningBuffers<T>::second_order(problem),
-            arena) {
+            second_order(problem), arena, problem.algorithm.context) {
     if (problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient) {
       learning = LearningBuffers<T>::carve(problem, arena);
     } else {
       result = arena.take<T>(problem.layout.n_params);
+    }
+  }
+  static bool second_order(const Problem& problem) {
+    switch (problem.operation) {
+      case Operation::hvp:
+      case Operation::jvp:
+      case Operation::vjp_tangent:
+      case Operation::gnvp:
+        return true;
+      default:
+        return LearningBuffers<T>::second_order(problem);
     }
   }
 
@@ -64,16 +74,39 @@ class Run {
   [[nodiscard]] Index n_params() const { return problem_.layout.n_params; }
 
   void differentiate(Index task, const Workspace<T>& work) const {
-    const TaskObjective<T> rows(work.mlp, problem_.net, call_.support, task);
+    const TaskObjective<T> rows(work.mlp, call_.support, task);
+    const Mlp<T>& mlp = work.mlp;
+    const Index count = call_.support.count(task), first = call_.support.first(task);
+    const T* x = call_.support.x + first * mlp.columns();
+    // Where the task's outputs, and their cotangents, stand.
+    const Index place = (call_.support.shared ? task * count : first) * problem_.net.outputs();
+    const T* v = call_.tangent + task * call_.tangent_stride;
     switch (problem_.operation) {
       case Operation::predict: {
-        const Index count = call_.support.count(task), first = call_.support.first(task);
-        const auto outputs =
-            work.mlp.forward(theta(task), call_.support.x + first * problem_.net.inputs(), count);
-        const Index place = call_.support.shared ? task * count : first;
-        std::copy_n(outputs.data(), outputs.size(), call_.outputs + place * problem_.net.outputs());
+        const auto outputs = mlp.forward(theta(task), x, count);
+        std::copy_n(outputs.data(), outputs.size(), call_.outputs + place);
         return;
       }
+      case Operation::jvp: {
+        mlp.forward(theta(task), x, count);
+        const auto tangents = mlp.push_forward(theta(task), x, count, v);
+        std::copy_n(tangents.data(), tangents.size(), call_.outputs + place);
+        return;
+      }
+      case Operation::vjp:
+        mlp.forward(theta(task), x, count);
+        mlp.set_delta(call_.cotangents + place, count);
+        mlp.backward(theta(task), x, count, work.result);
+        break;
+      case Operation::vjp_tangent:
+        mlp.forward(theta(task), x, count);
+        mlp.pull_back_tangent(theta(task), x, count, call_.cotangents + place,
+                              call_.cotangent_tangents + place, v, work.result);
+        break;
+      case Operation::gnvp:
+        mlp.forward(theta(task), x, count);
+        mlp.gauss_newton_vector(theta(task), call_.support, task, v, work.result);
+        break;
       case Operation::loss:
         call_.losses[task] = rows.value(theta(task));
         return;
@@ -81,7 +114,7 @@ class Run {
         call_.losses[task] = rows.value_and_gradient(theta(task), work.result);
         break;
       default:
-        rows.hessian_vector(theta(task), call_.tangent + task * call_.tangent_stride, work.result);
+        rows.hessian_vector(theta(task), v, work.result);
     }
     std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
   }
