@@ -75,6 +75,9 @@ struct HessianProduct {
   const LayerViews<const T>* start;
   const LayerViews<T>& to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
+  int first = 0;                 ///< the lowest layer that the tangent moves
+  /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
+  T* below_first = nullptr;
 };
 
 template <class T>
