@@ -43,11 +43,14 @@ def torch_loss(torch, case, theta, x, y):
 
     apply = {
         "relu": torch.relu,
+        "leaky_relu": functional.leaky_relu,
+        "elu": functional.elu,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
         "softplus": lambda z: functional.softplus(z, threshold=100),
         "gelu": lambda z: functional.gelu(z, approximate="tanh"),
         "silu": functional.silu,
+        "sin": torch.sin,
         "identity": lambda z: z,
     }
     h, start = torch.as_tensor(x), 0
@@ -181,11 +184,14 @@ def jax():
 def jax_loss(jax, case, theta, x, y):
     apply = {
         "relu": jax.nn.relu,
+        "leaky_relu": jax.nn.leaky_relu,
+        "elu": jax.nn.elu,
         "tanh": jax.numpy.tanh,
         "sigmoid": jax.nn.sigmoid,
         "softplus": jax.nn.softplus,
         "gelu": lambda z: jax.nn.gelu(z, approximate=True),
         "silu": jax.nn.silu,
+        "sin": jax.numpy.sin,
         "identity": lambda z: z,
     }
     h, start = x, 0

@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from oracle.activations import ACTIVATIONS, Array
 from oracle.losses import LOSSES
 
+#: Activations whose first or second derivative jumps at 0.
+KINKED = ("relu", "leaky_relu", "elu")
+
 
 @dataclass(frozen=True)
 class Net:
@@ -126,11 +129,11 @@ def hvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike)
 
 
 def kink_distance(net: Net, theta: ArrayLike, x: ArrayLike) -> float:
-    """The smallest ``|z|`` in front of a ReLU: how far the data is from its corner."""
+    """The smallest ``|z|`` in front of a rectifier: how far the data is from its corner."""
     _, results = forward(net, theta, x)
     distances = [
         np.min(np.abs(z))
         for z, name in zip(results[:-1], net.activations, strict=True)
-        if name == "relu"
+        if name in KINKED
     ]
     return float(min(distances, default=np.inf))
