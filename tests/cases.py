@@ -93,6 +93,8 @@ def targets(
     """
     if loss == "cross_entropy":
         return rng.integers(0, n_out, n)
+    if loss in ("soft_cross_entropy", "binary_cross_entropy"):
+        return rng.random((n, n_out)).astype(dtype)
     signs = rng.choice([-1.0, 1.0], (n, n_out))
     return (signs * rng.uniform(2, 4, (n, n_out))).astype(dtype)
 
