@@ -134,8 +134,8 @@ def build(
 ) -> Case:
     """Draw a case; `rows` lists ``(K, Q)`` per task where tasks are ragged.
 
-    With a rectifier, draws that come within rounding of its corner during `steps` steps are rejected:
-    there the package and the oracle may rightly disagree.
+    Draws that come within rounding of a rectifier's corner during `steps` steps are rejected: there
+    the package and the oracle may rightly disagree.
     """
     sizes = tuple(sizes)
     hidden = len(sizes) - 2

@@ -25,8 +25,8 @@ struct MetaGradient {
     problem.layout = net.layout;
     problem.algorithm = algorithm.spec;
     problem.tasks = support.tasks;
-    problem.support = support.shape;
-    problem.query = query.shape;
+    problem.support = support.shape_with(loss_for(net, support));
+    problem.query = query.shape_with(loss_for(net, query));
     problem.wants_task_gradients = per_task;
 
     const double weight = mean ? 1.0 / static_cast<double>(support.tasks) : 1.0;
@@ -63,7 +63,8 @@ bool ready(const Network& net, const py::handle& theta, const Rows& support, con
            bool check_finite) {
   if (!is_plain_theta(theta, net, check_finite)) return false;
   const bool theta_is_double = is_double(py::reinterpret_borrow<py::array>(theta));
-  return support.fit(net, theta_is_double) && query.fit(net, theta_is_double);
+  return support.fit(net, loss_for(net, support), theta_is_double) &&
+         query.fit(net, loss_for(net, query), theta_is_double);
 }
 
 py::object meta_grad(const Network& net, const py::object& theta_object, const Rows& support,

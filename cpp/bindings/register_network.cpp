@@ -13,12 +13,15 @@ Network make_network(const std::vector<Index>& sizes, const std::vector<std::str
     spec.activations[l] = static_cast<core::ActivationId>(
         index_of(core::kActivationNames, activations[l], "activation"));
   }
-  spec.loss = static_cast<core::LossId>(index_of(core::kLossNames, loss, "loss"));
-  spec.loss_parameter.value = loss_parameter;
+  spec.loss = make_loss(loss, loss_parameter);
   return {spec, core::Layout{spec}};
 }
 
 }  // namespace
+
+core::LossSpec make_loss(const std::string& name, double parameter) {
+  return {static_cast<core::LossId>(index_of(core::kLossNames, name, "loss")), {parameter}};
+}
 
 void register_network(py::module_& m) {
   py::class_<Network>(m, "Network", py::module_local())
@@ -36,8 +39,7 @@ void register_network(py::module_& m) {
                                   net.layout.bias.begin() + net.spec.depth);
       });
   m.def("loss_takes_labels", [](const std::string& name) {
-    const auto id = static_cast<core::LossId>(index_of(core::kLossNames, name, "loss"));
-    return core::loss_targets(id) == core::Targets::labels;
+    return make_loss(name, 0).targets() == core::Targets::labels;
   });
 }
 

@@ -84,6 +84,9 @@ def adapt(
     algorithm: Algorithm,
     *,
     steps: int | None = None,
+    weights: Any = None,
+    mask: Any = None,
+    class_mask: Any = None,
     trace: bool = False,
     threads: int | None = None,
     check_finite: bool = True,
@@ -104,6 +107,8 @@ def adapt(
         Its inner optimiser and steps are used.
     steps : int or None, default None
         Inner steps; None takes the algorithm's.
+    weights, mask, class_mask : array or None, default None
+        As in `MLP.loss`, of the support set.
     trace : bool, default False
         Also return every step on the way, and its support loss.
     threads : int or None, default None
@@ -133,7 +138,8 @@ def adapt(
     >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
     array([0.5, 0.5])
     """
-    if not trace and steps is None and threads is None and on_divergence == "raise":
+    plain = weights is None and mask is None and class_mask is None
+    if plain and not trace and steps is None and threads is None and on_divergence == "raise":
         try:  # one task of plain arrays: a single call of the core
             alone = core.adapt_plain(net._core, theta, x, y, algorithm._core, bool(check_finite))
         except AttributeError:
@@ -143,7 +149,7 @@ def adapt(
     check_algorithm(algorithm)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     count = algorithm.steps if steps is None else as_count(steps, "steps")
-    request = Request(net, theta, x, y, check_finite)
+    request = Request(net, theta, x, y, check_finite, extras=(weights, mask, class_mask))
     workers = as_threads(threads)
     tasks = request.tasks
     if trace:
@@ -308,7 +314,6 @@ def check_meta_arguments(
             f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "
             f"TaskBatch(..., dtype=numpy.{flat.dtype})"
         )
-    labels = net.loss_spec.takes_labels
-    check_against_network(batch._support, net.sizes, labels, "x_support", "y_support")
-    check_against_network(batch._query, net.sizes, labels, "x_query", "y_query")
+    check_against_network(batch._support, net.sizes, net.loss_spec, "x_support", "y_support")
+    check_against_network(batch._query, net.sizes, net.loss_spec, "x_query", "y_query")
     return flat

@@ -29,6 +29,11 @@ class Loss:
         """Whether targets are class indices (one a row) rather than numbers (one an output)."""
         return bool(core.loss_takes_labels(self.name))
 
+    @property
+    def takes_probabilities(self) -> bool:
+        """Whether targets may be rows of probabilities, and classes may be masked."""
+        return self.name in ("cross_entropy", "soft_cross_entropy")
+
 
 @dataclass(frozen=True)
 class MSE(Loss):

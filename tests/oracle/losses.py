@@ -22,6 +22,37 @@ class Loss(NamedTuple):
     hessian_times: Callable[[Array, NDArray[Any], Array], Array]
 
 
+def weighted(loss: Loss, weights: NDArray[Any] | None, classes: NDArray[Any] | None) -> Loss:
+    """The mean over rows of ``weights * loss``, from the outputs where `classes` is true only."""
+
+    def chosen(o: Array, y: NDArray[Any]) -> list[tuple[Array, NDArray[Any]]]:
+        kept = np.flatnonzero(np.ones(o.shape[1]) if classes is None else classes)
+        y = np.searchsorted(kept, y) if y.ndim == 1 else y[:, kept]
+        return [(o[i : i + 1, kept], y[i : i + 1]) for i in range(len(o))]
+
+    def share(o: Array) -> NDArray[np.float64]:
+        return (np.ones(len(o)) if weights is None else np.asarray(weights, np.float64)) / len(o)
+
+    def spread(o: Array, rows: list[Array]) -> Array:
+        kept = np.ones(o.shape[1], bool) if classes is None else np.asarray(classes, bool)
+        full = np.zeros(o.shape, rows[0].dtype)
+        full[:, kept] = np.concatenate(rows) * share(o)[:, None]
+        return full
+
+    def value(o: Array, y: NDArray[Any]) -> Any:
+        return sum(c * loss.value(*row) for c, row in zip(share(o), chosen(o, y), strict=True))
+
+    def gradient(o: Array, y: NDArray[Any]) -> Array:
+        return spread(o, [loss.gradient(*row) for row in chosen(o, y)])
+
+    def hessian_times(o: Array, y: NDArray[Any], v: Array) -> Array:
+        kept = np.ones(o.shape[1], bool) if classes is None else np.asarray(classes, bool)
+        rows = zip(chosen(o, y), v[:, kept], strict=True)
+        return spread(o, [loss.hessian_times(*row, v_row[None]) for row, v_row in rows])
+
+    return Loss(value, gradient, hessian_times)
+
+
 def _log_softmax(o: Array) -> Array:
     # Any constant may be taken off a row; its largest real part keeps exp from overflowing.
     o = o - np.max(o.real, axis=1, keepdims=True)

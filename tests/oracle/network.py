@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import ACTIVATIONS, Array
-from oracle.losses import LOSSES
+from oracle.losses import LOSSES, Loss, weighted
+
+#: Weights of the rows, or which outputs exist; None for all 1.
+Weights = NDArray[Any] | None
 
 #: Activations whose first or second derivative jumps at 0.
 KINKED = ("relu", "leaky_relu", "elu")
@@ -73,16 +76,36 @@ def predict(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
     return forward(net, theta, x)[1][-1]
 
 
-def loss(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Any:
-    """The mean loss of the rows."""
-    return LOSSES[net.loss].value(predict(net, theta, x), y)
+def _loss_of(net: Net, weights: Weights, classes: Weights) -> Loss:
+    if weights is None and classes is None:
+        return LOSSES[net.loss]
+    return weighted(LOSSES[net.loss], weights, classes)
 
 
-def gradient(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Array:
+def loss(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Any:
+    """The mean of the rows' losses times their weights, over some of the outputs."""
+    return _loss_of(net, weights, classes).value(predict(net, theta, x), y)
+
+
+def gradient(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Array:
     """The gradient of `loss` by backpropagation, flat."""
     layers = unflatten(net, theta)
     inputs, results = forward(net, theta, x)
-    delta = LOSSES[net.loss].gradient(results[-1], y)
+    delta = _loss_of(net, weights, classes).gradient(results[-1], y)
     parts = []
     for layer in reversed(range(len(layers))):
         parts.append((inputs[layer].T @ delta, delta.sum(axis=0)))
@@ -92,24 +115,31 @@ def gradient(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Array
     return flatten(parts[::-1])
 
 
-def hvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike) -> Array:
+def hvp(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    v: ArrayLike,
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Array:
     """The Hessian of `loss` times ``v``, flat."""
+    row_loss = _loss_of(net, weights, classes)
     layers, directions = unflatten(net, theta), unflatten(net, v)
     inputs, results = forward(net, theta, x)
 
     r_inputs, r_results = [], []
     r_h = np.zeros_like(inputs[0])
-    for layer, ((weights, _), (r_weights, r_bias)) in enumerate(
-        zip(layers, directions, strict=True)
-    ):
+    for layer, ((w, _), (r_weights, r_bias)) in enumerate(zip(layers, directions, strict=True)):
         r_inputs.append(r_h)
-        r_results.append(r_h @ weights + inputs[layer] @ r_weights + r_bias)
+        r_results.append(r_h @ w + inputs[layer] @ r_weights + r_bias)
         if layer < len(net.activations):
             d1 = ACTIVATIONS[net.activations[layer]].d1(results[layer])
             r_h = d1 * r_results[-1]
 
-    delta = LOSSES[net.loss].gradient(results[-1], y)
-    r_delta = LOSSES[net.loss].hessian_times(results[-1], y, r_results[-1])
+    delta = row_loss.gradient(results[-1], y)
+    r_delta = row_loss.hessian_times(results[-1], y, r_results[-1])
     parts = []
     for layer in reversed(range(len(layers))):
         parts.append(

@@ -12,8 +12,7 @@ struct NetworkSpec {
   int depth = 0;                                       ///< affine layers L
   std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
   std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
-  LossId loss = LossId::mse;
-  LossParameter loss_parameter{};
+  LossSpec loss{};  ///< of rows that do not say otherwise: what computes asks their RowShape
 
   [[nodiscard]] Index inputs() const { return sizes[0]; }
   [[nodiscard]] Index outputs() const { return sizes[at(depth)]; }
@@ -21,7 +20,6 @@ struct NetworkSpec {
   [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
   [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
   [[nodiscard]] ActivationId activation(int layer) const { return activations[at(layer)]; }
-  [[nodiscard]] Targets targets() const { return loss_targets(loss); }
 
   static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 };

@@ -82,8 +82,11 @@ class Run {
  private:
   [[nodiscard]] const T* theta(Index task) const { return call_.theta + task * call_.theta_stride; }
   [[nodiscard]] Index n_params() const { return problem_.layout.n_params; }
-  TaskObjective<T> objective(const Workspace<T>& work, const RowSet<T>& rows, Index task) const {
-    return {work.mlp, problem_.net, rows, task};
+  TaskObjective<T> support(const Workspace<T>& work, Index task) const {
+    return {work.mlp, problem_.net, problem_.support.loss, call_.support, task};
+  }
+  TaskObjective<T> query(const Workspace<T>& work, Index task) const {
+    return {work.mlp, problem_.net, problem_.query.loss, call_.query, task};
   }
   [[nodiscard]] auto rate() const {
     return [this](int step, int layer) { return call_.rate(step, layer, problem_.net.depth); };
@@ -93,7 +96,7 @@ class Run {
   }
 
   void differentiate(Index task, const Workspace<T>& work) const {
-    const TaskObjective<T> rows = objective(work, call_.support, task);
+    const TaskObjective<T> rows = support(work, task);
     switch (problem_.operation) {
       case Operation::predict: {
         const Index count = call_.support.count(task), first = call_.support.first(task);
@@ -118,7 +121,7 @@ class Run {
   template <class Optimizer>
   bool unroll(Index task, const Workspace<T>& work, T* trace, T* trace_query) const {
     const AlgorithmSpec& algorithm = problem_.algorithm;
-    const TaskObjective<T> support = objective(work, call_.support, task);
+    const TaskObjective<T> objective = support(work, task);
     std::copy_n(theta(task), n_params(), work.tape.theta(0));
     bool finite = true;
     const auto observe = [&](int k, T loss) {
@@ -126,20 +129,20 @@ class Run {
       if (k == 0 && call_.support_losses != nullptr) call_.support_losses[task] = loss;
       if (trace != nullptr) trace[k] = loss;
       if (trace_query != nullptr) {
-        trace_query[k] = objective(work, call_.query, task).value(work.tape.theta(k));
+        trace_query[k] = query(work, task).value(work.tape.theta(k));
       }
       if (call_.trace_thetas != nullptr) {
         std::copy_n(work.tape.theta(k), n_params(),
                     call_.trace_thetas + (task * (algorithm.steps + 1) + k) * n_params());
       }
     };
-    inner::unroll<Optimizer>(support, problem_.layout, problem_.net.depth,
+    inner::unroll<Optimizer>(objective, problem_.layout, problem_.net.depth,
                              algorithm.inner_parameters, algorithm.steps, rate(), work.tape,
                              observe);
     const T* last = work.tape.theta(algorithm.steps);
     if (trace != nullptr || trace_query != nullptr || call_.trace_thetas != nullptr) {
       const bool so_far = finite;  // a loss after the last step is reported, not required
-      observe(algorithm.steps, trace != nullptr ? support.value(last) : T(0));
+      observe(algorithm.steps, trace != nullptr ? objective.value(last) : T(0));
       finite = so_far;
     }
     return finite && all_finite(last, n_params());
@@ -185,8 +188,8 @@ class Run {
   void add_task(Index task, const Workspace<T>& work, T* partial) const {
     bool finite = unroll<Optimizer>(task, work, nullptr, nullptr);
     const T loss = meta::task_meta_gradient<Optimizer>(
-        objective(work, call_.support, task), objective(work, call_.query, task), problem_.layout,
-        problem_.net.depth, problem_.algorithm, rate(), work.tape, work.result, work.reverse);
+        support(work, task), query(work, task), problem_.layout, problem_.net.depth,
+        problem_.algorithm, rate(), work.tape, work.result, work.reverse);
     finite = finite && loss - loss == T(0) && all_finite(work.result, n_params());
     flag(task, finite);
     call_.losses[task] = loss;
