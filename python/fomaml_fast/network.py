@@ -134,7 +134,7 @@ class MLP:
             float32 or float64.
         scheme : str or None, default None
             None takes the standard scheme of each layer's activation: "he_normal" for relu and its
-            smooth relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
+            relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
             name takes that scheme for all layers; "maml" is the truncated normal (sigma 0.01) of
             the MAML paper's public code.
 
