@@ -25,9 +25,9 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
   const Index P = plan.n_params;
   const int first = problem.algorithm.first_adapted(plan.depth);
   vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, P, problem.n_rates(), arena);
-  support = LaneRows<T>::carve(problem, plan.support.rows, arena);
+  support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
   if (plan.meta || problem.wants_trace) {
-    query = LaneRows<T>::carve(problem, plan.query.rows, arena);
+    query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
     query_activity = Activity<T>::carve(plan, plan.query.rows, plan.meta, arena);
   }
   if (plan.meta) {
@@ -79,7 +79,7 @@ class Learning<T>::Tasks {
   V support_loss(int k, const V* theta, V* d) {
     const Activity<T>& kept = buffers_.tape[k];
     forward(plan_, theta, buffers_.support, kept, first_);
-    return output_loss(net_, buffers_.support, kept.h[top()], d);
+    return output_loss(net_.outputs(), buffers_.support, kept.h[top()], d);
   }
   void add_hessian(int k, const V* theta, const V* v, bool all, V* to) {
     V* below = nullptr;
@@ -90,8 +90,8 @@ class Learning<T>::Tasks {
         put_off_ = true;
       }
     }
-    hessian_vector(plan_, net_, theta, buffers_.support, buffers_.tape[k], v, buffers_.tangents,
-                   true, to, first_, below);
+    hessian_vector(plan_, theta, buffers_.support, buffers_.tape[k], v, buffers_.tangents, true, to,
+                   first_, below);
   }
   /// The layers below `first` are linear in what comes down to them: once for all steps.
   void finish(V* to) {
@@ -125,7 +125,7 @@ class Learning<T>::Tasks {
       forward(body_, buffers_.vectors.theta(0), buffers_.query, activity);
     }
     forward(plan_, theta, buffers_.query, activity, first_);
-    return output_loss(net_, buffers_.query, activity.h[top()], d);
+    return output_loss(net_.outputs(), buffers_.query, activity.h[top()], d);
   }
 
   const Learning& learning_;

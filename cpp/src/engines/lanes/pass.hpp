@@ -56,10 +56,9 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 /// false. `to` is not v. From layer `first` on; the tangent of the gradient on the outputs of the
 /// layer below it is added to `below_first`, unless that is null.
 template <class T, class B>
-void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
-                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
-                    const Tangents<T>& tangents, bool add, Vec<T>* to, int first = 0,
-                    Vec<T>* below_first = nullptr);
+void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
+                    bool add, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
 
 /// The gradient on z of a layer from that on its outputs, in place.
 template <class T>

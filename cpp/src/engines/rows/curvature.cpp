@@ -125,7 +125,7 @@ template <class T>
 void hessian_product(const HessianProduct<T>& p) {
   const int last = p.plan.depth - 1;
   r_forward(p);
-  loss_curvature<T>(p.net, p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+  loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
                     p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
   for (int l = last; l >= p.first; --l) {
     if (l > p.first) r_backward(p, l);

@@ -77,8 +77,8 @@ class Learning<T>::Tasks {
         first_(problem_.algorithm.first_adapted(plan_.depth)),
         task_(task),
         support_(Rows<T>::of(call_.support, task, problem_.net.inputs())),
-        support_targets_(
-            Targeted<T>::of(call_.support, task, 0, support_.count, problem_.net.outputs())) {
+        support_targets_(Targeted<T>::of(problem_.support, call_.support, task, 0, support_.count,
+                                         plan_.outputs)) {
     body_.depth = first_;
     forward(body_, weights(start()), support_, pass(0));
   }
@@ -97,8 +97,8 @@ class Learning<T>::Tasks {
   V support_loss(int k, const V* theta, T* d) {
     const Pass<T> kept = pass(k);
     forward(plan_, weights(theta), support_, kept, first_);
-    return broadcast<V>(loss(problem_.net, support_targets_, kept.h(plan_.depth - 1),
-                             plan_.last().out_stride, worker_.loss, d));
+    return broadcast<V>(
+        loss(support_targets_, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
   }
   void add_hessian(int k, const V* theta, const V* v, bool all, V* to) {
     T* below = nullptr;
@@ -113,9 +113,8 @@ class Learning<T>::Tasks {
         views_of(plan_, Weights<T>{const_cast<T*>(reinterpret_cast<const T*>(v)), nullptr}));
     const LayerViews<const T> from = readable(sum);
     const Pass<T> kept = pass(k);
-    hessian_product<T>({plan_, problem_.net, at, support_, support_targets_, kept,
-                        worker_.curvature, worker_.loss, tangent, nullptr, &from, sum, nullptr,
-                        first_, below});
+    hessian_product<T>({plan_, at, support_, support_targets_, kept, worker_.curvature,
+                        worker_.loss, tangent, nullptr, &from, sum, nullptr, first_, below});
   }
   /// The layers below `first` are linear in what comes down to them: once for all steps.
   void finish(V* to) {
@@ -169,9 +168,9 @@ class Learning<T>::Tasks {
     }
     forward(plan_, weights(theta), query_, kept, first_);
     const Targeted<T> targets =
-        Targeted<T>::of(call_.query, task_, 0, query_.count, problem_.net.outputs());
-    return broadcast<V>(loss(problem_.net, targets, kept.h(plan_.depth - 1),
-                             plan_.last().out_stride, worker_.loss, d));
+        Targeted<T>::of(problem_.query, call_.query, task_, 0, query_.count, plan_.outputs);
+    return broadcast<V>(
+        loss(targets, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
   }
 
   const Learning& learning_;
