@@ -191,10 +191,9 @@ def choices() -> list[Point]:
 def test_the_table_of_meaningless_combinations_is_complete():
     """What is in the table raises; what is not makes an Algorithm that computes."""
     for point in choices():
-        if lines := meaningless(point):
+        if meaningless(point):
             with pytest.raises(ValueError, match=r"\w"):
                 subject.meta_grad(point)
-                pytest.fail(f"{point} computes, yet: {lines[0].reason}")
         else:
             assert np.isfinite(subject.meta_grad(point).loss), point
 
