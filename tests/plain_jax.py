@@ -7,7 +7,7 @@ directions, the implicit flow a dense solve with ``jax.hessian``.
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -118,7 +118,7 @@ def _direction(name: str, o: dict[str, Any], g: Any, state: dict[str, Any], t: i
     return g / (root(state["s"]) + o.get("eps", 1e-10)) / (1 + (t - 1) * o.get("lr_decay", 0.0))
 
 
-@lru_cache(maxsize=None)
+@cache
 def first_task(point: Point) -> Result:
     """The meta-gradient of a point's first task."""
     x, y, x_query, y_query = (jnp.asarray(array) for array in point.tasks[0])
