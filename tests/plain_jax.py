@@ -45,6 +45,7 @@ LOSSES: dict[str, Any] = {
     ),
     "quantile": lambda o, y: jnp.mean(_pinball(y - o)),
     "cross_entropy": _cross_entropy,
+    "soft_cross_entropy": lambda o, p: -jnp.mean(jnp.sum(p * jax.nn.log_softmax(o), axis=1)),
     "binary_cross_entropy": lambda o, y: jnp.mean(jax.nn.softplus(o) - y * o),
 }
 

@@ -225,7 +225,7 @@ def test_conjugate_gradients_solve_and_stop():
     a, b = np.eye(6) + root @ root.T, rng.normal(size=6)
     solved = implicit.conjugate_gradients(a, b, 1e-12, 50)
     np.testing.assert_allclose(solved.x, np.linalg.solve(a, b), rtol=1e-9)
-    assert solved.residual <= 2e-12 * np.linalg.norm(b)
+    assert solved.residual <= 2e-12
     assert not solved.indefinite
     early = implicit.conjugate_gradients(a, b, 1e-12, 2)
     assert early.iterations == 2

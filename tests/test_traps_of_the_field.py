@@ -190,7 +190,7 @@ def test_mismatched_rates_are_not_skipped(shape):
     "options",
     [
         {"adapt": (0, 3)},
-        {"adapt": (-1,)},
+        {"adapt": (-4,)},
         {"step_weights": (0.5, 0.5)},
         {"step_weights": (0.5, 0.6, 0.5)},
         {"step_weights": (1.5, -0.5, 0.0)},
