@@ -156,7 +156,7 @@ points = st.builds(
 ).filter(lambda p: p.query_loss in QUERY_LOSSES[p.loss])
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.filter_too_much])
 @given(points)
 def test_sampled(point):
     if meaningless(point):
