@@ -7,6 +7,7 @@ Hessian-vector product; ``None`` where none is set.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -91,8 +92,16 @@ class Problem:
     y_support: Array | Labels
     x_query: Array
     y_query: Array | Labels
-    tangents: Params
-    """The vectors of the Hessian-vector product, one per task."""
+
+    @cached_property
+    def tangents(self) -> Params:
+        """The vectors of the Hessian-vector product, one per task."""
+        rng, tasks, dtype = np.random.default_rng(1), len(self.x_support), self.x_support.dtype
+
+        def normal(*shape: int) -> Array:
+            return rng.standard_normal(shape, np.float32).astype(dtype)
+
+        return [(normal(tasks, *w.shape), normal(tasks, *b.shape)) for w, b in self.params]
 
 
 def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
@@ -113,8 +122,7 @@ def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
     # He-scaled weights; biases off zero, so that no two ReLUs share their kink.
     weights = [(normal(i, o) * np.float32(i**-0.5), normal(o) * np.float32(0.1)) for i, o in shapes]
     params = [(w.astype(dtype), b.astype(dtype)) for w, b in weights]
-    tangents = [(normal(tasks, i, o), normal(tasks, o)) for i, o in shapes]
-    return Problem(params, *rows(workload.support), *rows(workload.query), tangents)
+    return Problem(params, *rows(workload.support), *rows(workload.query))
 
 
 def flatten(params: Params) -> Array:
