@@ -6,9 +6,11 @@ Hessian-vector product; ``None`` where none is set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +19,8 @@ Array = NDArray[np.floating]
 Labels = NDArray[np.int32]
 Params = list[tuple[Array, Array]]
 """One ``(W [n_in, n_out], b [n_out])`` per layer; with a leading ``T`` when per task."""
+
+F = TypeVar("F", bound=Callable[..., None])
 
 ORDERS = ("first", "exact", "hvp")
 INNER_RATE = 0.01
@@ -60,6 +64,16 @@ class Workload:
             "hvp": 3 * support,
         }
         return self.tasks * per_task[order]
+
+
+def only_on(*names: str) -> Callable[[F], F]:
+    """Run a test that has a `workload` on these alone."""
+
+    def mark(test: F) -> F:
+        test.workloads = names  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 def _w(name: str, sizes: str, sigma: str, loss: str, counts: str, *bars: float) -> Workload:

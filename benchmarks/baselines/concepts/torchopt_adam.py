@@ -9,7 +9,7 @@ import torchopt
 from torch.func import grad
 
 from benchmarks.baselines import Case
-from benchmarks.baselines.concepts.torch_common import case, differentiated
+from benchmarks.baselines.concepts.torch_common import case, differentiated, layers
 from benchmarks.baselines.torch_func import loss_of
 from benchmarks.concepts import ADAM_BETAS, ADAM_EPS, ADAM_EPS_ROOT, ADAM_RATE
 from benchmarks.workloads import Workload
@@ -22,6 +22,8 @@ def build(workload: Workload) -> Case:
     )
 
     def task(params: Any, xs: Any, ys: Any, xq: Any, yq: Any) -> Any:
+        # Its state is written in place, so each task must own one: moments are made like `params`.
+        params = layers(lambda p: p + 0 * xs[0, 0], params)
         state = adam.init(params)
         for _ in range(workload.steps):
             updates, state = adam.update(grad(loss)(params, xs, ys), state, inplace=False)
