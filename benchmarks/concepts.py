@@ -63,6 +63,7 @@ def rates(workload: Workload, dtype: DTypeLike = np.float32) -> Params:
 
     return [(draw(i, o), draw(o)) for i, o in pairwise(workload.sizes)]
 
+
 TOLERANCES = {"adam": 5e-5, "anil": 1e-5, "meta_sgd": 1e-5, "imaml": 1e-5}
 """Relative to the float64 norm. optax and TorchOpt form 1 - 0.999^t in float32, which alone costs
 them 2e-5; without Adam everybody is within 5e-7."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import report_concepts, report_variants
-from benchmarks.harness import HELD_UP, OURS, Record
+from benchmarks.harness import OURS, Record
 from benchmarks.tables import microseconds, spread, table, verdict
 from benchmarks.workloads import ORDERS, WORKLOADS
 

@@ -1,4 +1,4 @@
-"""Exact meta-gradient through Adam, written out for ``torch.func``: torch.optim has no pure form."""
+"""Exact meta-gradient through Adam, written out: torch.optim has no pure form."""
 
 from __future__ import annotations
 

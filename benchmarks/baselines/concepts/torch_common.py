@@ -38,8 +38,10 @@ def case(
 
     def answer(out: Any) -> dict[str, Any]:
         gradients, loss = out
-        named = zip(("gradient", "rate_gradient"), gradients if learned else (gradients,))
-        arrays = {name: flatten(to_numpy(value)) for name, value in named}
+        named = {"gradient": gradients}
+        if learned:
+            named = dict(zip(("gradient", "rate_gradient"), gradients, strict=True))
+        arrays = {name: flatten(to_numpy(value)) for name, value in named.items()}
         return {"loss": np.atleast_1d(loss.numpy()), **arrays}
 
     return Case(lambda: run(*arguments), answer)

@@ -1,4 +1,4 @@
-"""Exact meta-gradient through Adam: ``torchopt.adam`` under ``torch.func.vmap``, as in its guide."""
+"""Exact meta-gradient through Adam: ``torchopt.adam`` under ``torch.func.vmap``."""
 
 from __future__ import annotations
 
