@@ -36,14 +36,15 @@ class Case:
     sizes: tuple[int, ...]
     activations: tuple[str, ...]
     loss: str
+    norms: tuple[str | None, ...]
     dtype: np.dtype[Any]
     theta: NDArray[Any]
     tasks: tuple[oracle.Task, ...]
 
     @property
-    def spec(self) -> tuple[tuple[int, ...], tuple[str, ...], str]:
+    def spec(self) -> tuple[tuple[int, ...], tuple[str, ...], str, tuple[str | None, ...]]:
         """Arguments of the package's `MLP`."""
-        return self.sizes, self.activations, self.loss
+        return self.sizes, self.activations, self.loss, self.norms
 
     @property
     def net(self) -> oracle.Net:
@@ -74,12 +75,17 @@ class Case:
         return distance
 
 
-def parameters(sizes: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Weights of variance 1 / n_in and biases that are not zero."""
+def parameters(
+    sizes: Sequence[int], rng: np.random.Generator, norms: Sequence[str | None] = ()
+) -> NDArray[np.float64]:
+    """Weights of variance 1 / n_in, biases and shifts that are not zero, gains around one."""
     parts = []
-    for n_in, n_out in itertools.pairwise(sizes):
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         parts.append(rng.normal(0, n_in**-0.5, n_in * n_out))
         parts.append(rng.normal(0, 0.3, n_out))
+        if layer < len(norms) and norms[layer]:
+            parts.append(rng.normal(1, 0.3, n_out))
+            parts.append(rng.normal(0, 0.3, n_out))
     return np.concatenate(parts)
 
 
@@ -103,6 +109,7 @@ def _draw(
     loss: str,
     dtype: np.dtype[Any],
     rows: Sequence[tuple[int, int]],
+    norms: tuple[str | None, ...],
     rng: np.random.Generator,
 ) -> Case:
     tasks = []
@@ -112,8 +119,8 @@ def _draw(
             arrays.append(rng.normal(size=(n, sizes[0])).astype(dtype))
             arrays.append(targets(loss, n, sizes[-1], dtype, rng))
         tasks.append(oracle.Task(*arrays))
-    theta = parameters(sizes, rng).astype(dtype)
-    return Case(sizes, activations, loss, dtype, theta, tuple(tasks))
+    theta = parameters(sizes, rng, norms).astype(dtype)
+    return Case(sizes, activations, loss, norms, dtype, theta, tuple(tasks))
 
 
 def build(
@@ -122,6 +129,7 @@ def build(
     loss: str = "mse",
     dtype: DTypeLike = np.float64,
     *,
+    norm: str | Sequence[str | None] | None = None,
     n_tasks: int = 3,
     support: int = 5,
     query: int = 7,
@@ -138,11 +146,12 @@ def build(
     sizes = tuple(sizes)
     hidden = len(sizes) - 2
     activations = (activation,) * hidden if isinstance(activation, str) else tuple(activation)
+    norms = (norm,) * hidden if norm is None or isinstance(norm, str) else tuple(norm)
     rows = [(support, query)] * n_tasks if rows is None else rows
     key = zlib.crc32(repr((sizes, activations, loss, rows, seed)).encode())
     rng = np.random.default_rng(key)
     for _ in range(50):
-        case = _draw(sizes, activations, loss, np.dtype(dtype), rows, rng)
+        case = _draw(sizes, activations, loss, np.dtype(dtype), rows, norms, rng)
         if "relu" not in activations or case.kink_distance(lr, steps) > _KINK:
             return case
     raise AssertionError("no draw keeps away from the corners of the ReLUs")

@@ -60,6 +60,7 @@ void register_info(py::module_& m) {
   m.attr("vector_bytes") = core::kVectorBytes;
   m.attr("max_layers") = core::kMaxLayers;
   m.attr("activation_names") = names_of(core::kActivationNames);
+  m.attr("norm_names") = names_of(core::kNormNames);
   m.attr("loss_names") = names_of(core::kLossNames);
   m.attr("inner_names") = names_of(core::kInnerNames);
   m.attr("outer_names") = names_of(core::kOuterNames);

@@ -5,7 +5,8 @@ namespace fomaml_fast_bindings {
 namespace {
 
 Network make_network(const std::vector<Index>& sizes, const std::vector<std::string>& activations,
-                     const std::string& loss, double loss_parameter) {
+                     const std::vector<std::string>& norms, const std::string& loss,
+                     double loss_parameter) {
   core::NetworkSpec spec;
   spec.depth = static_cast<int>(sizes.size()) - 1;
   for (std::size_t i = 0; i < sizes.size(); ++i) spec.sizes[i] = sizes[i];
@@ -13,28 +14,33 @@ Network make_network(const std::vector<Index>& sizes, const std::vector<std::str
     spec.activations[l] = static_cast<core::ActivationId>(
         index_of(core::kActivationNames, activations[l], "activation"));
   }
+  for (std::size_t l = 0; l < norms.size(); ++l) {
+    spec.norms[l] = static_cast<core::Norm>(index_of(core::kNormNames, norms[l], "norm"));
+  }
   spec.loss = static_cast<core::LossId>(index_of(core::kLossNames, loss, "loss"));
   spec.loss_parameter.value = loss_parameter;
   return {spec, core::Layout{spec}};
+}
+
+/// The first `depth` offsets of a layout, as a property.
+auto offsets(std::array<Index, core::kMaxLayers> core::Layout::* kind) {
+  return [kind](const Network& net) {
+    const auto first = (net.layout.*kind).begin();
+    return std::vector<Index>(first, first + net.spec.depth);
+  };
 }
 
 }  // namespace
 
 void register_network(py::module_& m) {
   py::class_<Network>(m, "Network", py::module_local())
-      .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("loss"),
-           py::arg("loss_parameter"))
+      .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("norms"),
+           py::arg("loss"), py::arg("loss_parameter"))
       .def_property_readonly("n_params", [](const Network& net) { return net.layout.n_params; })
-      .def_property_readonly("weight_offsets",
-                             [](const Network& net) {
-                               return std::vector<Index>(
-                                   net.layout.weight.begin(),
-                                   net.layout.weight.begin() + net.spec.depth);
-                             })
-      .def_property_readonly("bias_offsets", [](const Network& net) {
-        return std::vector<Index>(net.layout.bias.begin(),
-                                  net.layout.bias.begin() + net.spec.depth);
-      });
+      .def_property_readonly("weight_offsets", offsets(&core::Layout::weight))
+      .def_property_readonly("bias_offsets", offsets(&core::Layout::bias))
+      .def_property_readonly("gain_offsets", offsets(&core::Layout::gain))
+      .def_property_readonly("shift_offsets", offsets(&core::Layout::shift));
   m.def("loss_takes_labels", [](const std::string& name) {
     const auto id = static_cast<core::LossId>(index_of(core::kLossNames, name, "loss"));
     return core::loss_targets(id) == core::Targets::labels;

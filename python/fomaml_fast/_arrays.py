@@ -138,8 +138,8 @@ def as_number(
     return number
 
 
-def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
+def one_of(value: Any, name: str, choices: tuple[str | None, ...]) -> Any:
     """Return `value` if it is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return str(value)
+    return value

@@ -16,14 +16,15 @@ from fomaml_fast import losses as _losses
 from fomaml_fast._arrays import (
     FloatArray,
     as_count,
-    as_floats,
     as_parameters,
     as_threads,
     float_dtype,
     one_of,
 )
+from fomaml_fast._layers import join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
+from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
 #: Parameters beyond this could not be indexed by a stacked batch.
@@ -31,7 +32,7 @@ MOST_PARAMS = 2**40
 
 
 @dataclass(frozen=True, init=False)
-class MLP:
+class MLP(Derivatives):
     """A multilayer perceptron and its loss; the last layer is linear.
 
     Parameters
@@ -42,6 +43,11 @@ class MLP:
         Of all hidden layers, or one for each; see `activations.names`.
     loss : str or losses.Loss, default "mse"
         See `losses.names`.
+    norm : None, "layer", "batch" or a sequence of them, default None
+        Normalisation between the affine map and the activation, of all hidden layers or one for
+        each: over the units of each row ("layer"), or for each unit over the rows of the set
+        ("batch": support and query rows each by themselves, no running averages). The variance is
+        the biased one, and 1e-5 is added to it.
 
     Raises
     ------
@@ -50,8 +56,9 @@ class MLP:
 
     Notes
     -----
-    All parameters are one flat vector theta of P numbers: for each layer the weights
-    ``[n_in, n_out]`` in row-major order, then the biases.
+    All parameters are one flat vector theta of P numbers: for each layer the weights W
+    ``[n_in, n_out]`` in row-major order, then the biases b, then, where the layer is normalised,
+    the gains gamma and the shifts beta.
 
     Examples
     --------
@@ -66,12 +73,14 @@ class MLP:
     sizes: tuple[int, ...]
     activations: tuple[str, ...]
     loss_spec: _losses.Loss
+    norms: tuple[str | None, ...]
 
     def __init__(
         self,
         sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
         loss: str | _losses.Loss = "mse",
+        norm: str | Sequence[str | None] | None = None,
     ) -> None:
         if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
             raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
@@ -84,34 +93,33 @@ class MLP:
         if sum(a * b + b for a, b in pairwise(units)) > MOST_PARAMS:
             raise ValueError(f"sizes give more than {MOST_PARAMS} parameters: {list(units)}")
         hidden = len(units) - 2
-        if isinstance(activation, str):
-            named = (activation,) * hidden
-            one_of(activation, "activation", _activations.names())
-        else:
-            named = tuple(activation)
-            if len(named) != hidden:
-                raise ValueError(
-                    f"activation must be one name or {hidden}, one per hidden layer, "
-                    f"got {len(named)}"
-                )
-        for i, name in enumerate(named):
-            one_of(name, f"activation[{i}]", _activations.names())
+        named = per_hidden_layer(activation, hidden, "activation", _activations.names())
+        norms = per_hidden_layer(norm, hidden, "norm", (None, *core.norm_names[1:]))
         object.__setattr__(self, "sizes", units)
         object.__setattr__(self, "activations", named)
         object.__setattr__(self, "loss_spec", _losses.get(loss))
+        object.__setattr__(self, "norms", norms)
 
     @cached_property
     def _core(self) -> Any:
         spec = self.loss_spec
-        return core.Network(list(self.sizes), list(self.activations), spec.name, spec.parameter)
+        norms = [norm or "none" for norm in self.norms]
+        return core.Network(
+            list(self.sizes), list(self.activations), norms, spec.name, spec.parameter
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
 
     def __repr__(self) -> str:
-        names = set(self.activations)
-        activation = repr(names.pop()) if len(names) == 1 else repr(list(self.activations))
-        return f"MLP({list(self.sizes)}, activation={activation}, loss={self.loss_spec})"
+        def one_or_all(items: tuple[Any, ...]) -> str:
+            return repr(items[0] if len(set(items)) == 1 else list(items))
+
+        norm = f", norm={one_or_all(self.norms)}" if any(self.norms) else ""
+        return (
+            f"MLP({list(self.sizes)}, activation={one_or_all(self.activations)}, "
+            f"loss={self.loss_spec}{norm})"
+        )
 
     @cached_property
     def n_params(self) -> int:
@@ -124,7 +132,7 @@ class MLP:
         dtype: npt.DTypeLike = np.float32,
         scheme: str | None = None,
     ) -> FloatArray:
-        """Draw initial parameters; biases are 0.
+        """Draw initial parameters; biases and shifts are 0, gains are 1.
 
         Parameters
         ----------
@@ -160,13 +168,15 @@ class MLP:
             as_count(seed, "seed")
         rng = np.random.default_rng(seed)
         theta = np.zeros(self.n_params)
-        for layer, (weights, _) in enumerate(self.unflatten(theta)):
+        for layer, (weights, _, *gains_and_shifts) in enumerate(self.unflatten(theta)):
             activation = self.activations[layer] if layer < len(self.activations) else None
             weights[...] = draw_weights(rng, weights.shape, scheme, activation)
+            if gains_and_shifts:
+                gains_and_shifts[0][...] = 1
         return theta.astype(wanted)
 
-    def unflatten(self, theta: Any) -> list[tuple[FloatArray, FloatArray]]:
-        """Weights and biases of each layer, as views of theta.
+    def unflatten(self, theta: Any) -> list[tuple[FloatArray, ...]]:
+        """Weights and biases, gains and shifts of each layer, as views of theta.
 
         Parameters
         ----------
@@ -175,8 +185,8 @@ class MLP:
 
         Returns
         -------
-        list of (W, b)
-            ``W [..., n_in, n_out]`` and ``b [..., n_out]``.
+        list of (W, b) or (W, b, gamma, beta)
+            ``W [..., n_in, n_out]`` and the others ``[..., n_out]``.
 
         Examples
         --------
@@ -185,23 +195,19 @@ class MLP:
         [(2, 3), (3, 1)]
         """
         flat = as_parameters(theta, self.n_params, check_finite=False)
-        layers = []
-        starts = zip(self._core.weight_offsets, self._core.bias_offsets, strict=True)
-        shapes = pairwise(self.sizes)
-        for (weight, bias), (n_in, n_out) in zip(starts, shapes, strict=True):
-            weights = flat[..., weight:bias].reshape(*flat.shape[:-1], n_in, n_out)
-            layers.append((weights, flat[..., bias : bias + n_out]))
-        return layers
+        of = self._core
+        starts = zip(
+            of.weight_offsets, of.bias_offsets, of.gain_offsets, of.shift_offsets, strict=True
+        )
+        return split(flat, list(starts), part_shapes(self.sizes, self.norms))
 
-    def flatten(
-        self, layers: Sequence[tuple[Any, Any]], out: FloatArray | None = None
-    ) -> FloatArray:
-        """Join weights and biases into one flat vector: the inverse of `unflatten`.
+    def flatten(self, layers: Sequence[Sequence[Any]], out: FloatArray | None = None) -> FloatArray:
+        """Join the parts of all layers into one flat vector: the inverse of `unflatten`.
 
         Parameters
         ----------
-        layers : sequence of (W, b)
-            One pair a layer, of one dtype.
+        layers : sequence of (W, b) or (W, b, gamma, beta)
+            One tuple a layer, all of one dtype.
         out : numpy.ndarray or None, default None
             Where to write; None makes a new array.
 
@@ -217,21 +223,7 @@ class MLP:
         >>> bool((net.flatten(net.unflatten(theta)) == theta).all())
         True
         """
-        shapes = list(pairwise(self.sizes))
-        if len(layers) != len(shapes):
-            raise ValueError(f"layers must hold {len(shapes)} pairs (W, b), got {len(layers)}")
-        parts: list[FloatArray] = []
-        for i, ((weights, bias), (n_in, n_out)) in enumerate(zip(layers, shapes, strict=True)):
-            dtype = parts[0].dtype if parts else None
-            w = as_floats(weights, f"layers[{i}][0]", dtype=dtype, like="layers[0][0]")
-            b = as_floats(bias, f"layers[{i}][1]", dtype=w.dtype, like=f"layers[{i}][0]")
-            if w.shape[-2:] != (n_in, n_out) or b.shape != (*w.shape[:-2], n_out):
-                raise ValueError(
-                    f"layers[{i}] must have shapes [{n_in}, {n_out}] and [{n_out}], "
-                    f"got {list(w.shape)} and {list(b.shape)}"
-                )
-            parts += [w.reshape(*w.shape[:-2], n_in * n_out), b]
-        return np.concatenate(parts, axis=-1, out=out)
+        return join(layers, part_shapes(self.sizes, self.norms), out)
 
     def predict(
         self, theta: Any, x: Any, *, threads: int | None = None, check_finite: bool = True

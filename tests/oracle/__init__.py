@@ -15,13 +15,18 @@ from oracle.network import (
     Net,
     flatten,
     forward,
+    gnvp,
     gradient,
     hvp,
+    jacobian,
+    jvp,
     kink_distance,
     loss,
     predict,
     unflatten,
+    vjp,
 )
+from oracle.normalization import normalize, pull_back
 from oracle.outer import SGD, Adam, AdamW, clip
 
 __all__ = [
@@ -37,12 +42,18 @@ __all__ = [
     "clip",
     "flatten",
     "forward",
+    "gnvp",
     "gradient",
     "hvp",
+    "jacobian",
+    "jvp",
     "kink_distance",
     "loss",
     "meta_gradient",
+    "normalize",
     "predict",
+    "pull_back",
     "task_gradient",
     "unflatten",
+    "vjp",
 ]

@@ -1,7 +1,11 @@
 """The multi-layer perceptron: forward, gradient and Hessian-vector product of one data set.
 
 The Hessian-vector product is the R-operator of Pearlmutter (Neural Computation 1994): every
-quantity ``q`` of the forward and backward pass gets ``Rq``, its derivative along ``v``.
+quantity ``q`` of the forward and backward pass gets ``Rq``, its derivative along ``v``.  Of
+networks with normalisation or a context it is the complex step of the gradient.
+
+A context of k numbers stands at the end of theta (then ``[P + k]``) and is what every row of x is
+continued with.
 """
 
 from __future__ import annotations
@@ -15,19 +19,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import ACTIVATIONS, Array
 from oracle.losses import LOSSES
+from oracle.normalization import normalize, pull_back
+
+COMPLEX_STEP = 1e-30
 
 
 @dataclass(frozen=True)
 class Net:
-    """Sizes ``(n_0, ..., n_L)``, one activation name per hidden layer, a loss name."""
+    """Sizes ``(n_0, ..., n_L)``, one activation name per hidden layer, a loss name.
+
+    Norms are None, "layer" or "batch" per hidden layer, or () for none at all.
+    """
 
     sizes: tuple[int, ...]
     activations: tuple[str, ...]
     loss: str
+    norms: tuple[str | None, ...] = ()
+    context: int = 0
+
+    def norm(self, layer: int) -> str | None:
+        return self.norms[layer] if layer < len(self.norms) else None
 
     @property
     def n_params(self) -> int:
-        return sum((i + 1) * o for i, o in pairwise(self.sizes))
+        gains = sum(2 * n for n, norm in zip(self.sizes[1:], self.norms, strict=False) if norm)
+        return sum((i + 1) * o for i, o in pairwise(self.sizes)) + gains
 
 
 def inexact(array: ArrayLike) -> Array:
@@ -35,31 +51,49 @@ def inexact(array: ArrayLike) -> Array:
     return array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
 
 
-def unflatten(net: Net, theta: ArrayLike) -> list[tuple[Array, Array]]:
-    """Cut the flat vector into ``(W, b)`` per layer: W ``[n_in, n_out]`` row-major, then b."""
+def unflatten(net: Net, theta: ArrayLike) -> list[tuple[Array, ...]]:
+    """Cut the flat vector into ``(W, b)`` per layer: W ``[n_in, n_out]`` row-major, then b.
+
+    Where the layer is normalised, ``(W, b, gamma, beta)``.  A context is left out.
+    """
     theta = inexact(theta)
     layers, start = [], 0
-    for n_in, n_out in pairwise(net.sizes):
-        weights = theta[start : start + n_in * n_out].reshape(n_in, n_out)
+    for layer, (n_in, n_out) in enumerate(pairwise(net.sizes)):
+        parts = [theta[start : start + n_in * n_out].reshape(n_in, n_out)]
         start += n_in * n_out
-        layers.append((weights, theta[start : start + n_out]))
-        start += n_out
-    assert start == theta.size
+        for _ in range(3 if net.norm(layer) else 1):
+            parts.append(theta[start : start + n_out])
+            start += n_out
+        layers.append(tuple(parts))
+    assert start + net.context == theta.size
     return layers
 
 
-def flatten(layers: list[tuple[Array, Array]]) -> Array:
+def with_context(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
+    """Every row of x, continued with the context."""
+    x, theta = inexact(x), inexact(theta)
+    context = theta[theta.size - net.context :]
+    return np.hstack([x, np.broadcast_to(context, (len(x), net.context))])
+
+
+def flatten(layers: list[tuple[Array, ...]]) -> Array:
     """Undo `unflatten`."""
     return np.concatenate([part.ravel() for layer in layers for part in layer])
 
 
 def forward(net: Net, theta: ArrayLike, x: ArrayLike) -> tuple[list[Array], list[Array]]:
-    """Inputs ``H_{l-1}`` and results ``z_l`` of every affine map; the last ``z`` is the output."""
-    h = inexact(x)
+    """Inputs ``H_{l-1}`` and results ``z_l`` of every layer; the last ``z`` is the output.
+
+    A result is what the activation is applied to: normalised where the layer is.
+    """
+    h = with_context(net, theta, x)
     inputs, results = [], []
-    for layer, (weights, bias) in enumerate(unflatten(net, theta)):
+    for layer, (weights, bias, *affine) in enumerate(unflatten(net, theta)):
         inputs.append(h)
         results.append(h @ weights + bias)
+        if affine:
+            gamma, beta = affine
+            results[-1] = gamma * normalize(net.norms[layer], results[-1]) + beta
         if layer < len(net.activations):
             h = ACTIVATIONS[net.activations[layer]].apply(results[-1])
     return inputs, results
@@ -80,17 +114,65 @@ def gradient(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Array
     layers = unflatten(net, theta)
     inputs, results = forward(net, theta, x)
     delta = LOSSES[net.loss].gradient(results[-1], y)
-    parts = []
+    return back_propagate(net, theta, layers, inputs, results, delta)
+
+
+def vjp(net: Net, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> Array:
+    """The outputs' Jacobian, transposed, times a cotangent ``[n, n_L]``; flat."""
+    inputs, results = forward(net, theta, x)
+    return back_propagate(net, theta, unflatten(net, theta), inputs, results, inexact(cotangent))
+
+
+def back_propagate(
+    net: Net,
+    theta: ArrayLike,
+    layers: list[tuple[Array, ...]],
+    inputs: list[Array],
+    results: list[Array],
+    delta: Array,
+) -> Array:
+    """From the gradient on the outputs, after `forward`."""
+    parts: list[tuple[Array, ...]] = []
     for layer in reversed(range(len(layers))):
-        parts.append((inputs[layer].T @ delta, delta.sum(axis=0)))
+        weights, bias, *affine = layers[layer]
+        if affine:
+            z = inputs[layer] @ weights + bias
+            of_affine = ((delta * normalize(net.norms[layer], z)).sum(axis=0), delta.sum(axis=0))
+            delta = pull_back(net.norms[layer], z, affine[0] * delta)
+        parts.append((inputs[layer].T @ delta, delta.sum(axis=0), *(of_affine if affine else ())))
         if layer > 0:
             d1 = ACTIVATIONS[net.activations[layer - 1]].d1(results[layer - 1])
-            delta = (delta @ layers[layer][0].T) * d1
-    return flatten(parts[::-1])
+            delta = (delta @ weights.T) * d1
+    of_context = (delta @ layers[0][0].T).sum(axis=0)[len(layers[0][0]) - net.context :]
+    return np.concatenate([flatten(parts[::-1]), of_context])
+
+
+def along(function: Any, theta: ArrayLike, v: ArrayLike) -> Array:
+    """The derivative of an analytic function of theta along ``v``, by a complex step."""
+    return np.imag(function(inexact(theta) + 1j * COMPLEX_STEP * inexact(v))) / COMPLEX_STEP
+
+
+def jvp(net: Net, theta: ArrayLike, x: ArrayLike, v: ArrayLike) -> Array:
+    """The outputs' Jacobian times ``v``: ``[n, n_L]``."""
+    return along(lambda theta: predict(net, theta, x), theta, v)
+
+
+def jacobian(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
+    """The outputs' Jacobian ``[n, n_L, P]``, column by column."""
+    columns = [jvp(net, theta, x, v) for v in np.eye(np.size(theta))]
+    return np.stack(columns, axis=-1)
+
+
+def gnvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike) -> Array:
+    """The generalised Gauss-Newton matrix of `loss` times ``v``, flat."""
+    curvature = LOSSES[net.loss].hessian_times(predict(net, theta, x), y, jvp(net, theta, x, v))
+    return vjp(net, theta, x, curvature)
 
 
 def hvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike) -> Array:
     """The Hessian of `loss` times ``v``, flat."""
+    if any(net.norms) or net.context:
+        return along(lambda theta: gradient(net, theta, x, y), theta, v)
     layers, directions = unflatten(net, theta), unflatten(net, v)
     inputs, results = forward(net, theta, x)
 

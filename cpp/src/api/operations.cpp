@@ -33,8 +33,14 @@ double operations(const Problem& problem) {
     case Operation::predict:
     case Operation::loss:
       return support * row.forward;
+    case Operation::jvp:
+      return support * 2 * row.forward;
+    case Operation::vjp:
     case Operation::gradient:
       return support * row.gradient;
+    case Operation::gnvp:
+      return support * (row.gradient + row.forward);
+    case Operation::vjp_tangent:
     case Operation::hvp:
       return support * (row.gradient + row.hvp);
     case Operation::adapt:

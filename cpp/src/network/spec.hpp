@@ -1,4 +1,4 @@
-// What a network is: sizes, one activation per hidden layer, a loss.
+// What a network is: sizes, one activation and normalisation per hidden layer, a loss.
 #pragma once
 
 #include <array>
@@ -8,10 +8,20 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
+/// What stands between a hidden layer's affine map and its activation.
+enum class Norm : std::uint8_t {
+  none,
+  layer,  ///< statistics over the units of each row (Ba, Kiros & Hinton 2016)
+  batch,  ///< over the rows of the set, for each unit (Ioffe & Szegedy 2015)
+};
+
+inline constexpr const char* kNormNames[] = {"none", "layer", "batch"};
+
 struct NetworkSpec {
   int depth = 0;                                       ///< affine layers L
   std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
   std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
+  std::array<Norm, kMaxLayers> norms{};                ///< of layers 0 … L-2
   LossId loss = LossId::mse;
   LossParameter loss_parameter{};
 
@@ -21,6 +31,15 @@ struct NetworkSpec {
   [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
   [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
   [[nodiscard]] ActivationId activation(int layer) const { return activations[at(layer)]; }
+  [[nodiscard]] Norm norm(int layer) const { return norms[at(layer)]; }
+  [[nodiscard]] bool normalized(int layer) const { return norm(layer) != Norm::none; }
+  /// Whether any layer is.
+  [[nodiscard]] bool normalized() const {
+    for (int l = 0; l < depth; ++l) {
+      if (normalized(l)) return true;
+    }
+    return false;
+  }
   [[nodiscard]] Targets targets() const { return loss_targets(loss); }
 
   static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }

@@ -8,7 +8,16 @@ namespace lanes {
 namespace {
 
 bool supports(const Problem& problem) {
-  return problem.algorithm.inner == InnerId::sgd && !problem.wants_trace;
+  switch (problem.operation) {
+    case Operation::vjp:
+    case Operation::jvp:
+    case Operation::vjp_tangent:
+    case Operation::gnvp:
+      return false;
+    default:
+      return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
+             problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
+  }
 }
 
 /// Lane sums of each block's meta-gradients: [blocks, P].

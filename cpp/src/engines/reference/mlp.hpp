@@ -1,7 +1,8 @@
 // One task's network over Eigen maps: forward, backward, and Pearlmutter's R-operator.
 //
 // Formulas: Rumelhart, Hinton & Williams 1986; Pearlmutter 1994, "Fast exact multiplication by the
-// Hessian". Obvious rather than fast: the fast engines are held against it.
+// Hessian"; normalisation: network/normalization.hpp; context parameters: Zintgraf et al. 2019.
+// Obvious rather than fast: the fast engines are held against it.
 #pragma once
 
 #include <Eigen/Core>
@@ -9,6 +10,7 @@
 #include "base/arena.hpp"
 #include "kernels/compensated.hpp"
 #include "network/layout.hpp"
+#include "network/normalization.hpp"
 #include "network/rows.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
@@ -23,12 +25,23 @@ using ConstRow = Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>;
 template <class T>
 using Row = Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic>>;
 
+/// Of E, which is T or const T.
+template <class E>
+using MatrixOf = std::conditional_t<std::is_const_v<E>, ConstMatrix<std::remove_const_t<E>>,
+                                    Matrix<std::remove_const_t<E>>>;
+template <class E>
+using RowOf = std::conditional_t<std::is_const_v<E>, ConstRow<std::remove_const_t<E>>,
+                                 Row<std::remove_const_t<E>>>;
+
 template <class T>
 class Mlp {
  public:
-  /// Takes its buffers for at most `rows` rows from the arena; `second_order` for hessian_vector.
-  Mlp(const NetworkSpec& net, const Layout& layout, Index rows, bool second_order, Arena& arena)
-      : net_(net), layout_(layout) {
+  /// Takes its buffers for at most `rows` rows from the arena; `second_order` for all that takes a
+  /// tangent. With `context` > 0, vectors of parameters hold P + context numbers, the last ones
+  /// being what layer 0 is fed beside the columns of x.
+  Mlp(const NetworkSpec& net, const Layout& layout, Index rows, bool second_order, Arena& arena,
+      Index context = 0)
+      : net_(net), layout_(layout), context_(context) {
     Index widest = 0;
     for (int l = 0; l < net.depth; ++l) {
       const Index size = rows * net.fan_out(l);
@@ -38,15 +51,21 @@ class Mlp {
                         ? slot(h_, l)
                         : arena.take<T>(size);
       slot(d_, l) = arena.take<T>(size);
+      norms_[NetworkSpec::at(l)] =
+          normalization::Layer<T>::carve(net.norm(l), rows, net.fan_out(l), second_order, arena);
       if (second_order) {
         slot(rh_, l) = arena.take<T>(size);
         slot(rz_, l) = net.is_last(l) ? slot(rh_, l) : arena.take<T>(size);
         slot(rd_, l) = arena.take<T>(size);
       }
     }
+    if (context > 0) widest = std::max(widest, net.fan_out(0));
     back_ = arena.take<T>(widest);
     r_back_ = second_order ? arena.take<T>(widest) : nullptr;
   }
+
+  /// Columns of x.
+  [[nodiscard]] Index columns() const { return net_.inputs() - context_; }
 
   /// Outputs [count, n_L] at theta.
   ConstMatrix<T> forward(const T* theta, const T* x, Index count) const {
@@ -54,7 +73,15 @@ class Mlp {
       Matrix<T> z(at(s_, l), count, net_.fan_out(l)), h(at(h_, l), count, net_.fan_out(l));
       z.noalias() = input(l, x, count) * weight(theta, l);
       z.rowwise() += bias(theta, l);
+      if (l == 0 && context_ > 0) {
+        Row<T> shared(back_, net_.fan_out(0));
+        shared.noalias() = phi(theta) * context_weight(theta);
+        z.rowwise() += shared;
+      }
       if (net_.is_last(l)) continue;
+      if (net_.normalized(l)) {
+        normalization::apply(norm(l, count), theta + gain(l), theta + shift(l), z.data());
+      }
       visit_activation(net_.activation(l), [&]<class A>(A) {
         for (Index i = 0; i < z.size(); ++i) h.data()[i] = A::apply(z.data()[i]);
       });
@@ -89,13 +116,17 @@ class Mlp {
     return total.value();
   }
 
-  /// Gradient over theta, after forward and loss(…, true).
+  /// Puts `values` [count, n_L] in the last layer's delta, in place of a loss's gradient.
+  void set_delta(const T* values, Index count) const {
+    std::copy_n(values, count * net_.outputs(), at(d_, net_.depth - 1));
+  }
+
+  /// Gradient over theta, after forward and the last layer's delta.
   void backward(const T* theta, const T* x, Index count, T* g) const {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
-      Matrix<T>(g + weight_offset(l), net_.fan_in(l), net_.fan_out(l)).noalias() =
-          input(l, x, count).transpose() * d;
-      Row<T>(g + bias_offset(l), net_.fan_out(l)) = d.colwise().sum();
+      weight(g, l).noalias() = input(l, x, count).transpose() * d;
+      bias(g, l) = d.colwise().sum();
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
@@ -103,35 +134,48 @@ class Mlp {
         for (Index i = 0; i < back.size(); ++i)
           at(d_, l - 1)[i] = back_[i] * A::d1(at(s_, l - 1)[i]);
       });
+      if (net_.normalized(l - 1)) {
+        T* du = at(d_, l - 1);
+        normalization::parameter_sums(norm(l - 1, count), du, g + gain(l - 1), g + shift(l - 1));
+        normalization::pull_back(norm(l - 1, count), theta + gain(l - 1), du);
+      }
     }
+    if (context_ == 0) return;
+    context_weight(g).noalias() = phi(theta).transpose() * bias(g, 0);  // b's gradient: d summed
+    phi(g).noalias() = bias(g, 0) * context_weight(theta).transpose();
   }
 
   /// Hv, after forward and loss(…, true).
   void hessian_vector(const T* theta, const RowSet<T>& rows, Index task, const T* v, T* hv) const {
     const Index count = rows.count(task);
-    const T* x = rows.x + rows.first(task) * net_.inputs();
+    const T* x = rows.x + rows.first(task) * columns();
     r_forward(theta, x, count, v);
-    r_loss(rows, task);
-    for (int l = net_.depth - 1; l >= 0; --l) {
-      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)),
-          rd(at(rd_, l), count, net_.fan_out(l));
-      Matrix<T> hw(hv + weight_offset(l), net_.fan_in(l), net_.fan_out(l));
-      hw.noalias() = input(l, x, count).transpose() * rd;
-      Row<T>(hv + bias_offset(l), net_.fan_out(l)) = rd.colwise().sum();
-      if (l == 0) break;
-      hw.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)).transpose() * d;
-      Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
-      back.noalias() = d * weight(theta, l).transpose();
-      r_back.noalias() = rd * weight(theta, l).transpose();
-      r_back.noalias() += d * weight(v, l).transpose();
-      visit_activation(net_.activation(l - 1), [&]<class A>(A) {
-        for (Index i = 0; i < back.size(); ++i) {
-          const T s = at(s_, l - 1)[i], d1 = A::d1(s);
-          at(d_, l - 1)[i] = back_[i] * d1;
-          at(rd_, l - 1)[i] = r_back_[i] * d1 + back_[i] * A::d2(s) * at(rz_, l - 1)[i];
-        }
-      });
-    }
+    r_loss(rows, task, at(rd_, net_.depth - 1));
+    r_backward(theta, x, count, v, hv);
+  }
+
+  /// J' (Hessian of the loss on the outputs) J v, after forward.
+  void gauss_newton_vector(const T* theta, const RowSet<T>& rows, Index task, const T* v,
+                           T* product) const {
+    const T* x = rows.x + rows.first(task) * columns();
+    r_forward(theta, x, rows.count(task), v);
+    r_loss(rows, task, at(d_, net_.depth - 1));
+    backward(theta, x, rows.count(task), product);
+  }
+
+  /// Jv [count, n_L], after forward.
+  ConstMatrix<T> push_forward(const T* theta, const T* x, Index count, const T* v) const {
+    r_forward(theta, x, count, v);
+    return {at(rh_, net_.depth - 1), count, net_.outputs()};
+  }
+
+  /// R{J'c} for the cotangents c [count, n_L] with R{c}, after forward.
+  void pull_back_tangent(const T* theta, const T* x, Index count, const T* c, const T* rc,
+                         const T* v, T* product) const {
+    r_forward(theta, x, count, v);
+    set_delta(c, count);
+    std::copy_n(rc, count * net_.outputs(), at(rd_, net_.depth - 1));
+    r_backward(theta, x, count, v, product);
   }
 
   static T coefficient(const RowSet<T>& rows, Index task, Index row) {
@@ -144,16 +188,34 @@ class Mlp {
   static T*& slot(Slots& slots, int l) { return slots[static_cast<std::size_t>(l)]; }
   static T* at(const Slots& slots, int l) { return slots[static_cast<std::size_t>(l)]; }
 
-  [[nodiscard]] Index weight_offset(int l) const { return layout_.weight[NetworkSpec::at(l)]; }
-  [[nodiscard]] Index bias_offset(int l) const { return layout_.bias[NetworkSpec::at(l)]; }
-  ConstMatrix<T> weight(const T* theta, int l) const {
-    return {theta + weight_offset(l), net_.fan_in(l), net_.fan_out(l)};
+  /// Rows of W_l that the layer's inputs meet: all but the context's.
+  [[nodiscard]] Index fed(int l) const { return l == 0 ? columns() : net_.fan_in(l); }
+  [[nodiscard]] Index gain(int l) const { return layout_.gain[NetworkSpec::at(l)]; }
+  [[nodiscard]] Index shift(int l) const { return layout_.shift[NetworkSpec::at(l)]; }
+  [[nodiscard]] normalization::Layer<T> norm(int l, Index count) const {
+    return norms_[NetworkSpec::at(l)].with_rows(count);
   }
-  ConstRow<T> bias(const T* theta, int l) const {
-    return {theta + bias_offset(l), net_.fan_out(l)};
+  // Parts of a vector of parameters; const where the vector is.
+  template <class E>
+  auto weight(E* theta, int l) const {
+    return MatrixOf<E>(theta + layout_.weight[NetworkSpec::at(l)], fed(l), net_.fan_out(l));
+  }
+  template <class E>
+  auto bias(E* theta, int l) const {
+    return RowOf<E>(theta + layout_.bias[NetworkSpec::at(l)], net_.fan_out(l));
+  }
+  /// C: what the context goes through.
+  template <class E>
+  auto context_weight(E* theta) const {
+    return MatrixOf<E>(theta + layout_.weight[0] + columns() * net_.fan_out(0), context_,
+                       net_.fan_out(0));
+  }
+  template <class E>
+  auto phi(E* theta) const {
+    return RowOf<E>(theta + layout_.n_params, context_);
   }
   ConstMatrix<T> input(int l, const T* x, Index count) const {
-    return {l == 0 ? x : at(h_, l - 1), count, net_.fan_in(l)};
+    return {l == 0 ? x : at(h_, l - 1), count, fed(l)};
   }
   template <class L>
   const T* target(const RowSet<T>& rows, Index row, T& label) const {
@@ -172,22 +234,72 @@ class Mlp {
       rz.rowwise() += bias(v, l);
       if (l > 0) {
         rz.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)) * weight(theta, l);
+      } else if (context_ > 0) {
+        Row<T> shared(back_, net_.fan_out(0));
+        shared.noalias() = phi(v) * context_weight(theta);
+        shared.noalias() += phi(theta) * context_weight(v);
+        rz.rowwise() += shared;
       }
       if (net_.is_last(l)) continue;
+      if (net_.normalized(l)) {
+        normalization::apply_tangent(norm(l, count), theta + gain(l), v + gain(l), v + shift(l),
+                                     rz.data());
+      }
       visit_activation(net_.activation(l), [&]<class A>(A) {
         for (Index i = 0; i < rz.size(); ++i) at(rh_, l)[i] = at(rz_, l)[i] * A::d1(at(s_, l)[i]);
       });
     }
   }
 
-  void r_loss(const RowSet<T>& rows, Index task) const {
+  /// The R-operator through backward, from the last layer's delta and its R.
+  void r_backward(const T* theta, const T* x, Index count, const T* v, T* hv) const {
+    for (int l = net_.depth - 1; l >= 0; --l) {
+      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)),
+          rd(at(rd_, l), count, net_.fan_out(l));
+      Matrix<T> hw = weight(hv, l);
+      hw.noalias() = input(l, x, count).transpose() * rd;
+      bias(hv, l) = rd.colwise().sum();
+      if (l == 0) break;
+      hw.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)).transpose() * d;
+      Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
+      back.noalias() = d * weight(theta, l).transpose();
+      r_back.noalias() = rd * weight(theta, l).transpose();
+      r_back.noalias() += d * weight(v, l).transpose();
+      visit_activation(net_.activation(l - 1), [&]<class A>(A) {
+        for (Index i = 0; i < back.size(); ++i) {
+          const T s = at(s_, l - 1)[i], d1 = A::d1(s);
+          at(d_, l - 1)[i] = back_[i] * d1;
+          at(rd_, l - 1)[i] = r_back_[i] * d1 + back_[i] * A::d2(s) * at(rz_, l - 1)[i];
+        }
+      });
+      if (net_.normalized(l - 1)) {
+        T *du = at(d_, l - 1), *r_du = at(rd_, l - 1);
+        normalization::parameter_sums_tangent(norm(l - 1, count), du, r_du, hv + gain(l - 1),
+                                              hv + shift(l - 1));
+        normalization::pull_back_tangent(norm(l - 1, count), theta + gain(l - 1), v + gain(l - 1),
+                                         du, r_du);
+      }
+    }
+    if (context_ == 0) return;
+    // R of backward's two lines; the sums of d itself are formed anew.
+    const ConstMatrix<T> d(at(d_, 0), count, net_.fan_out(0));
+    Row<T> sum(back_, net_.fan_out(0));
+    sum = d.colwise().sum();
+    context_weight(hv).noalias() = phi(theta).transpose() * bias(hv, 0);
+    context_weight(hv).noalias() += phi(v).transpose() * sum;
+    phi(hv).noalias() = bias(hv, 0) * context_weight(theta).transpose();
+    phi(hv).noalias() += sum * context_weight(v).transpose();
+  }
+
+  /// to = c_i (Hessian of l_i on the outputs) . Ro_i, row by row.
+  void r_loss(const RowSet<T>& rows, Index task, T* to) const {
     const Index n = net_.outputs(), last = net_.depth - 1;
     visit_loss(net_.loss, [&]<class L>(L) {
       for (Index r = 0; r < rows.count(task); ++r) {
         const T c = coefficient(rows, task, r);
         T label = 0;
         const T* y = target<L>(rows, rows.first(task) + r, label);
-        T* rd = at(rd_, static_cast<int>(last)) + r * n;
+        T* rd = to + r * n;
         if (c == 0) {
           std::fill_n(rd, n, T(0));
           continue;
@@ -201,12 +313,14 @@ class Mlp {
 
   const NetworkSpec& net_;
   const Layout& layout_;
+  Index context_;
   Slots h_{};   ///< outputs of each layer
-  Slots s_{};   ///< where its activation's derivatives are evaluated: z or h
+  Slots s_{};   ///< where its activation's derivatives are evaluated: its input (z, u) or h
   Slots d_{};   ///< delta: gradient on each layer's affine output
   Slots rh_{};  ///< R of the outputs
-  Slots rz_{};  ///< R of the affine outputs
+  Slots rz_{};  ///< R of the activation's input: of z, or of u where normalised
   Slots rd_{};  ///< R of the deltas
+  std::array<normalization::Layer<T>, kMaxLayers> norms_{};
   T* back_ = nullptr;
   T* r_back_ = nullptr;
 };

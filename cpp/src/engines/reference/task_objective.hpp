@@ -8,8 +8,8 @@ namespace FOMAML_FAST_NAMESPACE::reference {
 template <class T>
 class TaskObjective {
  public:
-  TaskObjective(const Mlp<T>& mlp, const NetworkSpec& net, const RowSet<T>& rows, Index task)
-      : mlp_(mlp), rows_(rows), task_(task), x_(rows.x + rows.first(task) * net.inputs()) {}
+  TaskObjective(const Mlp<T>& mlp, const RowSet<T>& rows, Index task)
+      : mlp_(mlp), rows_(rows), task_(task), x_(rows.x + rows.first(task) * mlp.columns()) {}
 
   T value(const T* theta) const {
     mlp_.forward(theta, x_, rows_.count(task_));

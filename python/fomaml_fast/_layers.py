@@ -1,0 +1,85 @@
+"""A network layer by layer: options per hidden layer, and parts of the flat parameter vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fomaml_fast._arrays import FloatArray, as_floats, one_of
+
+#: What a layer holds, in theta's order; the last two only where it is normalised.
+PARTS = ("W", "b", "gamma", "beta")
+
+
+def per_hidden_layer(
+    value: Any, hidden: int, name: str, choices: tuple[str | None, ...]
+) -> tuple[Any, ...]:
+    """One of `choices` for each hidden layer: from one for all of them, or a sequence."""
+    if value is None or isinstance(value, str):
+        one_of(value, name, choices)
+        return (value,) * hidden
+    try:
+        named = tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a name or a sequence of names, got {value!r}") from None
+    if len(named) != hidden:
+        raise ValueError(
+            f"{name} must be one name or {hidden}, one per hidden layer, got {len(named)}"
+        )
+    for i, item in enumerate(named):
+        one_of(item, f"{name}[{i}]", choices)
+    return named
+
+
+def part_shapes(
+    sizes: Sequence[int], norms: Sequence[str | None]
+) -> list[tuple[tuple[int, ...], ...]]:
+    """Shapes of the parts of each layer, in theta's order."""
+    shapes: list[tuple[tuple[int, ...], ...]] = []
+    for (n_in, n_out), norm in zip(pairwise(sizes), (*norms, None), strict=True):
+        vectors = 1 if norm is None else 3
+        shapes.append(((n_in, n_out), *((n_out,),) * vectors))
+    return shapes
+
+
+def split(
+    flat: FloatArray, starts: Sequence[Sequence[int]], shapes: list[tuple[tuple[int, ...], ...]]
+) -> list[tuple[FloatArray, ...]]:
+    """Views of the parts of each layer; `starts` are their offsets."""
+    layers = []
+    for offsets, parts in zip(starts, shapes, strict=True):
+        views = [
+            flat[..., first : first + int(np.prod(shape))].reshape(*flat.shape[:-1], *shape)
+            for first, shape in zip(offsets, parts, strict=False)
+        ]
+        layers.append(tuple(views))
+    return layers
+
+
+def join(
+    layers: Sequence[Sequence[Any]],
+    shapes: list[tuple[tuple[int, ...], ...]],
+    out: FloatArray | None,
+) -> FloatArray:
+    """One flat vector of the parts of each layer, which are checked against `shapes`."""
+    if len(layers) != len(shapes):
+        raise ValueError(f"layers must hold {len(shapes)} tuples (W, b, ...), got {len(layers)}")
+    flat: list[FloatArray] = []
+    lead: tuple[int, ...] | None = None
+    for i, (layer, wanted) in enumerate(zip(layers, shapes, strict=True)):
+        if len(layer) != len(wanted):
+            names = ", ".join(PARTS[: len(wanted)])
+            raise ValueError(f"layers[{i}] must hold ({names}), got {len(layer)} arrays")
+        for j, (part, shape) in enumerate(zip(layer, wanted, strict=True)):
+            dtype = flat[0].dtype if flat else None
+            array = as_floats(part, f"layers[{i}][{j}]", dtype=dtype, like="layers[0][0]")
+            lead = array.shape[: -len(shape)] if lead is None else lead
+            if array.shape != (*lead, *shape):
+                raise ValueError(
+                    f"layers[{i}][{j}] must have shape {[*lead, *shape]}, got {list(array.shape)}"
+                )
+            flat.append(array.reshape(*lead, -1))
+    return np.concatenate(flat, axis=-1, out=out)
