@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -41,6 +40,8 @@ class Workload:
     first: float | None = None
     exact: float | None = None
     hvp: float | None = None
+    has_tangents: bool = True
+    """Whether vectors for Hessian-vector products are drawn: T × P numbers."""
 
     def bar(self, order: str) -> float | None:
         """Least ratio to the best peer asked of `order`."""
@@ -107,15 +108,8 @@ class Problem:
     x_query: Array
     y_query: Array | Labels
 
-    @cached_property
-    def tangents(self) -> Params:
-        """The vectors of the Hessian-vector product, one per task."""
-        rng, tasks, dtype = np.random.default_rng(1), len(self.x_support), self.x_support.dtype
-
-        def normal(*shape: int) -> Array:
-            return rng.standard_normal(shape, np.float32).astype(dtype)
-
-        return [(normal(tasks, *w.shape), normal(tasks, *b.shape)) for w, b in self.params]
+    tangents: Params
+    """The vectors of the Hessian-vector product, one per task; empty where the workload has none."""
 
 
 def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
@@ -136,7 +130,9 @@ def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
     # He-scaled weights; biases off zero, so that no two ReLUs share their kink.
     weights = [(normal(i, o) * np.float32(i**-0.5), normal(o) * np.float32(0.1)) for i, o in shapes]
     params = [(w.astype(dtype), b.astype(dtype)) for w, b in weights]
-    return Problem(params, *rows(workload.support), *rows(workload.query))
+    vectors = shapes if workload.has_tangents else []
+    tangents = [(normal(tasks, i, o), normal(tasks, o)) for i, o in vectors]
+    return Problem(params, *rows(workload.support), *rows(workload.query), tangents)
 
 
 def flatten(params: Params) -> Array:
