@@ -1,6 +1,6 @@
 """Where a peer wins: ``python -m benchmarks.sweep [--quick] [--output DIRECTORY]``.
 
-First order on 16-w-w-1 tanh mse with as many query as support rows, over width × tasks × rows: ours,
+First order on 16-w-w-1 tanh mse, as many query as support rows, over width × tasks × rows: ours,
 batched NumPy and jitted JAX everywhere, ``torch.compile`` (seconds to minutes of compilation a
 point) on `COMPILED`. Then the cost per task of wide-1's network from 64 to 100,000 tasks.
 Writes ``sweep.json`` and ``sweep.png``.

@@ -109,7 +109,7 @@ class Problem:
     y_query: Array | Labels
 
     tangents: Params
-    """The vectors of the Hessian-vector product, one per task; empty where the workload has none."""
+    """The vectors of the Hessian-vector product, one per task; empty if it has none."""
 
 
 def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
