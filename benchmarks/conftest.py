@@ -46,6 +46,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`workload`: the members of WORKLOADS that ``--only`` and the module's own list leave."""
     if "workload" not in metafunc.fixturenames:
         return
     from benchmarks.workloads import WORKLOADS
@@ -53,9 +54,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     only = [name for name in metafunc.config.getoption("only").split(",") if name]
     if unknown := set(only) - WORKLOADS.keys():
         raise pytest.UsageError(f"--only: no workload {', '.join(sorted(unknown))}")
-    metafunc.parametrize(
-        "workload", [WORKLOADS[n] for n in only or WORKLOADS], ids=lambda w: w.name
-    )
+    offered = getattr(metafunc.function, "workloads", WORKLOADS)
+    chosen = [WORKLOADS[name] for name in offered if not only or name in only]
+    metafunc.parametrize("workload", chosen, ids=lambda w: w.name)
 
 
 @pytest.fixture(scope="session")
@@ -64,29 +65,53 @@ def machine(request: pytest.FixtureRequest) -> dict[str, Any]:
     from benchmarks import peak
 
     found = request.config.stash[MACHINE]
-    found.update(peak.measure(threads.count()))
+    if not request.config.getoption("benchmark_disable"):
+        found.update(peak.measure(threads.count()))
     return found
 
 
 @pytest.fixture
 def race(request: pytest.FixtureRequest, benchmark: Any) -> Any:
-    """Time ours, then interleave all: ``race(workload, order, runs, first_calls)``."""
+    """Time the first of `runs`, then interleave all of them into a record."""
     from dataclasses import asdict
 
     from benchmarks import harness
 
-    def run(workload: str, order: str, runs: dict[str, Any], first_calls: dict[str, float]) -> None:
-        benchmark(runs[harness.OURS])
+    def run(
+        workload: str,
+        order: str,
+        runs: dict[str, Any],
+        first_calls: dict[str, float] | None = None,
+        facts: dict[str, Any] | None = None,
+        kind: str = "workload",
+    ) -> None:
+        benchmark(next(iter(runs.values())))
         if benchmark.disabled:
             return
         request.getfixturevalue("machine")
         option = request.config.getoption
-        times = harness.interleave(runs, option("blocks"), option("seconds"))
-        record = harness.Record(workload, order, times, first_calls)
+        turns = harness.interleave(runs, option("blocks"), option("seconds"))
+        record = harness.Record.of(workload, order, turns, first_calls, facts, kind)
         benchmark.extra_info.update(asdict(record))
         request.config.stash[RECORDS].append(record)
 
     return run
+
+
+@pytest.fixture
+def timing(request: pytest.FixtureRequest) -> bool:
+    """Whether times are wanted: not under ``--benchmark-disable``."""
+    return not request.config.getoption("benchmark_disable")
+
+
+@pytest.fixture
+def note(machine: dict[str, Any]) -> Any:
+    """Keep what a new process measured: ``note(kind, workload, data)``."""
+
+    def keep(kind: str, workload: str, data: Any) -> None:
+        machine.setdefault("notes", {}).setdefault(kind, {})[workload] = data
+
+    return keep
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,9 +121,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: An
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     records = config.stash[RECORDS]
-    if not records:
+    if config.getoption("benchmark_disable") or "threads" not in config.stash[MACHINE]:
         return
     from benchmarks import report
 
-    terminalreporter.section("ours and the best peer")
+    terminalreporter.section("what was measured")
     terminalreporter.write_line(report.render(records, config.stash[MACHINE]))

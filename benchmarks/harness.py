@@ -1,7 +1,9 @@
 """Interleaved timing: every contender runs in every block, and only times of one block are divided.
 
 A drifting clock, a neighbour or a warm cache then touches both sides of a ratio. Within a block the
-median over calls is taken; no sample is discarded. Compilation and warm-up stay outside.
+median over calls is taken. A call that took over `HELD_UP` times that median lost its processor and
+says nothing about the library: it is discarded for everybody alike, counted, and the count is
+shown. Compilation and warm-up stay outside.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ Run = Callable[[], object]
 OURS = "fomaml_fast"
 LEAST_CALLS = 5
 WARM_UP = 2
+HELD_UP = 4
+PATIENCE = 4
+"""Blocks of what is slower than this many times its length shrink to a single call."""
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -26,24 +31,38 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, output
 
 
-def block(run: Run, seconds: float) -> float:
-    """Median seconds of a call, over calls filling `seconds` (at least `LEAST_CALLS`)."""
-    for _ in range(WARM_UP):
+@dataclass(frozen=True)
+class Block:
+    """One contender's turn."""
+
+    seconds: float
+    """Median of the calls kept."""
+    calls: int
+    discarded: int
+
+
+def block(run: Run, seconds: float) -> Block:
+    """Time calls that fill `seconds` (at least `LEAST_CALLS`, if they are not very long)."""
+    first, _ = timed(run)
+    least = LEAST_CALLS if first < PATIENCE * seconds else 1
+    for _ in range(WARM_UP - 1 if least > 1 else 0):
         run()
     samples: list[float] = []
     end = time.perf_counter() + seconds
-    while len(samples) < LEAST_CALLS or time.perf_counter() < end:
+    while len(samples) < least or time.perf_counter() < end:
         samples.append(timed(run)[0])
-    return statistics.median(samples)
+    limit = HELD_UP * statistics.median(samples)
+    kept = [s for s in samples if s <= limit]
+    return Block(statistics.median(kept), len(samples), len(samples) - len(kept))
 
 
-def interleave(runs: Mapping[str, Run], blocks: int, seconds: float) -> dict[str, list[float]]:
-    """Block medians in seconds of every contender; every second block runs in reverse order."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+def interleave(runs: Mapping[str, Run], blocks: int, seconds: float) -> dict[str, list[Block]]:
+    """Blocks of every contender; every second round runs in reverse order."""
+    turns: dict[str, list[Block]] = {name: [] for name in runs}
     for i in range(blocks):
         for name in list(runs)[:: -1 if i % 2 else 1]:
-            times[name].append(block(runs[name], seconds))
-    return times
+            turns[name].append(block(runs[name], seconds))
+    return turns
 
 
 @dataclass(frozen=True)
@@ -56,19 +75,48 @@ class Record:
     """Block medians in seconds, ours under `OURS`."""
     first_calls: dict[str, float] = field(default_factory=dict)
     """Seconds until the first answer of a peer: compilation."""
+    discarded: dict[str, str] = field(default_factory=dict)
+    """Calls discarded of calls made, over all blocks, of whoever had any."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else the test knows: the engine, executed operations."""
+    kind: str = "workload"
+    """Which table it belongs to."""
+
+    @classmethod
+    def of(
+        cls,
+        workload: str,
+        order: str,
+        turns: Mapping[str, list[Block]],
+        first_calls: Mapping[str, float] | None = None,
+        facts: Mapping[str, Any] | None = None,
+        kind: str = "workload",
+    ) -> Record:
+        """The record of what `interleave` returned."""
+        lost = {
+            name: f"{gone}/{sum(b.calls for b in blocks)}"
+            for name, blocks in turns.items()
+            if (gone := sum(b.discarded for b in blocks))
+        }
+        times = {name: [b.seconds for b in blocks] for name, blocks in turns.items()}
+        return cls(workload, order, times, dict(first_calls or {}), lost, dict(facts or {}), kind)
 
     @property
     def ours(self) -> float:
         """Seconds of our call: the median over blocks."""
-        return statistics.median(self.times[OURS])
+        return self.seconds(OURS)
 
-    def ratios(self, peer: str) -> list[float]:
-        """Per block, how many times as long as ours the peer took."""
-        return [t / o for t, o in zip(self.times[peer], self.times[OURS], strict=True)]
+    def seconds(self, who: str) -> float:
+        """Seconds of a call: the median over blocks."""
+        return statistics.median(self.times[who])
 
-    def ratio(self, peer: str) -> float:
+    def ratios(self, peer: str, to: str = OURS) -> list[float]:
+        """Per block, how many times as long as ours (or as `to`) the peer took."""
+        return [t / o for t, o in zip(self.times[peer], self.times[to], strict=True)]
+
+    def ratio(self, peer: str, to: str = OURS) -> float:
         """The median of `ratios`."""
-        return statistics.median(self.ratios(peer))
+        return statistics.median(self.ratios(peer, to))
 
     @property
     def peers(self) -> list[str]:

@@ -32,4 +32,5 @@ def test_sinusoid_slice(
     for name, found in losses.items():
         # Adam divides by √v̂: in float32 a rounding error grows over the slice.
         np.testing.assert_allclose(found, losses[harness.OURS], rtol=1e-3, err_msg=name)
-    race(SINUSOID, order, {name: case.run for name, case in trainers.items()}, first_calls)
+    runs = {name: case.run for name, case in trainers.items()}
+    race(SINUSOID, order, runs, first_calls, kind=SINUSOID)

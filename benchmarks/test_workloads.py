@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks import answers, harness, ours
+from benchmarks import answers, harness, operations, ours
 from benchmarks.baselines import PEERS, Peer
 from benchmarks.workloads import ORDERS, Workload
 
@@ -37,4 +38,7 @@ def test_workload(workload: Workload, order: str, benchmark: Any, race: Any) -> 
         first_calls[peer.name], output = harness.timed(case.run)
         answers.check(peer.name, case.answer(output), expected)
         runs[peer.name] = case.run
-    race(workload.name, order, runs, first_calls)
+    lanes = ours.lanes(np.float32)
+    engine = ours.chosen_engine(workload, order)
+    facts = {"engine": engine, "executed": operations.executed(workload, order, engine, lanes)}
+    race(workload.name, order, runs, first_calls, facts)

@@ -6,8 +6,10 @@ Hessian-vector product; ``None`` where none is set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,6 +18,8 @@ Array = NDArray[np.floating]
 Labels = NDArray[np.int32]
 Params = list[tuple[Array, Array]]
 """One ``(W [n_in, n_out], b [n_out])`` per layer; with a leading ``T`` when per task."""
+
+F = TypeVar("F", bound=Callable[..., None])
 
 ORDERS = ("first", "exact", "hvp")
 INNER_RATE = 0.01
@@ -36,6 +40,8 @@ class Workload:
     first: float | None = None
     exact: float | None = None
     hvp: float | None = None
+    has_tangents: bool = True
+    """Whether vectors for Hessian-vector products are drawn: T × P numbers."""
 
     def bar(self, order: str) -> float | None:
         """Least ratio to the best peer asked of `order`."""
@@ -59,6 +65,16 @@ class Workload:
             "hvp": 3 * support,
         }
         return self.tasks * per_task[order]
+
+
+def only_on(*names: str) -> Callable[[F], F]:
+    """Run a test that has a `workload` on these alone."""
+
+    def mark(test: F) -> F:
+        test.workloads = names  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 def _w(name: str, sizes: str, sigma: str, loss: str, counts: str, *bars: float) -> Workload:
@@ -91,8 +107,9 @@ class Problem:
     y_support: Array | Labels
     x_query: Array
     y_query: Array | Labels
+
     tangents: Params
-    """The vectors of the Hessian-vector product, one per task."""
+    """The vectors of the Hessian-vector product, one per task; empty if it has none."""
 
 
 def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
@@ -113,7 +130,8 @@ def problem(workload: Workload, dtype: DTypeLike = np.float32) -> Problem:
     # He-scaled weights; biases off zero, so that no two ReLUs share their kink.
     weights = [(normal(i, o) * np.float32(i**-0.5), normal(o) * np.float32(0.1)) for i, o in shapes]
     params = [(w.astype(dtype), b.astype(dtype)) for w, b in weights]
-    tangents = [(normal(tasks, i, o), normal(tasks, o)) for i, o in shapes]
+    vectors = shapes if workload.has_tangents else []
+    tangents = [(normal(tasks, i, o), normal(tasks, o)) for i, o in vectors]
     return Problem(params, *rows(workload.support), *rows(workload.query), tangents)
 
 

@@ -113,7 +113,7 @@ class Point:
         """The oracle's network."""
         options: dict[str, Any] = {}
         if self.norm is not None:
-            options["norm"] = (self.norm,) * 2
+            options["norms"] = (self.norm,) * 2
         return oracle.Net(self.sizes, (self.activation,) * 2, self.loss, **options)
 
     def rng(self, purpose: str) -> np.random.Generator:

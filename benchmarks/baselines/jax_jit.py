@@ -17,20 +17,35 @@ wait: Any = jax.block_until_ready
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
-def loss_of(workload: Workload) -> Any:
-    """Loss of the network of `workload` on one task, a function of ``(params, x, y)``."""
+def features_of(workload: Workload) -> Any:
+    """Outputs of the last hidden layer, a function of ``(layers but the last, x)``."""
     sigma = ACTIVATIONS[workload.activation]
 
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        for w, b in params[:-1]:
+    def features(body: Any, x: Any) -> Any:
+        for w, b in body:
             x = sigma(x @ w + b)
-        w, b = params[-1]
-        o = x @ w + b
+        return x
+
+    return features
+
+
+def head_loss_of(workload: Workload) -> Any:
+    """Loss of the last layer alone, a function of ``((w, b), features, y)``."""
+
+    def loss(head: Any, h: Any, y: Any) -> Any:
+        w, b = head
+        o = h @ w + b
         if workload.loss == "mse":
             return jnp.mean((o - y) ** 2)
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(o), y[:, None], 1))
 
     return loss
+
+
+def loss_of(workload: Workload) -> Any:
+    """Loss of the network of `workload` on one task, a function of ``(params, x, y)``."""
+    features, head_loss = features_of(workload), head_loss_of(workload)
+    return lambda params, x, y: head_loss(params[-1], features(params[:-1], x), y)
 
 
 def meta_objective(workload: Workload, order: str) -> Any:
@@ -55,10 +70,11 @@ def to_numpy(params: Any) -> Any:
 def build(workload: Workload, order: str) -> Case:
     """Prepare `order` of `workload`."""
     d = problem(workload)
-    params, xs, ys, xq, yq, v = jax.tree.map(
-        jnp.asarray, (d.params, d.x_support, d.y_support, d.x_query, d.y_query, d.tangents)
+    params, xs, ys, xq, yq = jax.tree.map(
+        jnp.asarray, (d.params, d.x_support, d.y_support, d.x_query, d.y_query)
     )
     if order == "hvp":
+        v = jax.tree.map(jnp.asarray, d.tangents)
         loss = loss_of(workload)
 
         def hvp(p: Any, v: Any, x: Any, y: Any) -> Any:

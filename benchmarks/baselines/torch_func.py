@@ -26,20 +26,35 @@ def compile_afresh(function: Any) -> Any:
     return torch.compile(function, dynamic=False)
 
 
-def loss_of(workload: Workload) -> Any:
-    """Loss of the network of `workload` on one task, a function of ``(params, x, y)``."""
+def features_of(workload: Workload) -> Any:
+    """Outputs of the last hidden layer, a function of ``(layers but the last, x)``."""
     sigma = ACTIVATIONS[workload.activation]
 
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        for w, b in params[:-1]:
+    def features(body: Any, x: Any) -> Any:
+        for w, b in body:
             x = sigma(x @ w + b)
-        w, b = params[-1]
-        o = x @ w + b
+        return x
+
+    return features
+
+
+def head_loss_of(workload: Workload) -> Any:
+    """Loss of the last layer alone, a function of ``((w, b), features, y)``."""
+
+    def loss(head: Any, h: Any, y: Any) -> Any:
+        w, b = head
+        o = h @ w + b
         if workload.loss == "mse":
             return ((o - y) ** 2).mean()
         return torch.nn.functional.cross_entropy(o, y)
 
     return loss
+
+
+def loss_of(workload: Workload) -> Any:
+    """Loss of the network of `workload` on one task, a function of ``(params, x, y)``."""
+    features, head_loss = features_of(workload), head_loss_of(workload)
+    return lambda params, x, y: head_loss(params[-1], features(params[:-1], x), y)
 
 
 def meta_objective(workload: Workload, order: str) -> Any:
@@ -74,11 +89,11 @@ def to_numpy(params: Any) -> Any:
 def build(workload: Workload, order: str, compiled: bool = False) -> Case:
     """Prepare `order` of `workload`."""
     d = problem(workload)
-    params, v = tensors(d.params), tensors(d.tangents)
+    params = tensors(d.params)
     xs, ys, xq, yq = map(tensors, (d.x_support, d.y_support, d.x_query, d.y_query))
     finish = compile_afresh if compiled else lambda function: function
     if order == "hvp":
-        loss = loss_of(workload)
+        loss, v = loss_of(workload), tensors(d.tangents)
 
         def dot(a: Any, b: Any) -> Any:
             layers = zip(a, b, strict=True)

@@ -1,0 +1,69 @@
+"""Meta-gradients beyond MAML: what is measured, the bars, and the numbers that everybody shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from benchmarks.workloads import Params, Workload
+
+BARS = {"sine-5": 4.0, "robot-5": 3.0, "tab-3": 1.7}
+"""Least ratio to the best peer, by workload: the same for every concept."""
+
+ADAM_RATE = 1e-2
+ADAM_BETAS = (0.9, 0.999)
+ADAM_EPS = 1e-3
+"""As large as Adam's authors advise where gradients are noisy: at 1e-8 the derivative of the
+direction, eps/(|g| + eps)², amplifies float32's rounding until nobody agrees with anybody. What a
+call costs does not depend on it."""
+ADAM_EPS_ROOT = 1e-16
+"""For the peers: without it their derivative of √v is infinite where a dead ReLU leaves v = 0."""
+
+PROXIMAL = 10.0
+"""mu of iMAML: large enough that every task's H + mu I is positive definite here."""
+CG_ITERATIONS = 5
+"""Conjugate-gradient iterations, as in the paper's few-shot experiments; all run all of them."""
+CG_TOLERANCE = 1e-12
+"""Below what float32 reaches in `CG_ITERATIONS`, so that none stops early."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A point in the space of algorithms."""
+
+    name: str
+    meaning: str
+    answers: tuple[str, ...] = ("loss", "gradient")
+
+
+CONCEPTS = {
+    c.name: c
+    for c in (
+        Concept("adam", "exact meta-gradient through Adam's steps and state"),
+        Concept("anil", "only the last layer adapts; exact (Raghu et al., 2020)"),
+        Concept(
+            "meta_sgd",
+            "a rate per parameter, and its exact gradient (Li et al., 2017)",
+            ("loss", "gradient", "rate_gradient"),
+        ),
+        Concept("imaml", "proximal inner steps, implicit gradient by CG (Rajeswaran et al., 2019)"),
+    )
+}
+
+
+def rates(workload: Workload, dtype: DTypeLike = np.float32) -> Params:
+    """Meta-SGD's rates, one per parameter, in the shape of the parameters."""
+    rng = np.random.default_rng(2)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.uniform(0.005, 0.015, shape).astype(np.float32).astype(dtype)
+
+    return [(draw(i, o), draw(o)) for i, o in pairwise(workload.sizes)]
+
+
+TOLERANCES = {"adam": 5e-5, "anil": 1e-5, "meta_sgd": 1e-5, "imaml": 1e-5}
+"""Relative to the float64 norm. optax and TorchOpt form 1 - 0.999^t in float32, which alone costs
+them 2e-5; without Adam everybody is within 5e-7."""
