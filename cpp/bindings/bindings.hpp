@@ -52,7 +52,8 @@ struct Rows {
   bool is_double = false;
 
   /// Whether the core may compute with `net` and parameters of that dtype on these rows.
-  [[nodiscard]] bool fit(const Network& net, bool theta_is_double) const;
+  /// The context takes the place of some of the network's inputs.
+  [[nodiscard]] bool fit(const Network& net, bool theta_is_double, Index context = 0) const;
 
   template <class T>
   [[nodiscard]] core::RowSet<T> view() const {
@@ -69,17 +70,39 @@ struct Rows {
   }
 };
 
+/// An algorithm as Python describes it: what depends on the network is decided at the call.
 struct Algorithm {
-  core::AlgorithmSpec spec;
-  double rate = 0;
+  enum class Adapts : std::uint8_t { all, head, body, listed };
 
-  /// One rate per layer, for every step.
-  template <class T>
-  [[nodiscard]] std::array<T, core::kMaxLayers> rates() const {
-    std::array<T, core::kMaxLayers> all;
-    all.fill(static_cast<T>(rate));
-    return all;
-  }
+  core::AlgorithmSpec spec;  ///< but for `layers` and what follows from the rates
+  Adapts adapts = Adapts::all;
+  std::vector<int> layers;    ///< listed: indices, from the end where negative
+  py::array_t<double> rates;  ///< [], [L], [S, L] or [P]
+  std::vector<double> step_weights;
+
+  /// Whether its layers and rates are some of that network.
+  [[nodiscard]] bool fits(const Network& net, const py::handle& own_rates) const;
+  /// The layers that adapt, a bit each.
+  [[nodiscard]] std::uint32_t mask(int depth) const;
+};
+
+/// An algorithm at one network: its part of a call, and the memory behind it.
+template <class T>
+class AlgorithmCall {
+ public:
+  /// `own_rates`: None, or rates in theta's dtype that stand in for the algorithm's.
+  AlgorithmCall(const Algorithm& algorithm, const py::handle& own_rates, const Network& net);
+  void fill(core::Problem& problem, core::Call<T>& call) const;
+  /// The gradient of the rates, [n_rates], in the shape the rates were given in.
+  [[nodiscard]] py::array_t<T> shaped(const std::vector<T>& gradient) const;
+
+ private:
+  core::AlgorithmSpec spec_;
+  std::array<T, core::kMaxLayers> one_;  ///< one rate for every layer, the usual case
+  std::vector<T> many_, step_weights_;
+  const T* rates_ = nullptr;
+  Index rate_rows_ = 1;
+  std::vector<py::ssize_t> shape_;
 };
 
 struct Outer {

@@ -7,11 +7,11 @@ namespace {
 
 template <class T>
 void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const py::array& theta,
-          const Rows& support, const Algorithm& algorithm, int steps) {
+          const Rows& support, const AlgorithmCall<T>& algorithm, int steps) {
   problem.operation = core::Operation::adapt;
   problem.net = net.spec;
   problem.layout = net.layout;
-  problem.algorithm = algorithm.spec;
+  algorithm.fill(problem, call);
   problem.algorithm.steps = steps;
   problem.tasks = support.tasks;
   problem.support = support.shape;
@@ -20,14 +20,13 @@ void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const
 }
 
 py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
-                const Algorithm& algorithm, int steps, int threads) {
+                const Algorithm& algorithm, const py::object& rates, int steps, int threads) {
   return dispatch(theta, [&]<class T>(T) -> py::tuple {
     core::Problem problem;
     core::Call<T> call;
-    fill(problem, call, net, theta, support, algorithm, steps);
-    const auto rates = algorithm.rates<T>();
-    call.rates = rates.data();
-    auto thetas = new_array<T>({support.tasks, net.layout.n_params});
+    const AlgorithmCall<T> at(algorithm, rates, net);
+    fill(problem, call, net, theta, support, at, steps);
+    auto thetas = new_array<T>({support.tasks, problem.n_adapted()});
     auto diverged = new_array<bool>({support.tasks});
     call.task_vectors = thetas.mutable_data();
     call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
@@ -43,15 +42,16 @@ py::object adapt_plain(const Network& net, const py::object& theta_object,
                        const py::object& x_object, const py::object& y_object,
                        const Algorithm& algorithm, bool check_finite) {
   if (net.spec.targets() != core::Targets::values || !is_plain(x_object) || !is_plain(y_object) ||
-      !is_plain_theta(theta_object, net, check_finite)) {
+      !is_plain_theta(theta_object, net, check_finite) || !algorithm.fits(net, py::none())) {
     return py::none();
   }
   const auto theta = py::reinterpret_borrow<py::array>(theta_object);
   const auto x = py::reinterpret_borrow<py::array>(x_object);
   const auto y = py::reinterpret_borrow<py::array>(y_object);
   if (x.ndim() != 2 || y.ndim() != 2 || x.shape(0) == 0 || x.shape(0) != y.shape(0) ||
-      x.shape(1) != net.spec.inputs() || y.shape(1) != net.spec.outputs() ||
-      x.itemsize() != theta.itemsize() || y.itemsize() != theta.itemsize()) {
+      x.shape(1) != net.spec.inputs() - algorithm.spec.context ||
+      y.shape(1) != net.spec.outputs() || x.itemsize() != theta.itemsize() ||
+      y.itemsize() != theta.itemsize()) {
     return py::none();
   }
   return dispatch(theta, [&]<class T>(T) -> py::object {
@@ -65,16 +65,15 @@ py::object adapt_plain(const Network& net, const py::object& theta_object,
     problem.operation = core::Operation::adapt;
     problem.net = net.spec;
     problem.layout = net.layout;
-    problem.algorithm = algorithm.spec;
+    const AlgorithmCall<T> at(algorithm, py::none(), net);
+    at.fill(problem, call);
     problem.tasks = 1;
     problem.support = {x.shape(0), x.shape(0), false};
     call.theta = data<T>(theta);
     call.support.x = data<T>(x);
     call.support.y = data<T>(y);
     call.support.offsets = offsets;
-    const auto rates = algorithm.rates<T>();
-    call.rates = rates.data();
-    auto adapted = new_array<T>({net.layout.n_params});
+    auto adapted = new_array<T>({problem.n_adapted()});
     std::uint8_t diverged = 0;
     call.task_vectors = adapted.mutable_data();
     call.diverged = &diverged;
@@ -84,15 +83,14 @@ py::object adapt_plain(const Network& net, const py::object& theta_object,
 }
 
 py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
-                const py::object& query, const Algorithm& algorithm, int steps, bool with_thetas,
-                int threads) {
+                const py::object& query, const Algorithm& algorithm, const py::object& rates,
+                int steps, bool with_thetas, int threads) {
   return dispatch(theta, [&]<class T>(T) -> py::tuple {
     core::Problem problem;
     core::Call<T> call;
-    fill(problem, call, net, theta, support, algorithm, steps);
+    const AlgorithmCall<T> at(algorithm, rates, net);
+    fill(problem, call, net, theta, support, at, steps);
     problem.wants_trace = true;
-    const auto rates = algorithm.rates<T>();
-    call.rates = rates.data();
     const py::ssize_t tasks = support.tasks, points = steps + 1;
     auto losses = new_array<T>({tasks, points});
     auto diverged = new_array<bool>({tasks});
@@ -100,7 +98,7 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
     call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
     py::object thetas = py::none(), query_losses = py::none();
     if (with_thetas) {
-      auto array = new_array<T>({tasks, points, net.layout.n_params});
+      auto array = new_array<T>({tasks, points, problem.n_adapted()});
       call.trace_thetas = array.mutable_data();
       thetas = std::move(array);
     }
@@ -121,13 +119,14 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
 
 void register_adaptation(py::module_& m) {
   m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"), py::arg("algorithm"),
-        py::arg("steps"), py::arg("threads"), "(thetas [T, P], diverged [T], any diverged)");
+        py::arg("rates").none(true), py::arg("steps"), py::arg("threads"),
+        "(thetas [T, P], diverged [T], any diverged)");
   m.def("adapt_plain", &adapt_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
         py::arg("algorithm"), py::arg("check_finite"),
         "theta_S [P] of one task; None if an argument needs converting, is wrong, or it diverges");
   m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("query").none(true), py::arg("algorithm"), py::arg("steps"), py::arg("with_thetas"),
-        py::arg("threads"),
+        py::arg("query").none(true), py::arg("algorithm"), py::arg("rates").none(true),
+        py::arg("steps"), py::arg("with_thetas"), py::arg("threads"),
         "(thetas [T, S+1, P] or None, losses [T, S+1], query losses or None, diverged [T])");
 }
 

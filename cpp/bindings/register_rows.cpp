@@ -112,9 +112,9 @@ bool match(const Rows& support, const Rows& query) {
 
 }  // namespace
 
-bool Rows::fit(const Network& net, bool theta_is_double) const {
+bool Rows::fit(const Network& net, bool theta_is_double, Index context) const {
   const core::NetworkSpec& spec = net.spec;
-  if (is_double != theta_is_double || columns != spec.inputs()) return false;
+  if (is_double != theta_is_double || columns != spec.inputs() - context) return false;
   if (spec.targets() == core::Targets::labels) return labels && top_label < spec.outputs();
   return !labels && target_columns == spec.outputs();
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/finite.hpp"
 #include "check.hpp"
 #include "inner/registry.hpp"
 #include "kernels/compensated.hpp"
@@ -92,22 +93,50 @@ void cross_entropy_survives_large_outputs() {
   CHECK(close(d[0] + d[1] + d[2], 0, 1e-14));
 }
 
+/// Every cotangent that a pullback gives, against differences of the direction and the new state.
 template <class O>
 void inner_pullback_matches_differences() {
-  const inner::Parameters parameters{};
-  constexpr double theta = 0.7, g = -1.9, rate = 0.3, co_theta = 1.1;
-  double state[O::kStates + 1] = {}, co_state[O::kStates + 1] = {};
-  const auto step = [&](double th, double gr, double r) {
-    double fresh[O::kStates + 1];
-    std::copy_n(state, O::kStates + 1, fresh);
-    return O::step(parameters, th, gr, fresh, r, 1) * co_theta;
+  inner::Parameters parameters;
+  for (std::size_t i = 0; i < std::size(O::options); ++i) {
+    // Defaults leave branches out: zeros become something, eps large enough to matter.
+    parameters.value[i] = O::options[i].value < 1e-3 ? 0.2 : O::options[i].value;
+  }
+  const int states = O::states(parameters);
+  constexpr double g = -1.9, co_direction = 1.1;
+  double state[O::kStates + 1], co_next[O::kStates + 1];
+  for (int s = 0; s < states; ++s) {
+    state[s] = 0.3 + 4 * (s == 0);
+    co_next[s] = 0.7 - s;
+  }
+  const typename O::template At<double> at(parameters, 2);
+  const auto value = [&](int moved, double by) {
+    double next[O::kStates + 1];
+    std::copy_n(state, states, next);
+    if (moved > 0) next[moved - 1] += by;
+    double sum = co_direction * at.direction(moved == 0 ? g + by : g, next);
+    for (int s = 0; s < states; ++s) sum += co_next[s] * next[s];
+    return sum;
   };
-  const auto back = O::pullback(parameters, co_theta, co_state, theta, g, state, rate, 1);
-  const auto slope = [](double up, double down) { return (up - down) / (2 * kStep); };
-  CHECK(close(back.theta, slope(step(theta + kStep, g, rate), step(theta - kStep, g, rate)), 1e-8));
-  CHECK(close(back.gradient, slope(step(theta, g + kStep, rate), step(theta, g - kStep, rate)),
-              1e-8));
-  CHECK(close(back.rate, slope(step(theta, g, rate + kStep), step(theta, g, rate - kStep)), 1e-8));
+  double co_state[O::kStates + 1];
+  std::copy_n(co_next, states, co_state);
+  const double co_g = at.pullback(co_direction, g, state, co_state);
+  for (int moved = 0; moved <= states; ++moved) {
+    const double slope = (value(moved, kStep) - value(moved, -kStep)) / (2 * kStep);
+    CHECK(close(moved == 0 ? co_g : co_state[moved - 1], slope, 1e-8));
+  }
+}
+
+/// At g = 0 with nothing in the state, every root is 0: nothing may become infinite.
+template <class O, class V>
+void inner_pullback_is_finite_at_zero() {
+  inner::Parameters parameters;
+  for (std::size_t i = 0; i < std::size(O::options); ++i) parameters.value[i] = O::options[i].value;
+  const typename O::template At<V> at(parameters, 1);
+  V state[O::kStates + 1]{}, co_state[O::kStates + 1]{};
+  for (const V g : {V{}, broadcast<V>(static_cast<Element<V>>(1e-30))}) {
+    const V back = at.pullback(broadcast<V>(1), g, state, co_state);
+    CHECK(all_finite(reinterpret_cast<const Element<V>*>(&back), sizeof(V) / sizeof(Element<V>)));
+  }
 }
 
 template <class T>
@@ -139,7 +168,10 @@ int main() {
 #define FOMAML_FAST_LOSS(identifier, Struct) loss_derivatives_match_differences<losses::Struct>();
 #include "losses/registry.def"
 #undef FOMAML_FAST_LOSS
-#define FOMAML_FAST_INNER(identifier, Struct) inner_pullback_matches_differences<inner::Struct>();
+#define FOMAML_FAST_INNER(identifier, Struct)               \
+  inner_pullback_matches_differences<inner::Struct>();      \
+  inner_pullback_is_finite_at_zero<inner::Struct, float>(); \
+  inner_pullback_is_finite_at_zero<inner::Struct, Vec<double>>();
 #include "inner/registry.def"
 #undef FOMAML_FAST_INNER
   cross_entropy_survives_large_outputs();

@@ -5,15 +5,28 @@ inner loop adapts, ``theta' = theta - lr * grad(support loss)``; the outer loop 
 the query loss at theta'. `meta_step` does both for many tasks at once.
 """
 
-from fomaml_fast import activations, inner, losses, outer, samplers, schedules
+from fomaml_fast import activations, inner, losses, outer, presets, samplers, schedules
 from fomaml_fast._version import __version__
 from fomaml_fast.adaptation import Adaptation, Evaluation, adapt, evaluate
-from fomaml_fast.algorithm import Algorithm, fomaml, maml
+from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.build import build_info
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.meta import MetaGrad, Metrics, State, init_state, meta_grad, meta_step
+from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
+from fomaml_fast.presets import (
+    anil,
+    boil,
+    cavia,
+    fomaml,
+    imaml,
+    maml,
+    mamlpp,
+    meta_sgd,
+    reptile,
+)
+from fomaml_fast.results import MetaGrad, Metrics, SolverReport, State
+from fomaml_fast.training import init_state, meta_step
 
 __all__ = [
     "MLP",
@@ -21,23 +34,33 @@ __all__ = [
     "Algorithm",
     "DivergenceError",
     "Evaluation",
+    "Implicit",
     "MetaGrad",
     "Metrics",
+    "SolverReport",
     "State",
     "TaskBatch",
     "__version__",
     "activations",
     "adapt",
+    "anil",
+    "boil",
     "build_info",
+    "cavia",
     "evaluate",
     "fomaml",
+    "imaml",
     "init_state",
     "inner",
     "losses",
     "maml",
+    "mamlpp",
     "meta_grad",
+    "meta_sgd",
     "meta_step",
     "outer",
+    "presets",
+    "reptile",
     "samplers",
     "schedules",
 ]

@@ -21,6 +21,7 @@ loss_names: tuple[str, ...]
 inner_names: tuple[str, ...]
 outer_names: tuple[str, ...]
 flow_names: tuple[str, ...]
+inner_options: dict[str, list[tuple[str, float]]]
 engine_names: tuple[str, ...]
 
 class Network:
@@ -66,8 +67,22 @@ class Rows:
 
 class Algorithm:
     def __init__(
-        self, inner: str, parameters: list[float], rate: float, steps: int, flow: str
+        self,
+        *,
+        inner: str,
+        options: list[float],
+        shared: dict[str, float],
+        rates: npt.NDArray[np.float64],
+        steps: int,
+        flow: str,
+        adapt: str,
+        layers: list[int],
+        context: int,
+        learns_rates: bool,
+        step_weights: list[float],
+        implicit: tuple[float, float, int],
     ) -> None: ...
+    def fits(self, net: Network, rates: Floats | None) -> bool: ...
 
 class Outer:
     def __init__(self, name: str, parameters: list[float], clip_norm: float) -> None: ...
@@ -99,7 +114,13 @@ def vjp_tangent(
     threads: int,
 ) -> Floats: ...
 def adapt(
-    net: Network, theta: Floats, support: Rows, algorithm: Algorithm, steps: int, threads: int
+    net: Network,
+    theta: Floats,
+    support: Rows,
+    algorithm: Algorithm,
+    rates: Floats | None,
+    steps: int,
+    threads: int,
 ) -> tuple[Floats, Flags, bool]: ...
 def trace(
     net: Network,
@@ -107,6 +128,7 @@ def trace(
     support: Rows,
     query: Rows | None,
     algorithm: Algorithm,
+    rates: Floats | None,
     steps: int,
     with_thetas: bool,
     threads: int,
@@ -120,11 +142,26 @@ def meta_grad(
     support: Rows,
     query: Rows,
     algorithm: Algorithm,
+    rates: Any,
+    task_weights: Floats | None,
     mean: bool,
     per_task: bool,
     threads: int,
     check_finite: bool,
-) -> tuple[bool, float, Floats, Floats, Floats | None, Floats | None, Flags | None] | None: ...
+) -> (
+    tuple[
+        bool,
+        float,
+        Floats,
+        Floats,
+        Floats | None,
+        Floats | None,
+        Flags | None,
+        Floats | None,
+        tuple[Floats, npt.NDArray[np.int32], Flags] | None,
+    ]
+    | None
+): ...
 def outer_step(
     outer: Outer, lr: float, step: int, theta: Floats, gradient: Floats, moments: Floats
 ) -> tuple[Floats, Floats, float]: ...
@@ -134,6 +171,7 @@ def meta_step(
     support: Rows,
     query: Rows,
     algorithm: Algorithm,
+    task_weights: Floats | None,
     mean: bool,
     threads: int,
     check_finite: bool,
@@ -142,6 +180,14 @@ def meta_step(
     step: int,
     moments: Any,
 ) -> (
-    tuple[bool, float, tuple[Floats, Floats, float] | None, Floats, Floats | None, Flags | None]
+    tuple[
+        bool,
+        float,
+        tuple[Floats, Floats, float] | None,
+        Floats,
+        Floats | None,
+        Flags | None,
+        tuple[Floats, npt.NDArray[np.int32], Flags] | None,
+    ]
     | None
 ): ...

@@ -42,26 +42,28 @@ class Request:
         check_finite: bool,
         tangent: FloatArray | None = None,
         tasks_of: dict[str, int] | None = None,
+        context: int = 0,
     ) -> None:
+        sizes = (net.sizes[0] - context, *net.sizes[1:])
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
         dtype = self.theta.dtype
         if not is_ragged(x):
             x = as_floats(x, "x", dtype=dtype)
             if x.ndim not in (2, 3):
                 raise ValueError(
-                    f"x must have shape [rows, {net.sizes[0]}] or [tasks, rows, {net.sizes[0]}], "
+                    f"x must have shape [rows, {sizes[0]}] or [tasks, rows, {sizes[0]}], "
                     f"got {list(x.shape)}"
                 )
         one_set = not is_ragged(x) and x.ndim == 2
         self.empty = None
-        if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == net.sizes[0]:
+        if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == sizes[0]:
             lead = x.shape[:-1] if one_set and self.theta.ndim == 1 else (1, *x.shape)[-3:-1]
-            self.empty = np.empty((*lead, net.sizes[-1]), dtype)
+            self.empty = np.empty((*lead, sizes[-1]), dtype)
             return
         if one_set:
             x, y = x[None], None if y is None else _one_task(y)
         self.rows: RowArrays = build_rows(x, y, dtype=dtype, check_finite=check_finite)
-        check_against_network(self.rows, net.sizes, net.loss_spec.takes_labels, "x", "y")
+        check_against_network(self.rows, sizes, net.loss_spec.takes_labels, "x", "y")
         self.single = one_set and self.theta.ndim == 1
         if tangent is not None:
             if tangent.dtype != dtype:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import FloatArray, as_count, as_parameters, as_threads, one_of
+from fomaml_fast._arrays import FloatArray, as_count, as_threads, one_of
+from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
-from fomaml_fast._rows import RowArrays, check_against_network
+from fomaml_fast._rows import RowArrays
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
@@ -46,6 +47,7 @@ def diagnose(
     theta: FloatArray,
     rows: RowArrays,
     algorithm: Algorithm,
+    rates: FloatArray | None,
     steps: int,
     tasks: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -57,7 +59,7 @@ def diagnose(
         few = rows if rows.n_tasks == 1 and theta.ndim == 2 else rows.take(some)
         bound = few.bound if few.n_tasks == len(some) else few.shared(len(some))
         thetas, losses, _, _ = core.trace(
-            net._core, own, bound, None, algorithm._core, steps, True, 0
+            net._core, own, bound, None, algorithm._core, rates, steps, True, 0
         )
         step = first_bad_step(thetas, losses)
         finite = np.isfinite(thetas).all(axis=-1)
@@ -65,15 +67,6 @@ def diagnose(
         first_steps.append(step)
         last_thetas.append(thetas[np.arange(len(some)), last])
     return np.concatenate(first_steps), np.concatenate(last_thetas)
-
-
-def check_algorithm(algorithm: Any) -> Algorithm:
-    """Raise unless `algorithm` is one."""
-    if not isinstance(algorithm, Algorithm):
-        raise TypeError(
-            f"algorithm must be an Algorithm, such as fomaml() gives, got {algorithm!r}"
-        )
-    return algorithm
 
 
 def adapt(
@@ -84,6 +77,7 @@ def adapt(
     algorithm: Algorithm,
     *,
     steps: int | None = None,
+    rates: Any = None,
     trace: bool = False,
     threads: int | None = None,
     check_finite: bool = True,
@@ -104,6 +98,9 @@ def adapt(
         Its inner optimiser and steps are used.
     steps : int or None, default None
         Inner steps; None takes the algorithm's.
+    rates : array or None, default None
+        Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
+        takes the algorithm's.
     trace : bool, default False
         Also return every step on the way, and its support loss.
     threads : int or None, default None
@@ -117,7 +114,8 @@ def adapt(
     Returns
     -------
     numpy.ndarray, or (numpy.ndarray, diverged), or Adaptation
-        Adapted parameters ``[P]`` or ``[T, P]``.
+        Adapted parameters ``[P]`` or ``[T, P]``; with context parameters these alone, ``[k]`` or
+        ``[T, k]``.
 
     Raises
     ------
@@ -133,22 +131,32 @@ def adapt(
     >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
     array([0.5, 0.5])
     """
-    if not trace and steps is None and threads is None and on_divergence == "raise":
+    plain = not trace and steps is None and rates is None and threads is None
+    if plain and on_divergence == "raise":
         try:  # one task of plain arrays: a single call of the core
             alone = core.adapt_plain(net._core, theta, x, y, algorithm._core, bool(check_finite))
         except AttributeError:
             alone = None
         if alone is not None:
             return alone
-    check_algorithm(algorithm)
+    check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     count = algorithm.steps if steps is None else as_count(steps, "steps")
-    request = Request(net, theta, x, y, check_finite)
+    request = Request(net, theta, x, y, check_finite, context=algorithm.context)
+    own_rates = check_rates(algorithm, net, rates, request.theta.dtype)
     workers = as_threads(threads)
     tasks = request.tasks
     if trace:
         thetas, losses, _, diverged = core.trace(
-            net._core, request.theta, request.bound, None, algorithm._core, count, True, workers
+            net._core,
+            request.theta,
+            request.bound,
+            None,
+            algorithm._core,
+            own_rates,
+            count,
+            True,
+            workers,
         )
         if on_divergence == "raise" and diverged.any():
             bad = np.flatnonzero(diverged)
@@ -157,11 +165,11 @@ def adapt(
             return Adaptation(thetas[0], losses[0], bool(diverged[0]))
         return Adaptation(thetas, losses, diverged)
     adapted, diverged, any_diverged = core.adapt(
-        net._core, request.theta, request.bound, algorithm._core, count, workers
+        net._core, request.theta, request.bound, algorithm._core, own_rates, count, workers
     )
     if any_diverged:
         bad = np.flatnonzero(diverged)
-        first, last = diagnose(net, request.theta, request.rows, algorithm, count, bad)
+        first, last = diagnose(net, request.theta, request.rows, algorithm, own_rates, count, bad)
         if on_divergence == "raise":
             raise DivergenceError(bad, int(first.min()), tasks)
         adapted[bad] = last
@@ -229,6 +237,7 @@ def evaluate(
     algorithm: Algorithm,
     *,
     steps: Sequence[int] = (0, 1, 5, 10),
+    rates: Any = None,
     threads: int | None = None,
     check_finite: bool = True,
     on_divergence: str = "mask",
@@ -237,7 +246,7 @@ def evaluate(
 
     Parameters
     ----------
-    net, theta, algorithm, threads, check_finite
+    net, theta, algorithm, rates, threads, check_finite
         As in `adapt`.
     batch : TaskBatch
         Tasks not met in training, if what they show is to be generalisation.
@@ -264,18 +273,19 @@ def evaluate(
     >>> ff.evaluate(net, np.zeros(2), batch, ff.fomaml(0.25), steps=(0, 1)).mean
     array([1., 0.])
     """
-    check_algorithm(algorithm)
+    check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")
-    flat = check_meta_arguments(net, theta, batch, check_finite)
+    flat = check_meta_arguments(net, theta, batch, algorithm, check_finite)
     _, losses, query_losses, _ = core.trace(
         net._core,
         flat,
         batch._support.bound,
         batch._query.bound,
         algorithm._core,
+        check_rates(algorithm, net, rates, flat.dtype),
         max(points),
         False,
         as_threads(threads),
@@ -290,25 +300,3 @@ def evaluate(
         bad = np.flatnonzero(result.diverged.any(axis=1))
         raise DivergenceError(bad, int(lost[bad].argmax(axis=1).min()), len(batch))
     return result
-
-
-def check_meta_arguments(
-    net: Any, theta: Any, batch: Any, check_finite: bool, *, name: str = "theta"
-) -> FloatArray:
-    """Return theta, after checking that it, the network and the batch fit."""
-    if not isinstance(net, MLP):
-        raise TypeError(f"net must be an MLP, got {net!r}")
-    if not isinstance(batch, TaskBatch):
-        raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
-    flat = as_parameters(theta, net.n_params, name=name, check_finite=check_finite)
-    if flat.ndim != 1:
-        raise ValueError(f"{name} must have shape [{net.n_params}], got {list(flat.shape)}")
-    if batch.dtype != flat.dtype:
-        raise TypeError(
-            f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "
-            f"TaskBatch(..., dtype=numpy.{flat.dtype})"
-        )
-    labels = net.loss_spec.takes_labels
-    check_against_network(batch._support, net.sizes, labels, "x_support", "y_support")
-    check_against_network(batch._query, net.sizes, labels, "x_query", "y_query")
-    return flat

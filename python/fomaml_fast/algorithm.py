@@ -1,20 +1,71 @@
 """What a meta-learning algorithm is: a point in a space of independent choices.
 
-WHAT adapts x HOW (inner optimiser, steps) x HOW THE GRADIENT FLOWS back. Presets name points.
+WHAT adapts x HOW (inner optimiser, steps, rates) x HOW THE GRADIENT FLOWS back x WHERE the query
+loss is taken. `presets` names points of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fomaml_fast import inner as _inner
-from fomaml_fast._arrays import as_count, one_of
-from fomaml_fast._loader import core
+import numpy as np
+import numpy.typing as npt
 
-#: What may adapt, by name.
-ADAPT = ("all",)
+from fomaml_fast import inner as _inner
+from fomaml_fast import losses as _losses
+from fomaml_fast._arrays import FloatArray, as_count, as_number, one_of
+from fomaml_fast._loader import core
+from fomaml_fast.network import MLP
+
+#: What may adapt, by name; or layers by their indices.
+ADAPT = ("all", "head", "body")
+#: Flows that are named; `Implicit` is the other one.
+GRADIENTS = ("first", "exact", "reptile")
+#: Shapes that learned rates may be spread over.
+RATE_KINDS = ("scalar", "layer", "step_layer", "parameter")
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """The implicit meta-gradient (iMAML; Rajeswaran, Finn, Kakade & Levine 2019).
+
+    The inner loop descends ``L_s(phi) + mu/2 ||phi - theta||^2``; the meta-gradient x solves
+    ``(I + H/mu) x = g`` over what adapts, g the query gradient and H the support Hessian where the
+    loop ended, by conjugate gradients from 0.
+
+    Parameters
+    ----------
+    mu : float, default 1
+        Strength of the pull, above 0 (the paper's lambda).
+    tol : float, default 1e-6
+        Residual at which to stop, relative to the norm of g.
+    max_iter : int, default 20
+        Most iterations.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything out of range, naming the argument.
+
+    Examples
+    --------
+    >>> Implicit(mu=2.0)
+    Implicit(mu=2.0, tol=1e-06, max_iter=20)
+    """
+
+    mu: float = 1.0
+    tol: float = 1e-6
+    max_iter: int = 20
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mu", as_number(self.mu, "mu", least=0))
+        if self.mu == 0:
+            raise ValueError("mu must be above 0, got 0")
+        object.__setattr__(self, "tol", as_number(self.tol, "tol", least=0))
+        object.__setattr__(self, "max_iter", as_count(self.max_iter, "max_iter", least=1))
 
 
 @dataclass(frozen=True)
@@ -24,88 +75,214 @@ class Algorithm:
     Parameters
     ----------
     inner : inner.Inner
-        Inner optimiser, e.g. ``inner.SGD(0.01)``.
+        Inner optimiser and its rates, e.g. ``inner.SGD(0.01)``.
     steps : int, default 1
         Inner steps S; 0 leaves the initialisation as it is.
-    adapt : str, default "all"
-        What the inner loop changes: all parameters.
-    gradient : str, default "first"
+    adapt : str or sequence of int, default "all"
+        What the inner loop changes: "all", "head" (the last layer: ANIL), "body" (all but the
+        last: BOIL), or the indices of layers.
+    gradient : str or Implicit, default "first"
         "first" replaces every inner step's Jacobian by the identity (FOMAML); "exact" goes through
-        the support Hessian (MAML).
+        the support Hessian (MAML); "reptile" is ``theta - theta_S``; `Implicit` is iMAML's.
+    step_weights : sequence of float or None, default None
+        ``v_1 ... v_S``, at least 0, of sum 1: the objective is the sum of ``v_k L_q(theta_k)``
+        (MAML++). None takes the last step alone.
+    context : int, default 0
+        Context parameters k (CAVIA): the last k of the network's inputs are the same for all rows
+        of a task, start at 0 and are all that adapts; x then has ``sizes[0] - k`` columns.
+    learn_rates : bool or str, default False
+        Learn the inner rates: True in the shape of ``inner.lr``; "scalar", "layer", "step_layer"
+        or "parameter" spreads it over that shape first.
+    query_loss : str, losses.Loss or None, default None
+        Loss of the query set; None takes the network's.
 
     Raises
     ------
     ValueError, TypeError
-        For anything out of range, naming the argument.
+        For anything out of range, naming the argument, and for combinations without a meaning
+        (`MEANINGLESS`).
 
     Examples
     --------
     >>> from fomaml_fast import inner
     >>> Algorithm(inner.SGD(0.01), steps=5, gradient="exact")
-    Algorithm(inner=SGD(lr=0.01), steps=5, adapt='all', gradient='exact')
+    Algorithm(inner=SGD(lr=0.01), steps=5, gradient='exact')
     """
 
     inner: _inner.Inner
     steps: int = 1
-    adapt: str = "all"
-    gradient: str = "first"
+    adapt: str | tuple[int, ...] = "all"
+    gradient: str | Implicit = "first"
+    step_weights: tuple[float, ...] | None = None
+    context: int = 0
+    learn_rates: bool | str = False
+    query_loss: _losses.Loss | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, _inner.Inner):
             raise TypeError(f"inner must be an inner optimiser, got {self.inner!r}")
-        object.__setattr__(self, "steps", as_count(self.steps, "steps"))
-        one_of(self.adapt, "adapt", ADAPT)
-        one_of(self.gradient, "gradient", tuple(core.flow_names))
+        checked = {
+            "steps": as_count(self.steps, "steps"),
+            "adapt": _as_layers(self.adapt),
+            "step_weights": _as_step_weights(self.step_weights, self.steps),
+            "context": as_count(self.context, "context"),
+            "query_loss": None if self.query_loss is None else _losses.get(self.query_loss),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not isinstance(self.gradient, Implicit):
+            one_of(self.gradient, "gradient", GRADIENTS)
+        if not isinstance(self.learn_rates, bool):
+            one_of(self.learn_rates, "learn_rates", RATE_KINDS)
+        for what, applies in MEANINGLESS.items():
+            if applies(self):
+                raise ValueError(f"{what}: this combination has no meaning")
+
+    def __repr__(self) -> str:
+        """The inner optimiser and steps, and whatever is not at its default."""
+        fields = self.__dataclass_fields__
+        shown = [
+            f"{name}={getattr(self, name)!r}"
+            for name, f in fields.items()
+            if name in ("inner", "steps") or getattr(self, name) != f.default
+        ]
+        return f"Algorithm({', '.join(shown)})"
 
     @cached_property
     def _core(self) -> Any:
+        implicit = self.gradient if isinstance(self.gradient, Implicit) else Implicit()
+        listed = not isinstance(self.adapt, str)
         return core.Algorithm(
-            self.inner.name, list(self.inner.parameters), self.inner.lr, self.steps, self.gradient
+            inner=self.inner.name,
+            options=list(self.inner.options),
+            shared=self.inner.shared,
+            rates=np.asarray(self.inner.lr, np.float64),
+            steps=self.steps,
+            flow=self.gradient if isinstance(self.gradient, str) else "implicit",
+            adapt="listed" if listed else str(self.adapt),
+            layers=list(self.adapt) if not isinstance(self.adapt, str) else [],
+            context=self.context,
+            learns_rates=self.learn_rates is not False,
+            step_weights=list(self.step_weights or ()),
+            implicit=(implicit.mu, implicit.tol, implicit.max_iter),
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_core"}
+        return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
+
+    def initial_rates(self, net: MLP, dtype: npt.DTypeLike = np.float64) -> FloatArray:
+        """Inner rates before any is learned, in the shape that is learned.
+
+        Parameters
+        ----------
+        net : MLP
+            The network.
+        dtype : dtype, default float64
+            Of the result.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[]``, ``[L]``, ``[S, L]`` or ``[P]``.
+
+        Raises
+        ------
+        ValueError
+            If ``inner.lr`` cannot be spread so.
+
+        Examples
+        --------
+        >>> from fomaml_fast import inner
+        >>> net = MLP([2, 3, 1])
+        >>> Algorithm(inner.SGD(0.5), 2, learn_rates="step_layer").initial_rates(net)
+        array([[0.5, 0.5],
+               [0.5, 0.5]])
+        """
+        rates: FloatArray = np.asarray(self.inner.lr, dtype)
+        layers = len(net.sizes) - 1
+        found = rate_kind(rates.shape, net)
+        wanted = found if isinstance(self.learn_rates, bool) else self.learn_rates
+        if wanted == found:
+            return rates
+        if found in ("scalar", "layer") and wanted in ("layer", "step_layer"):
+            shape = (layers,) if wanted == "layer" else (max(self.steps, 1), layers)
+            return np.array(np.broadcast_to(rates, shape))
+        if found in ("scalar", "layer") and wanted == "parameter":
+            counts = [sum(part.size for part in parts) for parts in net.unflatten(net.init(0))]
+            return np.repeat(np.broadcast_to(rates, (layers,)), counts)
+        raise ValueError(f"learn_rates={wanted!r} cannot hold an inner.lr per {found}")
 
 
-def fomaml(lr: float = 0.01, steps: int = 1) -> Algorithm:
-    """First-order MAML (Finn, Abbeel & Levine 2017, section 5.2).
-
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Inner learning rate.
-    steps : int, default 1
-        Inner steps.
-
-    Returns
-    -------
-    Algorithm
-
-    Examples
-    --------
-    >>> fomaml().gradient
-    'first'
-    """
-    return Algorithm(_inner.SGD(lr), steps=steps, gradient="first")
+def rate_kind(shape: tuple[int, ...], net: MLP) -> str:
+    """Name of the kind of rates that has that shape at a network."""
+    layers = len(net.sizes) - 1
+    kinds = {(): "scalar", (layers,): "layer", (net.n_params,): "parameter"}
+    if len(shape) == 2 and shape[1] == layers and shape[0] > 0:
+        return "step_layer"
+    if shape not in kinds:
+        raise ValueError(
+            f"rates must be one number, or of shape [{layers}] (per layer), [steps, {layers}] or "
+            f"[{net.n_params}] (per parameter), got {list(shape)}"
+        )
+    return kinds[shape]
 
 
-def maml(lr: float = 0.01, steps: int = 1) -> Algorithm:
-    """MAML with its exact meta-gradient (Finn, Abbeel & Levine 2017).
+def _as_layers(adapt: Any) -> str | tuple[int, ...]:
+    if isinstance(adapt, str):
+        return one_of(adapt, "adapt", ADAPT)
+    if not isinstance(adapt, Sequence | np.ndarray) or len(adapt) == 0:
+        raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {adapt!r}")
+    for i, layer in enumerate(adapt):
+        if isinstance(layer, bool | np.bool_) or not isinstance(layer, int | np.integer):
+            raise TypeError(f"adapt[{i}] must be an integer, got {layer!r}")
+    return tuple(int(layer) for layer in adapt)
 
-    Parameters
-    ----------
-    lr : float, default 0.01
-        Inner learning rate.
-    steps : int, default 1
-        Inner steps.
 
-    Returns
-    -------
-    Algorithm
+def _as_step_weights(weights: Any, steps: int) -> tuple[float, ...] | None:
+    if weights is None:
+        return None
+    values = tuple(
+        as_number(v, f"step_weights[{i}]", least=0)
+        for i, v in enumerate(np.ravel(weights).tolist())
+    )
+    if len(values) != steps or steps == 0:
+        raise ValueError(f"step_weights must hold one weight a step ({steps}), got {len(values)}")
+    if abs(sum(values) - 1) > 1e-6:
+        raise ValueError(f"step_weights must have the sum 1, got {sum(values)}")
+    return values
 
-    Examples
-    --------
-    >>> maml(steps=5).gradient
-    'exact'
-    """
-    return Algorithm(_inner.SGD(lr), steps=steps, gradient="exact")
+
+def _flows_without_steps(algorithm: Algorithm) -> bool:
+    """Whether the meta-gradient does not go through the inner steps."""
+    return algorithm.gradient == "reptile" or isinstance(algorithm.gradient, Implicit)
+
+
+def _decays(algorithm: Algorithm) -> bool:
+    shared = algorithm.inner.shared
+    return shared["weight_decay"] > 0 or shared["decoupled_weight_decay"] > 0
+
+
+#: What has no meaning, and how it is told: the one table of it.
+MEANINGLESS: dict[str, Callable[[Algorithm], bool]] = {
+    "learn_rates with Reptile or implicit gradients, which do not go through the steps": lambda a: (
+        a.learn_rates is not False and _flows_without_steps(a)
+    ),
+    "step_weights with Reptile or implicit gradients, which know the last step alone": lambda a: (
+        a.step_weights is not None and _flows_without_steps(a)
+    ),
+    "weight decay with implicit gradients, whose inner problem has none": lambda a: (
+        isinstance(a.gradient, Implicit) and _decays(a)
+    ),
+    "inner.proximal with implicit gradients, which bring their own pull (mu)": lambda a: (
+        isinstance(a.gradient, Implicit) and a.inner.proximal > 0
+    ),
+    "context with adapt: the context is all that adapts": lambda a: (
+        a.context > 0 and a.adapt != "all"
+    ),
+    "context with Reptile, whose gradient of what does not adapt is 0": lambda a: (
+        a.context > 0 and a.gradient == "reptile"
+    ),
+    "context with more than one rate: it is one group of parameters": lambda a: (
+        a.context > 0 and (isinstance(a.inner.lr, tuple) or a.learn_rates in RATE_KINDS[1:])
+    ),
+}

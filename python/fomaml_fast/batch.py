@@ -44,7 +44,7 @@ class TaskBatch:
     (4, dtype('float64'))
     """
 
-    __slots__ = ("_arrays", "_bound", "_none_diverged")
+    __slots__ = ("_arrays", "_bound", "_none_diverged", "_task_weights")
 
     def __init__(
         self,
@@ -122,6 +122,7 @@ class TaskBatch:
     ) -> None:
         self._bound = (support, query)
         self._arrays = (support_arrays, query_arrays)
+        self._task_weights: Any = None
         self._none_diverged = np.zeros(support.tasks, np.bool_)
         self._none_diverged.setflags(write=False)
 

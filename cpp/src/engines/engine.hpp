@@ -34,14 +34,31 @@ struct Problem {
   NetworkSpec net{};
   Layout layout{NetworkSpec{}};
   AlgorithmSpec algorithm{};  ///< adapt, meta_gradient
-  Index context =
-      0;  ///< the last inputs of layer 0 are the task's own parameters, not columns of x
   Index tasks = 0;
   RowShape support{};  ///< for predict … gnvp: the rows
   RowShape query{};    ///< meta_gradient; adapt when query losses are traced
   bool theta_per_task = false;
   bool wants_task_gradients = false;  ///< meta_gradient: `task_vectors` too
   bool wants_trace = false;           ///< adapt: any of the trace results
+  bool weighs_tasks = false;          ///< meta_gradient: tasks count differently
+  Index rate_rows = 1;                ///< of the table of rates, if there is one
+
+  /// Rates, and numbers in their gradient.
+  [[nodiscard]] Index n_rates() const {
+    return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;
+  }
+  /// Numbers in what a task adapts, as `adapt` returns it.
+  [[nodiscard]] Index n_adapted() const {
+    return algorithm.context > 0 ? algorithm.context : layout.n_params;
+  }
+};
+
+/// What the conjugate gradients of every task came to, each [tasks].
+template <class T>
+struct SolverReport {
+  T* residuals = nullptr;  ///< relative to the query gradient
+  std::int32_t* iterations = nullptr;
+  std::uint8_t* indefinite = nullptr;  ///< 1 where a direction of no positive curvature ended them
 };
 
 /// The arrays of one call. Operands are never written; results never overlap operands.
@@ -55,17 +72,21 @@ struct Call {
   Index tangent_stride = 0;
   const T* cotangents = nullptr;          ///< vjp, vjp_tangent: c, placed as `outputs`
   const T* cotangent_tangents = nullptr;  ///< vjp_tangent: c', placed as `outputs`
-  /// Inner rates [rate_steps, depth]: of step min(k, rate_steps - 1) and layer l.
+  /// Inner rates: [rate_steps, depth], of step min(k, rate_steps - 1) and layer l; or [P].
   const T* rates = nullptr;
   Index rate_steps = 1;
-  T grad_scale = 1;  ///< meta_gradient: 1 / tasks for the mean, 1 for the sum
+  const T* step_weights = nullptr;  ///< [steps], of the query losses after every step
+  const T* task_weights = nullptr;  ///< [tasks], may be null
+  T grad_scale = 1;                 ///< meta_gradient: 1 / tasks for the mean, 1 for the sum
 
   T* outputs = nullptr;  ///< predict, jvp: [rows of all tasks, n_L] (shared rows: [tasks * rows])
   T* losses = nullptr;   ///< [tasks]: loss; meta_gradient: query loss at theta_S
   T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
   T* task_vectors =
-      nullptr;        ///< [tasks, P]: gradients, products, theta_S, or per-task meta-gradients
-  T* grad = nullptr;  ///< [P]: the reduced meta-gradient
+      nullptr;             ///< [tasks, P]: gradients, products, theta_S, or per-task meta-gradients
+  T* grad = nullptr;       ///< [P]: the reduced meta-gradient
+  T* rate_grad = nullptr;  ///< the same over the rates, in their shape
+  SolverReport<T> solver{};         ///< implicit flow
   T* trace_thetas = nullptr;        ///< adapt, may be null: [tasks, S + 1, P]
   T* trace_losses = nullptr;        ///< adapt, may be null: support loss, [tasks, S + 1]
   T* trace_query_losses = nullptr;  ///< adapt, may be null: query loss, [tasks, S + 1]

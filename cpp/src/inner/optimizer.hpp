@@ -1,12 +1,19 @@
 // The inner-optimiser contract.
 //
-// An inner optimiser is a struct in a file of its own, elementwise over any pack:
-//   name                what Python calls it
-//   kStates             state vectors per parameter, all 0 at the start of every task
-//   step(p, in, t)      theta_{k+1}, and the new state in place                    (t = k + 1)
-//   pullback(p, in, t)  the cotangents of that step (math: theta' = U(theta, state, g))
-// It never sees the network: `unroll` turns v_g into a Hessian-vector product, so every optimiser
-// is exact at once. Adding one: a file here, and a line in registry.def.
+// An inner optimiser is a struct in a file of its own:
+//   name              what Python calls it
+//   options           its hyper-parameters other than the learning rate, and their defaults
+//   kStates           most state vectors per parameter; states(p) is how many these options need
+//   At<V>(p, t)       step t (counted from 1) of a run with options p, for any pack V:
+//     direction(g, state)               what the step subtracts, times the learning rate, for the
+//                                       gradient g; the state (0 before the first step) moves on
+//     pullback(co_direction, g, state, co_state)
+//                                       the cotangent of g; `state` is the one before the step,
+//                                       `co_state` holds the cotangent of the state after it and
+//                                       receives that of the state before
+// It never sees the network: the flows turn the cotangent of g into a Hessian-vector product, so
+// every optimiser is exact at once. Clipping, decay, the proximal pull and all kinds of rates are
+// added by step.cpp. Adding one: a file here, and a line in registry.def.
 #pragma once
 
 #include <array>
@@ -16,17 +23,47 @@
 
 namespace FOMAML_FAST_NAMESPACE::inner {
 
-/// Hyper-parameters other than the learning rate; what each means is the optimiser's affair.
-struct Parameters {
-  std::array<double, 4> value{};
+inline constexpr std::size_t kMostOptions = 8;
+
+/// A hyper-parameter's name and default.
+struct Option {
+  const char* name = nullptr;
+  double value = 0;
 };
 
-/// Cotangents that one step sends back, elementwise.
+/// The values of an optimiser's options, in their order.
+struct Parameters {
+  std::array<double, kMostOptions> value{};
+};
+
 template <class V>
-struct Pullback {
-  V theta;     ///< direct dependence on theta_k
-  V gradient;  ///< v_g: goes through the support Hessian
-  V rate;      ///< on the element's learning rate
+FOMAML_FAST_INLINE V constant(double x) {
+  return broadcast<V>(static_cast<Element<V>>(x));
+}
+
+/// x / (sqrt(q) + eps) for a second moment q >= 0, and what it hands back.
+///
+/// Where q is 0, also by underflow, the derivative over q is taken as 0 and stays finite: there the
+/// root's own derivative is infinite and meets a 0. A denominator of 0 gives 0.
+template <class V>
+class RootScaled {
+ public:
+  FOMAML_FAST_INLINE RootScaled(V q, V eps) : root_(math::sqrt(q)) {
+    const V denominator = root_ + eps;
+    inverse_ = select(denominator == V{}, V{}, broadcast<V>(1) / denominator);
+  }
+  FOMAML_FAST_INLINE V value(V x) const { return x * inverse_; }
+  /// Cotangent of x, given that of the value.
+  FOMAML_FAST_INLINE V co_x(V co_value) const { return co_value * inverse_; }
+  /// Cotangent of q.
+  FOMAML_FAST_INLINE V co_q(V co_value, V x) const {
+    // x is of the size of the root: their ratio first, or the product overflows.
+    const V slope = constant<V>(-0.5) * (x / root_) * inverse_ * inverse_;
+    return select(root_ == V{}, V{}, co_value * slope);
+  }
+
+ private:
+  V root_, inverse_;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::inner

@@ -30,4 +30,9 @@ decltype(auto) visit_inner(InnerId id, Visitor&& visitor) {
   __builtin_unreachable();
 }
 
+/// State vectors per parameter of an optimiser with these options.
+inline int inner_states(InnerId id, const inner::Parameters& parameters) {
+  return visit_inner(id, [&]<class O>(O) { return O::states(parameters); });
+}
+
 }  // namespace FOMAML_FAST_NAMESPACE

@@ -20,8 +20,8 @@ bool supports(const Problem& problem) {
     default:
       break;
   }
-  if (problem.net.normalized() || problem.context > 0) return false;
-  return problem.algorithm.inner == InnerId::sgd && !problem.wants_trace;
+  return problem.algorithm.is_plain(problem.net.depth) && !problem.net.normalized() &&
+         !problem.wants_trace && !problem.weighs_tasks;
 }
 
 /// Calls `visitor` with the operation's class.

@@ -1,0 +1,170 @@
+#include "inner/step.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::inner {
+
+namespace {
+
+/// Clipping of the support gradient: g times min(1, c / ||g||), and its Jacobian.
+template <class V>
+class Clip {
+ public:
+  Clip(const Spec& spec, const Adapted<V>& adapted, const V* gradient) {
+    if (spec.clip_norm == 0) return;
+    active_ = true;
+    squared_ = adapted.dot(gradient, gradient);
+    const V norm = math::sqrt(squared_), most = constant<V>(spec.clip_norm);
+    // NaN clips nothing and comes through.
+    factor_ = select(norm > most, most / norm, broadcast<V>(1));
+  }
+  [[nodiscard]] bool active() const { return active_; }
+  FOMAML_FAST_INLINE V operator()(V g) const { return active_ ? factor_ * g : g; }
+
+  /// v = J' v with J = f (I - g g' / ||g||^2) where clipped, I elsewhere.
+  void pull_back(const Adapted<V>& adapted, const V* gradient, V* v) const {
+    const V one = broadcast<V>(1);
+    const auto clipped = factor_ < one;
+    const V along = adapted.dot(gradient, v) / squared_;
+    adapted.for_each(
+        [&](Index i) { v[i] = select(clipped, factor_ * (v[i] - along * gradient[i]), v[i]); });
+  }
+
+ private:
+  bool active_ = false;
+  V squared_{}, factor_{};
+};
+
+/// The decay and the pull, as packs.
+template <class V>
+struct Terms {
+  explicit Terms(const Spec& spec)
+      : decays(spec.weight_decay != 0),
+        pulls(spec.proximal != 0),
+        shrinks(spec.decoupled_weight_decay != 0),
+        decay(constant<V>(spec.weight_decay)),
+        pull(constant<V>(spec.proximal)),
+        shrink(constant<V>(spec.decoupled_weight_decay)) {}
+
+  /// g' from the (clipped) g.
+  FOMAML_FAST_INLINE V gradient(V g, const Before<V>& before, Index i) const {
+    if (decays) g += decay * before.theta[i];
+    if (pulls) g += pull * (before.theta[i] - before.anchor[i]);
+    return g;
+  }
+  bool decays, pulls, shrinks;
+  V decay, pull, shrink;
+};
+
+template <class V, class Body>
+void with_rates(const Adapted<V>& adapted, int k, Body&& body) {
+  for (int s = 0; s < adapted.count; ++s) {
+    const Segment& segment = adapted.segments[s];
+    if (adapted.rates.per_parameter != nullptr) {
+      for (Index i = segment.first; i < segment.last; ++i) body(i, adapted.parameter_rate(i));
+    } else {
+      const V rate = broadcast<V>(adapted.rates.table[adapted.rates.place(k, segment.layer)]);
+      for (Index i = segment.first; i < segment.last; ++i) body(i, rate);
+    }
+  }
+}
+
+/// The state of one pack, out of [states, size].
+template <class V, int kMost>
+struct State {
+  V value[kMost > 0 ? kMost : 1];
+  FOMAML_FAST_INLINE State(const V* all, int states, Index size, Index i) {
+    for (int s = 0; s < states; ++s) value[s] = all[s * size + i];
+  }
+  FOMAML_FAST_INLINE void put(V* all, int states, Index size, Index i) const {
+    for (int s = 0; s < states; ++s) all[s * size + i] = value[s];
+  }
+};
+
+/// Adds -co_theta d to the cotangents of the rates.
+template <class Optimizer, class V>
+void add_rate_cotangents(const Spec& spec, const Adapted<V>& adapted, int k,
+                         const Before<V>& before, const Clip<V>& clip, const V* co_theta,
+                         V* co_rate) {
+  const typename Optimizer::template At<V> at(spec.parameters, k + 1);
+  const Terms<V> terms(spec);
+  const int states = Optimizer::states(spec.parameters);
+  for (int s = 0; s < adapted.count; ++s) {
+    const Segment& segment = adapted.segments[s];
+    V sum{};
+    for (Index i = segment.first; i < segment.last; ++i) {
+      State<V, Optimizer::kStates> state(before.state, states, adapted.size, i);
+      V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), state.value);
+      if (terms.shrinks) d += terms.shrink * before.theta[i];
+      if (adapted.rates.per_parameter != nullptr) {
+        co_rate[i] -= co_theta[i] * d;
+      } else {
+        sum += co_theta[i] * d;
+      }
+    }
+    if (adapted.rates.per_parameter == nullptr) {
+      co_rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(sum);
+    }
+  }
+}
+
+}  // namespace
+
+template <class V>
+void take_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
+               V* theta, V* state) {
+  const Clip<V> clip(spec, adapted, before.gradient);
+  const Terms<V> terms(spec);
+  visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
+    const typename Optimizer::template At<V> at(spec.parameters, k + 1);
+    const int states = Optimizer::states(spec.parameters);
+    with_rates(adapted, k, [&](Index i, V rate) {
+      State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
+      V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), own.value);
+      if (terms.shrinks) d += terms.shrink * before.theta[i];
+      own.put(state, states, adapted.size, i);
+      theta[i] = before.theta[i] - rate * d;
+    });
+  });
+}
+
+template <class V>
+void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
+                    bool exact, const Cotangents<V>& co) {
+  const Clip<V> clip(spec, adapted, before.gradient);
+  const Terms<V> terms(spec);
+  visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
+    if (co.rate != nullptr) {
+      add_rate_cotangents<Optimizer>(spec, adapted, k, before, clip, co.theta, co.rate);
+    }
+    if (!exact) return;
+    const typename Optimizer::template At<V> at(spec.parameters, k + 1);
+    const int states = Optimizer::states(spec.parameters);
+    with_rates(adapted, k, [&](Index i, V rate) {
+      const State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
+      State<V, Optimizer::kStates> back(co.state, states, adapted.size, i);
+      const V co_direction = -rate * co.theta[i];
+      const V v = at.pullback(co_direction, terms.gradient(clip(before.gradient[i]), before, i),
+                              own.value, back.value);
+      back.put(co.state, states, adapted.size, i);
+      if (terms.decays) co.theta[i] += terms.decay * v;
+      if (terms.pulls) {
+        co.theta[i] += terms.pull * v;
+        co.anchor[i] -= terms.pull * v;
+      }
+      if (terms.shrinks) co.theta[i] += terms.shrink * co_direction;
+      co.gradient[i] = v;
+    });
+  });
+  if (exact && clip.active()) clip.pull_back(adapted, before.gradient, co.gradient);
+}
+
+#define FOMAML_FAST_INSTANTIATE(V)                                                             \
+  template void take_step<V>(const Spec&, const Adapted<V>&, int, const Before<V>&, V*, V*);   \
+  template void pull_back_step<V>(const Spec&, const Adapted<V>&, int, const Before<V>&, bool, \
+                                  const Cotangents<V>&);
+FOMAML_FAST_INSTANTIATE(float)
+FOMAML_FAST_INSTANTIATE(double)
+FOMAML_FAST_INSTANTIATE(Vec<float>)
+FOMAML_FAST_INSTANTIATE(Vec<double>)
+#undef FOMAML_FAST_INSTANTIATE
+
+}  // namespace FOMAML_FAST_NAMESPACE::inner

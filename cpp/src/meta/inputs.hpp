@@ -1,0 +1,88 @@
+// What the flows work on: a worker's vectors, and what an engine hands over for every task.
+#pragma once
+
+#include <algorithm>
+
+#include "base/arena.hpp"
+#include "meta/algorithm.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::meta {
+
+/// One worker's vectors. Without a tape all steps share one slot, and the loop runs in place.
+template <class V>
+struct Vectors {
+  V* thetas = nullptr;     ///< theta_k: [S + 1, size] taped, else [1 or 2, size]
+  V* gradients = nullptr;  ///< [S, size] taped, else [1, size]
+  V* states = nullptr;     ///< [S + 1, states, size] taped, else [1, states, size]
+  V* co_state = nullptr;
+  V* co_gradient = nullptr;  ///< v: what the Hessian multiplies
+  V* co_anchor = nullptr;
+  V* co_rate = nullptr;  ///< in the shape of the rates
+  V* scratch = nullptr;  ///< query gradients on the way (multi-step), or the solution (implicit)
+  Index size = 0;
+  Index n_rates = 0;
+  int n_states = 0;
+  bool taped = false;
+
+  /// `size` packs in a vector, `n_rates` in the cotangent of the rates.
+  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, Index size, Index n_rates,
+                       Arena& arena) {
+    Vectors vectors;
+    const Index steps = algorithm.steps;
+    vectors.size = size;
+    vectors.n_states = algorithm.inner.states();
+    vectors.taped = meta && algorithm.needs_tape();
+    const bool reverse = vectors.taped;
+    const Index slots = vectors.taped ? steps + 1 : 2;  // theta_0 is the anchor
+    vectors.thetas = arena.take<V>(slots * size);
+    vectors.gradients = arena.take<V>((vectors.taped ? std::max<Index>(steps, 1) : 1) * size);
+    vectors.states = arena.take<V>((vectors.taped ? slots : 1) * vectors.n_states * size);
+    const bool implicit = meta && algorithm.flow == Flow::implicit;
+    if (reverse) vectors.co_state = arena.take<V>(vectors.n_states * size);
+    if (reverse || implicit) vectors.co_gradient = arena.take<V>(size);
+    if (reverse || implicit) vectors.co_anchor = arena.take<V>(size);
+    if ((reverse && algorithm.multi_step) || implicit) vectors.scratch = arena.take<V>(size);
+    if (meta && algorithm.learns_rates) {
+      vectors.n_rates = n_rates;
+      vectors.co_rate = arena.take<V>(n_rates);
+    }
+    return vectors;
+  }
+
+  [[nodiscard]] V* theta(int k) const { return thetas + (taped ? k : k > 0) * size; }
+  [[nodiscard]] V* gradient(int k) const { return gradients + (taped ? k * size : 0); }
+  [[nodiscard]] V* state(int k) const { return states + (taped ? k * n_states * size : 0); }
+  [[nodiscard]] int slot(int k) const { return taped ? k : 0; }
+};
+
+/// What an engine hands over for every task, or group of them.
+template <class V>
+struct Inputs {
+  const AlgorithmSpec& algorithm;
+  const inner::Adapted<V>& adapted;
+  const Vectors<V>& vectors;  ///< theta(0) is filled in, frozen parts of all thetas too
+  bool freezes = false;       ///< some parameters do not adapt
+  const Element<V>* step_weights = nullptr;  ///< [S], multi-step
+};
+
+/// 0 where x is finite, NaN elsewhere.
+template <class V>
+FOMAML_FAST_INLINE V defect(V x) {
+  return x - x;
+}
+
+/// What the conjugate gradients report of every task.
+template <class V>
+struct Solution {
+  V residual{};  ///< relative to the right-hand side
+  V iterations{};
+  V indefinite{};  ///< 1 where a direction of no curvature ended them
+};
+
+/// to += factor x
+template <class V>
+void add_scaled(const V* x, V factor, Index size, V* to) {
+  for (Index i = 0; i < size; ++i) to[i] += factor * x[i];
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::meta
