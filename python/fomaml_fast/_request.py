@@ -41,8 +41,8 @@ class Request:
         y: Any,
         check_finite: bool,
         tangent: FloatArray | None = None,
-        tasks_of: dict[str, int] | None = None,
         context: int = 0,
+        tasks_of: dict[str, int] | None = None,
     ) -> None:
         sizes = (net.sizes[0] - context, *net.sizes[1:])
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)

@@ -138,7 +138,9 @@ def back_propagate(
             z = inputs[layer] @ weights + bias
             of_affine = ((delta * normalize(net.norm[layer], z)).sum(axis=0), delta.sum(axis=0))
             delta = pull_back(net.norm[layer], z, affine[0] * delta)
-        parts.append((inputs[layer].T @ delta, delta.sum(axis=0), *(of_affine if affine else ())))
+        # What is the same for all rows is taken off by batch normalisation: 0, and not rounding.
+        of_bias = delta.sum(axis=0) * (net.norm_of(layer) != "batch")
+        parts.append((inputs[layer].T @ delta, of_bias, *(of_affine if affine else ())))
         if layer > 0:
             d1 = ACTIVATIONS[net.activations[layer - 1]].d1(results[layer - 1])
             delta = (delta @ weights.T) * d1

@@ -82,13 +82,12 @@ struct Call {
   T* outputs = nullptr;  ///< predict, jvp: [rows of all tasks, n_L] (shared rows: [tasks * rows])
   T* losses = nullptr;   ///< [tasks]: loss; meta_gradient: query loss at theta_S
   T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
-  T* task_vectors =
-      nullptr;             ///< [tasks, P]: gradients, products, theta_S, or per-task meta-gradients
-  T* grad = nullptr;       ///< [P]: the reduced meta-gradient
-  T* rate_grad = nullptr;  ///< the same over the rates, in their shape
-  SolverReport<T> solver{};         ///< implicit flow
-  T* trace_thetas = nullptr;        ///< adapt, may be null: [tasks, S + 1, P]
-  T* trace_losses = nullptr;        ///< adapt, may be null: support loss, [tasks, S + 1]
+  T* task_vectors = nullptr;    ///< [tasks, P]: gradients, products, theta_S, meta-gradients
+  T* grad = nullptr;            ///< [P]: the reduced meta-gradient
+  T* rate_grad = nullptr;       ///< the same over the rates, in their shape
+  SolverReport<T> solver{};     ///< implicit flow
+  T* trace_thetas = nullptr;    ///< adapt, may be null: [tasks, S + 1, P]
+  T* trace_losses = nullptr;    ///< adapt, may be null: support loss, [tasks, S + 1]
   T* trace_query_losses = nullptr;  ///< adapt, may be null: query loss, [tasks, S + 1]
   std::uint8_t* diverged =
       nullptr;  ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite

@@ -15,10 +15,9 @@ bool supports(const Problem& problem) {
     case Operation::gnvp:
       return false;
     default:
-      break;
+      return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
+             problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
   }
-  return problem.algorithm.is_plain(problem.net.depth) && !problem.net.normalized() &&
-         !problem.wants_trace && !problem.weighs_tasks;
 }
 
 /// Lane sums of each block's meta-gradients: [blocks, P].

@@ -126,7 +126,7 @@ class Mlp {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
       weight(g, l).noalias() = input(l, x, count).transpose() * d;
-      bias(g, l) = d.colwise().sum();
+      bias_sums(l, d, bias(g, l));
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
@@ -227,6 +227,16 @@ class Mlp {
     }
   }
 
+  /// Gradient on b_l from that on z_l. Before batch normalisation a shift changes nothing: it is 0,
+  /// and not the rounding that adaptive optimisers would turn into steps.
+  void bias_sums(int l, const ConstMatrix<T>& d, Row<T> sum) const {
+    if (net_.norm(l) == Norm::batch) {
+      sum.setZero();
+    } else {
+      sum = d.colwise().sum();
+    }
+  }
+
   void r_forward(const T* theta, const T* x, Index count, const T* v) const {
     for (int l = 0; l < net_.depth; ++l) {
       Matrix<T> rz(at(rz_, l), count, net_.fan_out(l));
@@ -258,7 +268,7 @@ class Mlp {
           rd(at(rd_, l), count, net_.fan_out(l));
       Matrix<T> hw = weight(hv, l);
       hw.noalias() = input(l, x, count).transpose() * rd;
-      bias(hv, l) = rd.colwise().sum();
+      bias_sums(l, rd, bias(hv, l));
       if (l == 0) break;
       hw.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)).transpose() * d;
       Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
@@ -284,7 +294,7 @@ class Mlp {
     // R of backward's two lines; the sums of d itself are formed anew.
     const ConstMatrix<T> d(at(d_, 0), count, net_.fan_out(0));
     Row<T> sum(back_, net_.fan_out(0));
-    sum = d.colwise().sum();
+    bias_sums(0, d, sum);
     context_weight(hv).noalias() = phi(theta).transpose() * bias(hv, 0);
     context_weight(hv).noalias() += phi(v).transpose() * sum;
     phi(hv).noalias() = bias(hv, 0) * context_weight(theta).transpose();
