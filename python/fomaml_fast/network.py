@@ -21,6 +21,7 @@ from fomaml_fast._arrays import (
     float_dtype,
     one_of,
 )
+from fomaml_fast._custom import CustomLoss
 from fomaml_fast._layers import join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
@@ -102,7 +103,19 @@ class MLP(Derivatives):
 
     @cached_property
     def _core(self) -> Any:
-        spec = self.loss_spec
+        """For all that takes the loss, too."""
+        if isinstance(self.loss_spec, _losses.Custom):
+            raise NotImplementedError(
+                "a custom loss works with the network's own methods only; this needs one of "
+                f"{', '.join(_losses.names())}"
+            )
+        return self._network
+
+    @cached_property
+    def _network(self) -> Any:
+        """For what does not take the loss."""
+        custom = isinstance(self.loss_spec, _losses.Custom)
+        spec = _losses.MSE() if custom else self.loss_spec
         norms = [norm or "none" for norm in self.norms]
         return core.Network(
             list(self.sizes), list(self.activations), norms, spec.name, spec.parameter
@@ -124,7 +137,7 @@ class MLP(Derivatives):
     @cached_property
     def n_params(self) -> int:
         """Length P of the flat parameter vector."""
-        return int(self._core.n_params)
+        return int(self._network.n_params)
 
     def init(
         self,
@@ -195,7 +208,7 @@ class MLP(Derivatives):
         [(2, 3), (3, 1)]
         """
         flat = as_parameters(theta, self.n_params, check_finite=False)
-        of = self._core
+        of = self._network
         starts = zip(
             of.weight_offsets, of.bias_offsets, of.gain_offsets, of.shift_offsets, strict=True
         )
@@ -255,7 +268,7 @@ class MLP(Derivatives):
         request = Request(self, theta, x, None, check_finite)
         if request.empty is not None:
             return request.empty
-        outputs = core.predict(self._core, request.theta, request.bound, as_threads(threads))
+        outputs = core.predict(self._network, request.theta, request.bound, as_threads(threads))
         return request.shape_rows(outputs)
 
     def loss(
@@ -283,6 +296,8 @@ class MLP(Derivatives):
         >>> net.loss(net.init(0), [[0.0]], [[2.0]])
         4.0
         """
+        if isinstance(self.loss_spec, _losses.Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite).values()
         request = Request(self, theta, x, y, check_finite)
         losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
         return float(losses[0]) if request.single else losses
@@ -310,6 +325,9 @@ class MLP(Derivatives):
         >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
         (1.0, array([6., 2.]))
         """
+        if isinstance(self.loss_spec, _losses.Custom):
+            custom = CustomLoss(self, theta, x, y, threads, check_finite)
+            return custom.values(), custom.gradient()
         request = Request(self, theta, x, y, check_finite)
         losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
         return (float(losses[0]), grads[0]) if request.single else (losses, grads)
@@ -344,6 +362,8 @@ class MLP(Derivatives):
         >>> net.hvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
+        if isinstance(self.loss_spec, _losses.Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite, v).hvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         request = Request(self, theta, x, y, check_finite, tangent)
         products = core.hvp(
