@@ -158,6 +158,7 @@ class Mlp {
   void gauss_newton_vector(const T* theta, const RowSet<T>& rows, Index task, const T* v,
                            T* product) const {
     const T* x = rows.x + rows.first(task) * columns();
+    loss(rows, task, false);  // outputs as the loss sees them
     r_forward(theta, x, rows.count(task), v);
     r_loss(rows, task, at(d_, net_.depth - 1));
     backward(theta, x, rows.count(task), product);

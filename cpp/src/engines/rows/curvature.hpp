@@ -75,7 +75,13 @@ struct HessianProduct {
   const LayerViews<const T>* start;
   const LayerViews<T>& to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
+  /// R of the gradient on the outputs, [rows, n_L], where it is not the loss's curvature.
+  const T* output_tangents = nullptr;
 };
+
+/// The tangents of all layers' outputs along `tangent`: the first half of hessian_product.
+template <class T>
+void push_forward(const HessianProduct<T>& product);
 
 template <class T>
 void hessian_product(const HessianProduct<T>& product);

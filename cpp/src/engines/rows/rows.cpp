@@ -11,16 +11,8 @@ namespace {
 
 /// The fused update is plain gradient descent with one rate per layer and step.
 bool supports(const Problem& problem) {
-  switch (problem.operation) {
-    case Operation::vjp:
-    case Operation::jvp:
-    case Operation::vjp_tangent:
-    case Operation::gnvp:
-      return false;
-    default:
-      return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
-             problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
-  }
+  return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
+         problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
 }
 
 /// Calls `visitor` with the operation's class.
