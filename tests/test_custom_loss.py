@@ -176,6 +176,8 @@ def test_arguments_are_checked():
         net.loss(case.theta, [x, x[:2]], y)
     with pytest.raises(ValueError, match="x must have at least one row"):
         net.loss(case.theta, x[:0], y[:0])
+    with pytest.raises(ValueError, match="weights goes into the targets of a custom loss"):
+        net.loss(case.theta, x, y, weights=np.ones(len(x)))
     with pytest.raises(TypeError, match="v must be float32 or float64"):
         net.hvp(case.theta, x, y, None)
 

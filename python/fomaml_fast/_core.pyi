@@ -53,6 +53,8 @@ class Rows:
         shared: bool,
         tasks: int,
         top_label: int,
+        coefficients: Floats | None,
+        classes: npt.NDArray[np.uint8] | None,
     ) -> None: ...
     @property
     def x(self) -> Floats: ...

@@ -26,8 +26,12 @@ class CustomLoss:
         y: Any,
         threads: int | None,
         check_finite: bool,
+        extras: tuple[Any, Any, Any],
         *v: Any,
     ) -> None:
+        for name, extra in zip(("weights", "mask", "class_mask"), extras, strict=True):
+            if extra is not None:
+                raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
         tangent = None
         for direction in v:  # one, for second derivatives
             tangent = as_parameters(direction, net.n_params, name="v", check_finite=False)

@@ -13,7 +13,7 @@ from fomaml_fast._arrays import FloatArray, as_floats, as_parameters, as_threads
 from fomaml_fast._custom import CustomLoss
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
-from fomaml_fast._rows import is_ragged
+from fomaml_fast._row_numbers import is_ragged
 from fomaml_fast.losses import Custom
 
 
@@ -172,6 +172,9 @@ class Derivatives:
         y: Any,
         v: Any,
         *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
         threads: int | None = None,
         check_finite: bool = True,
     ) -> FloatArray:
@@ -183,7 +186,7 @@ class Derivatives:
 
         Parameters
         ----------
-        theta, x, y, v, threads, check_finite
+        theta, x, y, v, weights, mask, class_mask, threads, check_finite
             As in `MLP.hvp`.
 
         Returns
@@ -202,10 +205,11 @@ class Derivatives:
         >>> MLP([1, 1]).gnvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
+        extras = weights, mask, class_mask
         if isinstance(self.loss_spec, Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite, v).gnvp()
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).gnvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent)
+        request = Request(self, theta, x, y, check_finite, tangent, extras)
         products = core.gnvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )
@@ -267,7 +271,7 @@ def _separate_jacobian(
     if theta.ndim == 2:
         counts = np.diff(rows.offsets)
         theta = np.repeat(theta, counts if len(counts) > 1 else counts[0], axis=0)
-    bound = core.Rows(x, None, np.arange(len(x) + 1, dtype=np.int64), False, len(x), -1)
+    bound = core.Rows(x, None, np.arange(len(x) + 1, dtype=np.int64), False, len(x), -1, None, None)
     jacobian = np.empty((len(x), n_out, n_params), theta.dtype)
     for output in range(n_out):
         cotangent = np.zeros((len(x), n_out), theta.dtype)
@@ -289,7 +293,7 @@ def _coupled_jacobian(
         x = sets[task if len(sets) > 1 else 0]
         theta = request.theta if request.theta.ndim == 1 else request.theta[task]
         count = len(x) * n_out
-        bound = core.Rows(x, None, np.array([0, len(x)], np.int64), True, count, -1)
+        bound = core.Rows(x, None, np.array([0, len(x)], np.int64), True, count, -1, None, None)
         cotangents = np.eye(count, dtype=theta.dtype).reshape(-1, n_out)
         products = core.vjp(network, theta, bound, cotangents, threads)
         parts.append(products.reshape(len(x), n_out, n_params))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,11 @@ from fomaml_fast._arrays import (
     one_of,
 )
 from fomaml_fast._custom import CustomLoss
-from fomaml_fast._layers import join, part_shapes, per_hidden_layer, split
+from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
 from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, draw_weights
-
-#: Parameters beyond this could not be indexed by a stacked batch.
-MOST_PARAMS = 2**40
 
 
 @dataclass(frozen=True, init=False)
@@ -83,16 +79,7 @@ class MLP(Derivatives):
         loss: str | _losses.Loss = "mse",
         norm: str | Sequence[str | None] | None = None,
     ) -> None:
-        if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
-            raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
-        units = tuple(as_count(n, f"sizes[{i}]", least=1) for i, n in enumerate(sizes))
-        if not 2 <= len(units) <= core.max_layers + 1:
-            raise ValueError(
-                f"sizes must name inputs and outputs, and at most {core.max_layers} layers, "
-                f"got {list(units)}"
-            )
-        if sum(a * b + b for a, b in pairwise(units)) > MOST_PARAMS:
-            raise ValueError(f"sizes give more than {MOST_PARAMS} parameters: {list(units)}")
+        units = as_sizes(sizes)
         hidden = len(units) - 2
         named = per_hidden_layer(activation, hidden, "activation", _activations.names())
         norms = per_hidden_layer(norm, hidden, "norm", (None, *core.norm_names[1:]))
@@ -155,7 +142,7 @@ class MLP(Derivatives):
             float32 or float64.
         scheme : str or None, default None
             None takes the standard scheme of each layer's activation: "he_normal" for relu and its
-            smooth relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
+            relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
             name takes that scheme for all layers; "maml" is the truncated normal (sigma 0.01) of
             the MAML paper's public code.
 
@@ -272,7 +259,16 @@ class MLP(Derivatives):
         return request.shape_rows(outputs)
 
     def loss(
-        self, theta: Any, x: Any, y: Any, *, threads: int | None = None, check_finite: bool = True
+        self,
+        theta: Any,
+        x: Any,
+        y: Any,
+        *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
     ) -> Any:
         """Loss of the rows of each task, averaged over rows.
 
@@ -282,6 +278,14 @@ class MLP(Derivatives):
             As in `predict`.
         y : array
             Targets: ``[n, n_L]`` or ``[T, n, n_L]``, or integer labels ``[n]`` or ``[T, n]``.
+        weights : array or None, default None
+            What each row's loss is multiplied by before the mean over rows, ``[n]`` or ``[T, n]``
+            (a list where x is one), of any sign; their sum is never divided by.
+        mask : array of bool or None, default None
+            Rows where it is False are removed first of all, whatever they hold; shaped as weights.
+        class_mask : array of bool or None, default None
+            Outputs that exist, ``[n_L]`` or ``[T, n_L]``; the others are left out of the softmax of
+            cross_entropy.
         threads, check_finite
             As in `predict`.
 
@@ -296,20 +300,30 @@ class MLP(Derivatives):
         >>> net.loss(net.init(0), [[0.0]], [[2.0]])
         4.0
         """
+        extras = weights, mask, class_mask
         if isinstance(self.loss_spec, _losses.Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite).values()
-        request = Request(self, theta, x, y, check_finite)
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras).values()
+        request = Request(self, theta, x, y, check_finite, extras=extras)
         losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
         return float(losses[0]) if request.single else losses
 
     def value_and_grad(
-        self, theta: Any, x: Any, y: Any, *, threads: int | None = None, check_finite: bool = True
+        self,
+        theta: Any,
+        x: Any,
+        y: Any,
+        *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
     ) -> tuple[Any, FloatArray]:
         """Loss and its gradient over theta.
 
         Parameters
         ----------
-        theta, x, y, threads, check_finite
+        theta, x, y, weights, mask, class_mask, threads, check_finite
             As in `loss`.
 
         Returns
@@ -325,10 +339,11 @@ class MLP(Derivatives):
         >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
         (1.0, array([6., 2.]))
         """
+        extras = weights, mask, class_mask
         if isinstance(self.loss_spec, _losses.Custom):
-            custom = CustomLoss(self, theta, x, y, threads, check_finite)
+            custom = CustomLoss(self, theta, x, y, threads, check_finite, extras)
             return custom.values(), custom.gradient()
-        request = Request(self, theta, x, y, check_finite)
+        request = Request(self, theta, x, y, check_finite, extras=extras)
         losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
         return (float(losses[0]), grads[0]) if request.single else (losses, grads)
 
@@ -339,6 +354,9 @@ class MLP(Derivatives):
         y: Any,
         v: Any,
         *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
         threads: int | None = None,
         check_finite: bool = True,
     ) -> FloatArray:
@@ -346,7 +364,7 @@ class MLP(Derivatives):
 
         Parameters
         ----------
-        theta, x, y, threads, check_finite
+        theta, x, y, weights, mask, class_mask, threads, check_finite
             As in `loss`; `v` is not scanned.
         v : array
             ``[P]`` or ``[T, P]``.
@@ -362,10 +380,11 @@ class MLP(Derivatives):
         >>> net.hvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
+        extras = weights, mask, class_mask
         if isinstance(self.loss_spec, _losses.Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite, v).hvp()
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent)
+        request = Request(self, theta, x, y, check_finite, tangent, extras)
         products = core.hvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )

@@ -53,8 +53,8 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 /// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is
 /// false. `to` is not v.
 template <class T, class B>
-void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
-                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
-                    const Tangents<T>& tangents, bool add, Vec<T>* to);
+void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
+                    bool add, Vec<T>* to);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -165,9 +165,9 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 }
 
 template <class T, class B>
-void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
-                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
-                    const Tangents<T>& tangents, bool add, Vec<T>* to) {
+void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
+                    bool add, Vec<T>* to) {
   using V = Vec<T>;
   const Index n = rows.rows;
   for (int l = 0; l < plan.depth; ++l) {
@@ -188,7 +188,8 @@ void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
     times_slope(layer.activation, activity.s[at(l)], rz, n * layer.fan_out, tangents.rh[at(l)]);
   }
   const int top = plan.depth - 1;
-  output_curvature(net, rows, activity.h[at(top)], tangents.rz[at(top)], tangents.rd[at(top)]);
+  output_curvature(plan[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
+                   tangents.rd[at(top)]);
 
   for (int l = top; l >= 0; --l) {
     const Layer& layer = plan[l];
@@ -215,14 +216,14 @@ void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                    \
-  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&); \
-  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);  \
-  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,             \
-                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*); \
-  template void hessian_vector<T, B>(const Plan&, const NetworkSpec&, const B*,               \
-                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,   \
-                                     const Tangents<T>&, bool, Vec<T>*);
+#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                        \
+  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);     \
+  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);      \
+  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,                 \
+                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*);     \
+  template void hessian_vector<T, B>(const Plan&, const B*, const LaneRows<T>&,                   \
+                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&, bool, \
+                                     Vec<T>*);
 
 // `from` holds scalars only in the first step from shared parameters.
 #define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \

@@ -124,7 +124,7 @@ void hessian_product(const HessianProduct<T>& p) {
   if (p.output_tangents != nullptr) {
     copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
   } else {
-    loss_curvature<T>(p.net, p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
                       p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
   }
   for (int l = last; l >= 0; --l) {

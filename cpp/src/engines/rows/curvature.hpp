@@ -63,7 +63,6 @@ struct CurvatureScratch {
 template <class T>
 struct HessianProduct {
   const Plan<T>& plan;
-  const NetworkSpec& net;
   const Weights<T>& weights;  ///< where the Hessian is taken
   const Rows<T>& rows;
   const Targeted<T>& targets;
