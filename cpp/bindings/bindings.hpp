@@ -101,6 +101,7 @@ struct Algorithm {
   std::vector<int> layers;    ///< listed: indices, from the end where negative
   py::array_t<double> rates;  ///< [], [L], [S, L] or [P]
   std::vector<double> step_weights;
+  std::optional<core::LossSpec> query_loss;  ///< instead of the network's
 
   /// Whether its layers and rates are some of that network.
   [[nodiscard]] bool fits(const Network& net, const py::handle& own_rates) const;

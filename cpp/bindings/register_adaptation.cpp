@@ -106,7 +106,7 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
     }
     if (!query.is_none()) {
       const Rows& rows = py::cast<const Rows&>(query);
-      problem.query = rows.shape_with(loss_for(net, rows));
+      problem.query = rows.shape_with(loss_for(net, rows, algorithm.query_loss));
       call.query = rows.view<T>();
       auto array = new_array<T>({tasks, points});
       call.trace_query_losses = array.mutable_data();

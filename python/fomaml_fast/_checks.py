@@ -76,7 +76,7 @@ def check_meta_arguments(
             f"TaskBatch(..., dtype=numpy.{flat.dtype})"
         )
     sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
+    query_loss = algorithm.query_loss or net.loss_spec
     check_against_network(batch._support, sizes, net.loss_spec, "x_support", "y_support")
-    judge = net.loss_spec if algorithm.query_loss is None else algorithm.query_loss
-    check_against_network(batch._query, sizes, judge, "x_query", "y_query")
+    check_against_network(batch._query, sizes, query_loss, "x_query", "y_query")
     return flat

@@ -83,6 +83,7 @@ class Algorithm:
         learns_rates: bool,
         step_weights: list[float],
         implicit: tuple[float, float, int],
+        query_loss: tuple[str, float] | None,
     ) -> None: ...
     def fits(self, net: Network, rates: Floats | None) -> bool: ...
 

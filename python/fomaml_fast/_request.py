@@ -43,13 +43,13 @@ class Request:
         y: Any,
         check_finite: bool,
         tangent: FloatArray | None = None,
-        extras: tuple[Any, Any, Any] = (None, None, None),
         context: int = 0,
         tasks_of: dict[str, int] | None = None,
+        extras: tuple[Any, Any, Any] = (None, None, None),
     ) -> None:
         """Check the arguments; `extras` are weights, mask and class_mask."""
-        weights, mask, class_mask = extras
         sizes = (net.sizes[0] - context, *net.sizes[1:])
+        weights, mask, class_mask = extras
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
         dtype = self.theta.dtype
         if not is_ragged(x):

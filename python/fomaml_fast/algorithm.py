@@ -165,6 +165,9 @@ class Algorithm:
             learns_rates=self.learn_rates is not False,
             step_weights=list(self.step_weights or ()),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
+            query_loss=None
+            if self.query_loss is None
+            else (self.query_loss.name, self.query_loss.parameter),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -206,7 +209,7 @@ class Algorithm:
             return rates
         if found in ("scalar", "layer") and wanted in ("layer", "step_layer"):
             shape = (layers,) if wanted == "layer" else (max(self.steps, 1), layers)
-            return np.array(np.broadcast_to(rates, shape))
+            return np.array(np.broadcast_to(rates, shape), order="C")
         if found in ("scalar", "layer") and wanted == "parameter":
             counts = [sum(part.size for part in parts) for parts in net.unflatten(net.init(0))]
             return np.repeat(np.broadcast_to(rates, (layers,)), counts)
@@ -229,7 +232,7 @@ def rate_kind(shape: tuple[int, ...], net: MLP) -> str:
 
 def _as_layers(adapt: Any) -> str | tuple[int, ...]:
     if isinstance(adapt, str):
-        return one_of(adapt, "adapt", ADAPT)
+        return str(one_of(adapt, "adapt", ADAPT))
     if not isinstance(adapt, Sequence | np.ndarray) or len(adapt) == 0:
         raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {adapt!r}")
     for i, layer in enumerate(adapt):

@@ -209,7 +209,7 @@ class Derivatives:
         if isinstance(self.loss_spec, Custom):
             return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).gnvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent, extras)
+        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.gnvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )

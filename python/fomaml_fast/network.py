@@ -384,7 +384,7 @@ class MLP(Derivatives):
         if isinstance(self.loss_spec, _losses.Custom):
             return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent, extras)
+        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.hvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )

@@ -66,7 +66,7 @@ class Learning {
     meta::Solution<T> solution;
     T* lambda = buffers_.lambda;
     const T loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
-    finite = finite && meta::defect(loss) == T(0) && all_finite(lambda, P);
+    finite = finite && meta::defect(loss + solution.residual) == T(0) && all_finite(lambda, P);
     if (!finite) call_.diverged[task] = 1;
     call_.losses[task] = loss;
     report(solution, task);

@@ -74,6 +74,9 @@ struct HessianProduct {
   const LayerViews<const T>* start;
   const LayerViews<T>& to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
+  int first = 0;                 ///< the lowest layer that the tangent moves
+  /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
+  T* below_first = nullptr;
   /// R of the gradient on the outputs, [rows, n_L], where it is not the loss's curvature.
   const T* output_tangents = nullptr;
 };

@@ -30,12 +30,7 @@ template <class T>
 void add_gradient(const Plan<T>& plan, const Rows<T>& rows, const Pass<T>& pass, bool from_zero,
                   const Weights<T>& to, int first_layer = 0) {
   for (int l = first_layer; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
-    weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
-                       to.weight(layer));
-    if (from_zero) std::fill_n(to.bias(layer), layer.out_stride, T(0));
-    add_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, to.bias(layer),
-                to.bias(layer));
+    layer_gradient(plan, l, rows, pass, from_zero, to);
   }
 }
 
