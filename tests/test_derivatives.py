@@ -150,7 +150,7 @@ def test_derivative_of_a_pulled_back_cotangent(engine, norm, dtype):
     v = directions(case)
     c, c_tangent = (cotangents_of(case, x, seed) for seed in (1, 2))
     offsets = np.cumsum([0, *map(len, x)])
-    rows = core.Rows(np.concatenate(x), None, offsets, False, len(x), -1)
+    rows = core.Rows(np.concatenate(x), None, offsets, False, len(x), -1, None, None)
     stacked = (np.concatenate(c), v, np.concatenate(c_tangent))
     actual = supported(lambda: core.vjp_tangent(net._core, case.theta, rows, *stacked, 1))
     for i, of_task in enumerate(x):
@@ -231,6 +231,20 @@ def test_gauss_newton_is_the_hessian_of_a_linear_network(loss):
     v = directions(case)
     hv = net.hvp(case.theta, x, y, v)
     np.testing.assert_allclose(net.gnvp(case.theta, x, y, v), hv, atol=1e-14 * np.abs(hv).max())
+
+
+def test_gauss_newton_sees_weights_masks_and_classes(engine):
+    net = ff.MLP((5, 4), loss="cross_entropy")
+    rng = np.random.default_rng(3)
+    theta, v = rng.normal(size=(2, net.n_params))
+    x, y = rng.normal(size=(2, 6, 5)), rng.integers(0, 3, (2, 6))
+    options = {
+        "weights": rng.normal(size=(2, 6)),
+        "mask": rng.random((2, 6)) < 0.7,
+        "class_mask": np.array([[True, True, True, False]] * 2),
+    }
+    product = supported(lambda: net.gnvp(theta, x, y, v, **options))
+    assert_close(product, net.hvp(theta, x, y, v, **options), "hvp", np.float64, tasks=True)
 
 
 @every_loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fomaml_fast._loader import core
 
 FloatArray = npt.NDArray[np.floating[Any]]
+Choice = TypeVar("Choice", bound="str | None")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -138,8 +139,8 @@ def as_number(
     return number
 
 
-def one_of(value: Any, name: str, choices: tuple[str | None, ...]) -> Any:
+def one_of(value: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     """Return `value` if it is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
+    return choices[choices.index(value)]

@@ -8,10 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_floats, one_of
+from fomaml_fast._arrays import FloatArray, as_count, as_floats, one_of
+from fomaml_fast._loader import core
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
 PARTS = ("W", "b", "gamma", "beta")
+#: Parameters beyond this could not be indexed by a stacked batch.
+MOST_PARAMS = 2**40
+
+
+def as_sizes(sizes: Any) -> tuple[int, ...]:
+    """Units of all layers, inputs and outputs included."""
+    if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
+        raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
+    units = tuple(as_count(n, f"sizes[{i}]", least=1) for i, n in enumerate(sizes))
+    if not 2 <= len(units) <= core.max_layers + 1:
+        raise ValueError(
+            f"sizes must name inputs and outputs, and at most {core.max_layers} layers, "
+            f"got {list(units)}"
+        )
+    if sum(a * b + b for a, b in pairwise(units)) > MOST_PARAMS:
+        raise ValueError(f"sizes give more than {MOST_PARAMS} parameters: {list(units)}")
+    return units
 
 
 def per_hidden_layer(

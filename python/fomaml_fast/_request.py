@@ -60,6 +60,7 @@ class Request:
                     f"got {list(x.shape)}"
                 )
         one_set = not is_ragged(x) and x.ndim == 2
+        self.per_task = not one_set  #: x, and so y, has a task axis
         self.empty = None
         if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == sizes[0]:
             lead = x.shape[:-1] if one_set and self.theta.ndim == 1 else (1, *x.shape)[-3:-1]

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from fomaml_fast._arrays import FloatArray, as_floats, as_parameters, as_threads
+from fomaml_fast._custom import CustomLoss
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
 from fomaml_fast._row_numbers import is_ragged
+from fomaml_fast.losses import Custom
 
 
 class Derivatives:
@@ -23,6 +25,7 @@ class Derivatives:
     loss_spec: Any
     n_params: Any
     _core: Any
+    _network: Any
 
     def vjp(
         self,
@@ -65,7 +68,9 @@ class Derivatives:
         request = Request(self, theta, x, None, check_finite, tasks_of=_named(many))
         _refuse_empty(request)
         stacked = _stack_like_outputs(cotangent, "cotangent", request, self.sizes[-1])
-        products = core.vjp(self._core, request.theta, request.bound, stacked, as_threads(threads))
+        products = core.vjp(
+            self._network, request.theta, request.bound, stacked, as_threads(threads)
+        )
         return products[0] if request.single else products
 
     def jvp(
@@ -110,7 +115,7 @@ class Derivatives:
         if request.empty is not None:
             return request.empty
         outputs = core.jvp(
-            self._core, request.theta, request.bound, request.tangent, as_threads(threads)
+            self._network, request.theta, request.bound, request.tangent, as_threads(threads)
         )
         return request.shape_rows(outputs)
 
@@ -151,7 +156,9 @@ class Derivatives:
         if request.empty is not None:
             return np.empty((*request.empty.shape, self.n_params), request.empty.dtype)
         of_rows = _coupled_jacobian if "batch" in self.norms else _separate_jacobian
-        jacobian = of_rows(self._core, request, self.sizes[-1], self.n_params, as_threads(threads))
+        jacobian = of_rows(
+            self._network, request, self.sizes[-1], self.n_params, as_threads(threads)
+        )
         if request.single:
             return jacobian
         if request.rows.ragged:
@@ -165,6 +172,9 @@ class Derivatives:
         y: Any,
         v: Any,
         *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
         threads: int | None = None,
         check_finite: bool = True,
     ) -> FloatArray:
@@ -176,7 +186,7 @@ class Derivatives:
 
         Parameters
         ----------
-        theta, x, y, v, threads, check_finite
+        theta, x, y, v, weights, mask, class_mask, threads, check_finite
             As in `MLP.hvp`.
 
         Returns
@@ -195,8 +205,11 @@ class Derivatives:
         >>> MLP([1, 1]).gnvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
+        extras = weights, mask, class_mask
+        if isinstance(self.loss_spec, Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).gnvp()
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent)
+        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.gnvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import numpy as np  # noqa: F401  for the examples
 
 from fomaml_fast._arrays import as_number
 from fomaml_fast._loader import core
@@ -160,6 +163,49 @@ class Quantile(Loss):
     def parameter(self) -> float:
         """Tau."""
         return float(self.tau)
+
+
+@dataclass(frozen=True)
+class Custom(Loss):
+    """A loss written in Python.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(outputs, targets)`` of the outputs ``[T, n, n_L]`` of tasks and of their targets as
+        they were given, ``[T, n, ...]``. Returns the losses ``[T]``, each with its mean over rows
+        if it has one, their gradient on the outputs ``[T, n, n_L]`` and, where second derivatives
+        are wanted, a third item: a function that multiplies the Hessian on the outputs with a
+        ``v [T, n, n_L]``. Ragged tasks come one at a time. It is called once a call of `MLP`'s
+        `loss`, `value_and_grad`, `hvp` or `gnvp`, by the thread that called it.
+
+    Raises
+    ------
+    TypeError
+        If `fn` cannot be called.
+
+    Examples
+    --------
+    >>> from fomaml_fast import MLP
+    >>> def absolute(outputs, targets):
+    ...     error = outputs - targets
+    ...     return abs(error).mean(axis=(1, 2)), np.sign(error) / error[0].size
+    >>> net = MLP([1, 1], loss=Custom(absolute))
+    >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
+    (1.0, array([3., 1.]))
+    """
+
+    fn: Callable[[Any, Any], Any]
+    name: ClassVar[str] = "custom"
+
+    def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise TypeError(f"fn must be callable, got {self.fn!r}")
+
+    @property
+    def takes_labels(self) -> bool:
+        """Not known: targets are whatever `fn` takes."""
+        return False
 
 
 _BY_NAME: dict[str, type[Loss]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,12 @@ from fomaml_fast._arrays import (
     float_dtype,
     one_of,
 )
-from fomaml_fast._layers import join, part_shapes, per_hidden_layer, split
+from fomaml_fast._custom import CustomLoss
+from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
 from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, draw_weights
-
-#: Parameters beyond this could not be indexed by a stacked batch.
-MOST_PARAMS = 2**40
 
 
 @dataclass(frozen=True, init=False)
@@ -82,16 +79,7 @@ class MLP(Derivatives):
         loss: str | _losses.Loss = "mse",
         norm: str | Sequence[str | None] | None = None,
     ) -> None:
-        if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
-            raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
-        units = tuple(as_count(n, f"sizes[{i}]", least=1) for i, n in enumerate(sizes))
-        if not 2 <= len(units) <= core.max_layers + 1:
-            raise ValueError(
-                f"sizes must name inputs and outputs, and at most {core.max_layers} layers, "
-                f"got {list(units)}"
-            )
-        if sum(a * b + b for a, b in pairwise(units)) > MOST_PARAMS:
-            raise ValueError(f"sizes give more than {MOST_PARAMS} parameters: {list(units)}")
+        units = as_sizes(sizes)
         hidden = len(units) - 2
         named = per_hidden_layer(activation, hidden, "activation", _activations.names())
         norms = per_hidden_layer(norm, hidden, "norm", (None, *core.norm_names[1:]))
@@ -102,7 +90,19 @@ class MLP(Derivatives):
 
     @cached_property
     def _core(self) -> Any:
-        spec = self.loss_spec
+        """For all that takes the loss, too."""
+        if isinstance(self.loss_spec, _losses.Custom):
+            raise NotImplementedError(
+                "a custom loss works with the network's own methods only; this needs one of "
+                f"{', '.join(_losses.names())}"
+            )
+        return self._network
+
+    @cached_property
+    def _network(self) -> Any:
+        """For what does not take the loss."""
+        custom = isinstance(self.loss_spec, _losses.Custom)
+        spec = _losses.MSE() if custom else self.loss_spec
         norms = [norm or "none" for norm in self.norms]
         return core.Network(
             list(self.sizes), list(self.activations), norms, spec.name, spec.parameter
@@ -124,7 +124,7 @@ class MLP(Derivatives):
     @cached_property
     def n_params(self) -> int:
         """Length P of the flat parameter vector."""
-        return int(self._core.n_params)
+        return int(self._network.n_params)
 
     def init(
         self,
@@ -195,7 +195,7 @@ class MLP(Derivatives):
         [(2, 3), (3, 1)]
         """
         flat = as_parameters(theta, self.n_params, check_finite=False)
-        of = self._core
+        of = self._network
         starts = zip(
             of.weight_offsets, of.bias_offsets, of.gain_offsets, of.shift_offsets, strict=True
         )
@@ -255,7 +255,7 @@ class MLP(Derivatives):
         request = Request(self, theta, x, None, check_finite)
         if request.empty is not None:
             return request.empty
-        outputs = core.predict(self._core, request.theta, request.bound, as_threads(threads))
+        outputs = core.predict(self._network, request.theta, request.bound, as_threads(threads))
         return request.shape_rows(outputs)
 
     def loss(
@@ -300,7 +300,10 @@ class MLP(Derivatives):
         >>> net.loss(net.init(0), [[0.0]], [[2.0]])
         4.0
         """
-        request = Request(self, theta, x, y, check_finite, extras=(weights, mask, class_mask))
+        extras = weights, mask, class_mask
+        if isinstance(self.loss_spec, _losses.Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras).values()
+        request = Request(self, theta, x, y, check_finite, extras=extras)
         losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
         return float(losses[0]) if request.single else losses
 
@@ -336,7 +339,11 @@ class MLP(Derivatives):
         >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
         (1.0, array([6., 2.]))
         """
-        request = Request(self, theta, x, y, check_finite, extras=(weights, mask, class_mask))
+        extras = weights, mask, class_mask
+        if isinstance(self.loss_spec, _losses.Custom):
+            custom = CustomLoss(self, theta, x, y, threads, check_finite, extras)
+            return custom.values(), custom.gradient()
+        request = Request(self, theta, x, y, check_finite, extras=extras)
         losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
         return (float(losses[0]), grads[0]) if request.single else (losses, grads)
 
@@ -373,8 +380,10 @@ class MLP(Derivatives):
         >>> net.hvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
-        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         extras = weights, mask, class_mask
+        if isinstance(self.loss_spec, _losses.Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
+        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.hvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)

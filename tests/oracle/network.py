@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import ACTIVATIONS, Array
+from oracle.complex_step import along
 from oracle.losses import LOSSES, Loss, weighted
 from oracle.normalization import normalize, pull_back
-
-COMPLEX_STEP = 1e-30
 
 #: Weights of the rows, or which outputs exist; None for all 1.
 Weights = NDArray[Any] | None
@@ -34,21 +33,21 @@ KINKED = ("relu", "leaky_relu", "elu")
 class Net:
     """Sizes ``(n_0, ..., n_L)``, one activation name per hidden layer, a loss name.
 
-    Norms are None, "layer" or "batch" per hidden layer, or () for none at all.
+    `norm` is None, "layer" or "batch" per hidden layer, or () for none at all.
     """
 
     sizes: tuple[int, ...]
     activations: tuple[str, ...]
     loss: str
-    norms: tuple[str | None, ...] = ()
+    norm: tuple[str | None, ...] = ()
     context: int = 0
 
-    def norm(self, layer: int) -> str | None:
-        return self.norms[layer] if layer < len(self.norms) else None
+    def norm_of(self, layer: int) -> str | None:
+        return self.norm[layer] if layer < len(self.norm) else None
 
     @property
     def n_params(self) -> int:
-        gains = sum(2 * n for n, norm in zip(self.sizes[1:], self.norms, strict=False) if norm)
+        gains = sum(2 * n for n, norm in zip(self.sizes[1:], self.norm, strict=False) if norm)
         return sum((i + 1) * o for i, o in pairwise(self.sizes)) + gains
 
 
@@ -67,7 +66,7 @@ def unflatten(net: Net, theta: ArrayLike) -> list[tuple[Array, ...]]:
     for layer, (n_in, n_out) in enumerate(pairwise(net.sizes)):
         parts = [theta[start : start + n_in * n_out].reshape(n_in, n_out)]
         start += n_in * n_out
-        for _ in range(3 if net.norm(layer) else 1):
+        for _ in range(3 if net.norm_of(layer) else 1):
             parts.append(theta[start : start + n_out])
             start += n_out
         layers.append(tuple(parts))
@@ -99,7 +98,7 @@ def forward(net: Net, theta: ArrayLike, x: ArrayLike) -> tuple[list[Array], list
         results.append(h @ weights + bias)
         if affine:
             gamma, beta = affine
-            results[-1] = gamma * normalize(net.norms[layer], results[-1]) + beta
+            results[-1] = gamma * normalize(net.norm[layer], results[-1]) + beta
         if layer < len(net.activations):
             h = ACTIVATIONS[net.activations[layer]].apply(results[-1])
     return inputs, results
@@ -163,9 +162,11 @@ def back_propagate(
         weights, bias, *affine = layers[layer]
         if affine:
             z = inputs[layer] @ weights + bias
-            of_affine = ((delta * normalize(net.norms[layer], z)).sum(axis=0), delta.sum(axis=0))
-            delta = pull_back(net.norms[layer], z, affine[0] * delta)
-        parts.append((inputs[layer].T @ delta, delta.sum(axis=0), *(of_affine if affine else ())))
+            of_affine = ((delta * normalize(net.norm[layer], z)).sum(axis=0), delta.sum(axis=0))
+            delta = pull_back(net.norm[layer], z, affine[0] * delta)
+        # What is the same for all rows is taken off by batch normalisation: 0, and not rounding.
+        of_bias = delta.sum(axis=0) * (net.norm_of(layer) != "batch")
+        parts.append((inputs[layer].T @ delta, of_bias, *(of_affine if affine else ())))
         if layer > 0:
             d1 = ACTIVATIONS[net.activations[layer - 1]].d1(results[layer - 1])
             delta = (delta @ weights.T) * d1
@@ -173,14 +174,9 @@ def back_propagate(
     return np.concatenate([flatten(parts[::-1]), of_context])
 
 
-def along(function: Any, theta: ArrayLike, v: ArrayLike) -> Array:
-    """The derivative of an analytic function of theta along ``v``, by a complex step."""
-    return np.imag(function(inexact(theta) + 1j * COMPLEX_STEP * inexact(v))) / COMPLEX_STEP
-
-
 def jvp(net: Net, theta: ArrayLike, x: ArrayLike, v: ArrayLike) -> Array:
     """The outputs' Jacobian times ``v``: ``[n, n_L]``."""
-    return along(lambda theta: predict(net, theta, x), theta, v)
+    return along(lambda theta: predict(net, theta, x), inexact(theta), inexact(v))
 
 
 def jacobian(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
@@ -189,9 +185,19 @@ def jacobian(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
     return np.stack(columns, axis=-1)
 
 
-def gnvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike) -> Array:
+def gnvp(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    v: ArrayLike,
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Array:
     """The generalised Gauss-Newton matrix of `loss` times ``v``, flat."""
-    curvature = LOSSES[net.loss].hessian_times(predict(net, theta, x), y, jvp(net, theta, x, v))
+    curvature = _loss_of(net, weights, classes).hessian_times(
+        predict(net, theta, x), y, jvp(net, theta, x, v)
+    )
     return vjp(net, theta, x, curvature)
 
 
@@ -205,8 +211,10 @@ def hvp(
     classes: Weights = None,
 ) -> Array:
     """The Hessian of `loss` times ``v``, flat."""
-    if any(net.norms) or net.context:
-        return along(lambda theta: gradient(net, theta, x, y, weights, classes), theta, v)
+    if any(net.norm) or net.context:
+        return along(
+            lambda theta: gradient(net, theta, x, y, weights, classes), inexact(theta), inexact(v)
+        )
     row_loss = _loss_of(net, weights, classes)
     layers, directions = unflatten(net, theta), unflatten(net, v)
     inputs, results = forward(net, theta, x)

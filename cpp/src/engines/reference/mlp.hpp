@@ -128,7 +128,7 @@ class Mlp {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
       weight(g, l).noalias() = input(l, x, count).transpose() * d;
-      bias(g, l) = d.colwise().sum();
+      bias_sums(l, d, bias(g, l));
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
@@ -158,11 +158,12 @@ class Mlp {
   }
 
   /// J' (Hessian of the loss on the outputs) J v, after forward.
-  void gauss_newton_vector(const T* theta, LossSpec loss, const RowSet<T>& rows, Index task,
+  void gauss_newton_vector(const T* theta, LossSpec spec, const RowSet<T>& rows, Index task,
                            const T* v, T* product) const {
     const T* x = rows.x + rows.first(task) * columns();
+    loss(spec, rows, task, false);  // leaves out absent classes
     r_forward(theta, x, rows.count(task), v);
-    r_loss(loss, rows, task, at(d_, net_.depth - 1));
+    r_loss(spec, rows, task, at(d_, net_.depth - 1));
     backward(theta, x, rows.count(task), product);
   }
 
@@ -238,6 +239,16 @@ class Mlp {
     }
   }
 
+  /// Gradient on b_l from that on z_l. Before batch normalisation a shift changes nothing: it is 0,
+  /// and not the rounding that adaptive optimisers would turn into steps.
+  void bias_sums(int l, const ConstMatrix<T>& d, Row<T> sum) const {
+    if (net_.norm(l) == Norm::batch) {
+      sum.setZero();
+    } else {
+      sum = d.colwise().sum();
+    }
+  }
+
   void r_forward(const T* theta, const T* x, Index count, const T* v) const {
     for (int l = 0; l < net_.depth; ++l) {
       Matrix<T> rz(at(rz_, l), count, net_.fan_out(l));
@@ -269,7 +280,7 @@ class Mlp {
           rd(at(rd_, l), count, net_.fan_out(l));
       Matrix<T> hw = weight(hv, l);
       hw.noalias() = input(l, x, count).transpose() * rd;
-      bias(hv, l) = rd.colwise().sum();
+      bias_sums(l, rd, bias(hv, l));
       if (l == 0) break;
       hw.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)).transpose() * d;
       Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
@@ -295,7 +306,7 @@ class Mlp {
     // R of backward's two lines; the sums of d itself are formed anew.
     const ConstMatrix<T> d(at(d_, 0), count, net_.fan_out(0));
     Row<T> sum(back_, net_.fan_out(0));
-    sum = d.colwise().sum();
+    bias_sums(0, d, sum);
     context_weight(hv).noalias() = phi(theta).transpose() * bias(hv, 0);
     context_weight(hv).noalias() += phi(v).transpose() * sum;
     phi(hv).noalias() = bias(hv, 0) * context_weight(theta).transpose();

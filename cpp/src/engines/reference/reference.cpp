@@ -29,7 +29,7 @@ struct Workspace {
     if (problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient) {
       learning = LearningBuffers<T>::carve(problem, arena);
     } else {
-      result = arena.take<T>(problem.layout.n_params);
+      result = arena.take<T>(problem.layout.n_params + problem.algorithm.context);
     }
   }
   static bool second_order(const Problem& problem) {

@@ -20,9 +20,11 @@ T* rz_of(const HessianProduct<T>& p, int l) {
   return kept != nullptr ? kept : p.pass.rh(p.plan, l, p.rows.count);
 }
 
+}  // namespace
+
 /// Rz = Rh_below W + v's share, Rh = sigma'(z) Rz, layer after layer.
 template <class T>
-void r_forward(const HessianProduct<T>& p) {
+void push_forward(const HessianProduct<T>& p) {
   const Index count = p.rows.count;
   for (int l = p.first; l < p.plan.depth; ++l) {
     const Layer& layer = p.plan[l];
@@ -59,6 +61,8 @@ void r_forward(const HessianProduct<T>& p) {
     times_derivative<T>(layer.activation, p.pass.s(l), rz.data, count * layer.out_stride, rh);
   }
 }
+
+namespace {
 
 /// to = start + R of the gradient on layer l's inputs, but for the part of Rd: that is `through`.
 template <class T>
@@ -124,9 +128,13 @@ void r_gradient(const HessianProduct<T>& p, int l) {
 template <class T>
 void hessian_product(const HessianProduct<T>& p) {
   const int last = p.plan.depth - 1;
-  r_forward(p);
-  loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
-                    p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
+  push_forward(p);
+  if (p.output_tangents != nullptr) {
+    copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
+  } else {
+    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+                      p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
+  }
   for (int l = last; l >= p.first; --l) {
     if (l > p.first) r_backward(p, l);
     if (l == p.first && p.below_first != nullptr) {
@@ -141,6 +149,8 @@ void hessian_product(const HessianProduct<T>& p) {
   }
 }
 
+template void push_forward<float>(const HessianProduct<float>&);
+template void push_forward<double>(const HessianProduct<double>&);
 template void hessian_product<float>(const HessianProduct<float>&);
 template void hessian_product<double>(const HessianProduct<double>&);
 

@@ -77,7 +77,13 @@ struct HessianProduct {
   int first = 0;                 ///< the lowest layer that the tangent moves
   /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
   T* below_first = nullptr;
+  /// R of the gradient on the outputs, [rows, n_L], where it is not the loss's curvature.
+  const T* output_tangents = nullptr;
 };
+
+/// The tangents of all layers' outputs along `tangent`: the first half of hessian_product.
+template <class T>
+void push_forward(const HessianProduct<T>& product);
 
 template <class T>
 void hessian_product(const HessianProduct<T>& product);

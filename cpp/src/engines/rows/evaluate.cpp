@@ -78,11 +78,32 @@ Targeted<T> targets_of(const Frame<T>& frame, Index task, Index first, Index cou
 Keep kept(Operation operation) {
   switch (operation) {
     case Operation::gradient:
+    case Operation::vjp:
       return Keep::deltas;
     case Operation::hvp:
+    case Operation::jvp:
+    case Operation::vjp_tangent:
+    case Operation::gnvp:
       return Keep::second_order;
     default:
       return Keep::outputs;
+  }
+}
+
+/// Where the outputs of row `first` of a task, or their cotangents, stand among those of all.
+template <class T>
+Index place_of(const Frame<T>& frame, Index task, Index first) {
+  const RowSet<T>& set = frame.call.support;
+  return ((set.shared ? task * set.count(task) : set.first(task)) + first) * frame.plan.outputs;
+}
+
+/// The last layer's [rows, out_stride] buffer, brought home.
+template <class T>
+void write_outputs(const Frame<T>& frame, const T* buffer, Index task, Index first, Index count) {
+  T* outputs = frame.call.outputs + place_of(frame, task, first);
+  for (Index r = 0; r < count; ++r) {
+    std::copy_n(buffer + r * frame.plan.last().out_stride, frame.plan.outputs,
+                outputs + r * frame.plan.outputs);
   }
 }
 
@@ -104,10 +125,11 @@ Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   if (problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
   pass = Pass<T>::carve(plan, rows, kept(problem.operation), arena);
   loss = LossScratch<T>::carve(plan.outputs, arena);
-  if (problem.operation == Operation::gradient || problem.operation == Operation::hvp) {
+  const Keep keep = kept(problem.operation);
+  if (keep != Keep::outputs && problem.operation != Operation::jvp) {
     result.values = arena.take<T>(plan.packed_parameters);
   }
-  if (problem.operation == Operation::hvp) {
+  if (keep == Keep::second_order) {
     vector.values = arena.take<T>(plan.packed_parameters);
     curvature = CurvatureScratch<T>::carve(plan, rows, arena);
   }
@@ -125,16 +147,10 @@ template <class T>
 void Evaluate<T>::predict(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
                           Index task, Index stretch) {
   const Plan<T>& plan = frame.plan;
-  const RowSet<T>& set = frame.call.support;
   const Index first = stretch * kStretch;
   const Rows<T> rows = stretch_of(frame, task, first);
   forward(plan, theta, rows, worker.pass);
-  const T* h = worker.pass.h(plan.depth - 1);
-  const Index place = (set.shared ? task * set.count(task) : set.first(task)) + first;
-  T* outputs = frame.call.outputs + place * plan.outputs;
-  for (Index r = 0; r < rows.count; ++r) {
-    std::copy_n(h + r * plan.last().out_stride, plan.outputs, outputs + r * plan.outputs);
-  }
+  write_outputs<T>(frame, worker.pass.h(plan.depth - 1), task, first, rows.count);
 }
 
 template <class T>
@@ -182,18 +198,63 @@ void Evaluate<T>::look(const Frame<T>& frame, const Shared& shared, const Worker
   });
 }
 
+/// jvp.
+template <class T>
+void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker& worker,
+                       Index task) {
+  const Plan<T>& plan = frame.plan;
+  const Weights<T> theta = theta_of(frame, shared, worker, task);
+  const LayerViews<const T> tangent =
+      tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
+  const LayerViews<T> nowhere;
+  for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
+    const Rows<T> rows = stretch_of(frame, task, first);
+    forward(plan, theta, rows, worker.pass);
+    push_forward<T>({plan,
+                     theta,
+                     rows,
+                     {},
+                     worker.pass,
+                     worker.curvature,
+                     worker.loss,
+                     tangent,
+                     nullptr,
+                     nullptr,
+                     nowhere});
+    write_outputs<T>(frame, worker.pass.rh(plan, plan.depth - 1, rows.count), task, first,
+                     rows.count);
+  }
+}
+
+/// The gradient on the outputs of some rows, after forward: the loss's, or the cotangents given.
+/// Returns the loss, if it is looked at.
+template <class T>
+T Evaluate<T>::seed(const Frame<T>& frame, const Worker& worker, const Targeted<T>& targets,
+                    Index task, Index first) {
+  const Plan<T>& plan = frame.plan;
+  const int last = plan.depth - 1;
+  T* delta = worker.pass.d(plan, last, targets.count);
+  if (frame.call.cotangents != nullptr) {
+    copy_outputs<T>(plan, frame.call.cotangents + place_of(frame, task, first), targets.count,
+                    delta);
+    return T(0);
+  }
+  return loss<T>(targets, worker.pass.h(last), plan.last().out_stride, worker.loss, delta);
+}
+
 template <class T>
 void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, const Worker& worker,
                                 Index task) {
   const Plan<T>& plan = frame.plan;
   const int last = plan.depth - 1;
-  const bool curvature = frame.problem.operation == Operation::hvp;
+  const Operation operation = frame.problem.operation;
+  const bool curvature = operation == Operation::hvp || operation == Operation::vjp_tangent;
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   T* result = frame.call.task_vectors + task * plan.parameters;
   const LayerViews<T> to = result_views(plan, result, worker.result);
   const LayerViews<const T> so_far = readable(to);
   LayerViews<const T> tangent;
-  if (curvature) {
+  if (curvature || operation == Operation::gnvp) {
     tangent =
         tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   }
@@ -202,12 +263,24 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     const Rows<T> rows = stretch_of(frame, task, first);
     const Targeted<T> targets = targets_of(frame, task, first, rows.count);
     forward(plan, theta, rows, worker.pass);
-    total.add(loss<T>(targets, worker.pass.h(last), plan.last().out_stride, worker.loss,
-                      worker.pass.d(plan, last, rows.count)));
+    total.add(seed(frame, worker, targets, task, first));
+    HessianProduct<T> product{plan,        theta,
+                              rows,        targets,
+                              worker.pass, worker.curvature,
+                              worker.loss, tangent,
+                              nullptr,     first == 0 ? nullptr : &so_far,
+                              to};
+    if (operation == Operation::gnvp) {  // the curvature on the outputs, pulled back as a gradient
+      push_forward(product);
+      loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(plan, last, rows.count),
+                        plan.last().out_stride, worker.loss, worker.pass.d(plan, last, rows.count));
+    }
     backward(plan, theta, rows, worker.pass);
     if (curvature) {
-      hessian_product<T>({plan, theta, rows, targets, worker.pass, worker.curvature, worker.loss,
-                          tangent, nullptr, first == 0 ? nullptr : &so_far, to});
+      if (frame.call.cotangent_tangents != nullptr) {
+        product.output_tangents = frame.call.cotangent_tangents + place_of(frame, task, first);
+      }
+      hessian_product<T>(product);
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {
@@ -219,7 +292,7 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     }
   }
   unpack_rest(plan, worker.result, result);
-  if (!curvature) frame.call.losses[task] = total.value();
+  if (operation == Operation::gradient) frame.call.losses[task] = total.value();
 }
 
 template <class T>
@@ -231,6 +304,9 @@ void Evaluate<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worke
     case Operation::predict:
     case Operation::loss:
       look(frame, shared, worker, team);
+      return;
+    case Operation::jvp:
+      team.share(frame.problem.tasks, [&](Index task) { push(frame, shared, worker, task); });
       return;
     default:
       team.share(frame.problem.tasks,

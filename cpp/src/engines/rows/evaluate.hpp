@@ -1,4 +1,4 @@
-// predict, loss, gradient and hvp: one look at the rows of every task, a stretch at a time.
+// predict … gnvp: one look at the rows of every task, a stretch at a time.
 #pragma once
 
 #include "engines/rows/curvature.hpp"
@@ -16,8 +16,7 @@ class Evaluate {
  public:
   struct Shared {
     Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
-    Weights<T> theta;    ///< where all tasks share one
-    Weights<T> tangent;  ///< hvp
+    Weights<T> theta;  ///< where all tasks share one
     T* stretch_losses = nullptr;
     Index stretches = 1;  ///< of the longest task
   };
@@ -42,6 +41,9 @@ class Evaluate {
   static T loss_of(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker, Index task,
                    Index stretch);
   static void look(const Frame<T>& frame, const Shared& shared, const Worker& worker, Team& team);
+  static void push(const Frame<T>& frame, const Shared& shared, const Worker& worker, Index task);
+  static T seed(const Frame<T>& frame, const Worker& worker, const Targeted<T>& targets, Index task,
+                Index first);
   static void differentiate(const Frame<T>& frame, const Shared& shared, const Worker& worker,
                             Index task);
 };

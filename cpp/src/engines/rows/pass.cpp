@@ -28,6 +28,15 @@ const T* layer_input(int l, const Rows<T>& rows, const Pass<T>& pass) {
 }  // namespace
 
 template <class T>
+void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to) {
+  const Index stride = plan.last().out_stride;
+  std::fill_n(to, count * stride, T(0));
+  for (Index r = 0; r < count; ++r) {
+    std::copy_n(from + r * plan.outputs, plan.outputs, to + r * stride);
+  }
+}
+
+template <class T>
 void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
              const Pass<T>& pass, int first) {
   for (int l = first; l < plan.depth; ++l) {
@@ -118,6 +127,7 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
 }
 
 #define FOMAML_FAST_ROWS_PASS(T)                                                               \
+  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                          \
   template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
                            int);                                                               \
   template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&, \

@@ -95,6 +95,10 @@ struct Rows {
   }
 };
 
+/// to [count, out_stride of the last layer] = from [count, n_L], and 0 where it is padded.
+template <class T>
+void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to);
+
 /// Fills the outputs of layers `first` and above.
 template <class T>
 void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,

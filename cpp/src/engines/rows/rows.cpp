@@ -11,15 +11,7 @@ namespace rows {
 namespace {
 
 bool supports(const Problem& problem) {
-  switch (problem.operation) {
-    case Operation::vjp:
-    case Operation::jvp:
-    case Operation::vjp_tangent:
-    case Operation::gnvp:
-      return false;
-    default:
-      return !problem.net.normalized() && problem.algorithm.context == 0;
-  }
+  return !problem.net.normalized() && problem.algorithm.context == 0;
 }
 
 /// Calls `visitor` with the class that computes the problem: fused steps where they can.
