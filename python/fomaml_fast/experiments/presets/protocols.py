@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import fomaml_fast as ff
-from fomaml_fast.experiments.sinusoid.settings import PUBLISHED, PUBLISHED_SHOTS, PUBLISHED_STEPS
-from fomaml_fast.experiments.sinusoid.settings import Settings
+from fomaml_fast.experiments.sinusoid.settings import (
+    PUBLISHED,
+    PUBLISHED_SHOTS,
+    PUBLISHED_STEPS,
+    Settings,
+)
 from fomaml_fast.experiments.sinusoid.training import Method
 from fomaml_fast.samplers import Sinusoid
 
