@@ -8,12 +8,10 @@ import pytest
 
 import fomaml_fast as ff
 from fomaml_fast.experiments.presets import run
-from fomaml_fast.experiments.presets.experiment import Row, describe, markdown, test, train_all
+from fomaml_fast.experiments.presets.experiment import Row, describe, markdown, score, train_all
 from fomaml_fast.experiments.presets.protocols import protocols
 from fomaml_fast.experiments.sinusoid.scoring import TestSet
 from fomaml_fast.experiments.sinusoid.training import make_network
-
-test.__test__ = False  # the experiment's test of networks, not one of these
 
 
 def tiny():
@@ -88,7 +86,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
 def test_rows_are_the_evaluation_with_the_learned_rates():
     protocol = tiny()[1]
     (runs,) = train_all((protocol,), seed=0, threads=1)
-    rows = {(r.preset, r.shots): r for r in test(protocol, runs, seed=0, threads=1)}
+    rows = {(r.preset, r.shots): r for r in score(protocol, runs, seed=0, threads=1)}
     unseen = TestSet.draw(
         protocol.settings, 9, np.random.default_rng([0, 1004]), protocol.sampler
     )
@@ -127,7 +125,7 @@ def test_presets_learn():
         for p in (li, zintgraf)
     ]
     for protocol, runs in zip(short, train_all(tuple(short), seed=0, threads=2), strict=True):
-        before, after = test(protocol, runs, seed=0, threads=1)
+        before, after = score(protocol, runs, seed=0, threads=1)
         assert after.mean < 0.8 * before.mean, protocol.paper
 
 

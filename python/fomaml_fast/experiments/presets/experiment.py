@@ -129,7 +129,7 @@ def run(
     rows = [
         row
         for protocol, runs in zip(chosen, trained, strict=True)
-        for row in test(protocol, runs, seed=seed, threads=threads)
+        for row in score(protocol, runs, seed=seed, threads=threads)
     ]
     seconds = time.perf_counter() - start
     report.print_table("Presets against published figures", COLUMNS, [r.cells() for r in rows])
@@ -203,7 +203,7 @@ def train_all(
             stop.set()  # after Ctrl-C or an error, the other trainings end with their chunk
 
 
-def test(
+def score(
     protocol: Protocol, runs: list[Trained], *, seed: int, threads: int | None = None
 ) -> list[Row]:
     """Adapt the networks of a protocol to new curves, and return a row for each figure."""
