@@ -75,7 +75,9 @@ def test_it_runs_from_end_to_end(tmp_path, capsys):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one, two = (train_all(tiny(), seed=1, threads=n) for n in (1, 2))
-    for a, b in zip(sum(one, []), sum(two, []), strict=True):
+    for a, b in zip(
+        *([run for group in runs for run in group] for runs in (one, two)), strict=True
+    ):
         assert a.method.name == b.method.name
         np.testing.assert_array_equal(a.theta, b.theta)
         assert (a.rates is None) == (a.method.name != "meta_sgd")
@@ -87,9 +89,7 @@ def test_rows_are_the_evaluation_with_the_learned_rates():
     protocol = tiny()[1]
     (runs,) = train_all((protocol,), seed=0, threads=1)
     rows = {(r.preset, r.shots): r for r in score(protocol, runs, seed=0, threads=1)}
-    unseen = TestSet.draw(
-        protocol.settings, 9, np.random.default_rng([0, 1004]), protocol.sampler
-    )
+    unseen = TestSet.draw(protocol.settings, 9, np.random.default_rng([0, 1004]), protocol.sampler)
     for trained in runs:
         wild = None if trained.rates is None else np.full_like(trained.rates, 0.05)
         batch = unseen.by_shots[trained.shots]
