@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
 import fomaml_fast as ff
 from fomaml_fast.experiments.sinusoid.settings import (
     PUBLISHED,
@@ -59,26 +56,6 @@ class Protocol:
         """Return it cut down so that it only shows that everything runs."""
         short = replace(self.settings, iterations=300, test_tasks=60, chunk=100, shortened=True)
         return replace(self, settings=short)
-
-
-def uniform_by_fan_out(net: ff.MLP, seed: int) -> npt.NDArray[np.float32]:
-    """Draw weights and biases uniformly within ±1/√fan_out, as the MAML of CAVIA's public code.
-
-    At its inner rate of 0.1 that is decisive: from He's weights, which are larger in the hidden
-    layers, the first inner steps diverge, and the training never recovers from it.
-
-    Examples
-    --------
-    >>> bool(abs(uniform_by_fan_out(ff.MLP([1, 16, 1]), 0)[:32]).max() <= 0.25)
-    True
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [
-        rng.uniform(-1, 1, np.shape(part)).ravel() / math.sqrt(np.shape(part)[-1])
-        for layer in net.unflatten(net.init(seed))
-        for part in layer
-    ]
-    return np.concatenate(drawn).astype(np.float32)
 
 
 def protocols() -> tuple[Protocol, ...]:
@@ -146,7 +123,7 @@ def protocols() -> tuple[Protocol, ...]:
             zintgraf,
             tasks,
             (
-                Method("maml", ff.maml(zintgraf.inner_rate), None, uniform_by_fan_out),
+                Method("maml", ff.maml(zintgraf.inner_rate), None),
                 Method("cavia", ff.cavia(lr=1.0, context=5), None),
             ),
             {("maml", 10, 1): 0.33},

@@ -20,19 +20,11 @@ SAMPLER = Sinusoid()
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train: its name in the tables, the algorithm, and the initial weights.
-
-    These come from a scheme of the library, or from ``draw(net, seed)`` where it is given.
-    """
+    """A way to train: its name in the tables, the algorithm, and the initial weights."""
 
     name: str
     algorithm: ff.Algorithm
     scheme: str | None
-    draw: Callable[[ff.MLP, int], npt.NDArray[np.float32]] | None = None
-
-    def initial(self, net: ff.MLP, seed: int) -> npt.NDArray[Any]:
-        """Return the weights that training starts from."""
-        return self.draw(net, seed) if self.draw else net.init(seed, np.float32, self.scheme)
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ def train(
     chosen = methods(settings, shots) if todo is None else list(todo)
     nets = [make_network(settings, m.algorithm.context) for m in chosen]
     states = [
-        ff.init_state(net, m.algorithm, outer, theta=m.initial(net, seed))
+        ff.init_state(net, m.algorithm, outer, theta=net.init(seed, np.float32, m.scheme))
         for net, m in zip(nets, chosen, strict=True)
     ]
     curves: list[list[float]] = [[] for _ in chosen]
