@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 import oracle
 
-# A float32 pre-activation this close to the corner of a ReLU may fall on its other side.
+# A float32 pre-activation this close to the corner of a rectifier may fall on its other side.
 _KINK = 3e-6
 
 # Below 2 over the largest curvature of the cases: steps that overshoot multiply rounding errors.
@@ -99,6 +99,8 @@ def targets(
     """
     if loss == "cross_entropy":
         return rng.integers(0, n_out, n)
+    if loss in ("soft_cross_entropy", "binary_cross_entropy"):
+        return rng.random((n, n_out)).astype(dtype)
     signs = rng.choice([-1.0, 1.0], (n, n_out))
     return (signs * rng.uniform(2, 4, (n, n_out))).astype(dtype)
 
@@ -140,8 +142,8 @@ def build(
 ) -> Case:
     """Draw a case; `rows` lists ``(K, Q)`` per task where tasks are ragged.
 
-    With a ReLU, draws that come within rounding of its corner during `steps` steps are rejected:
-    there the package and the oracle may rightly disagree.
+    Draws that come within rounding of a rectifier's corner during `steps` steps are rejected: there
+    the package and the oracle may rightly disagree.
     """
     sizes = tuple(sizes)
     hidden = len(sizes) - 2
@@ -152,9 +154,9 @@ def build(
     rng = np.random.default_rng(key)
     for _ in range(50):
         case = _draw(sizes, activations, loss, np.dtype(dtype), rows, norms, rng)
-        if "relu" not in activations or case.kink_distance(lr, steps) > _KINK:
+        if case.kink_distance(lr, steps) > _KINK:
             return case
-    raise AssertionError("no draw keeps away from the corners of the ReLUs")
+    raise AssertionError("no draw keeps away from the corners of the rectifiers")
 
 
 def ragged_rows(n_tasks: int, seed: int = 0) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from points import Point
+from points import RATES, Point
 
 
 class Meaningless(NamedTuple):
@@ -20,6 +20,12 @@ class Meaningless(NamedTuple):
     excludes: str
     reason: str
     applies: Callable[[Point], bool]
+
+
+def can_spread(given: str, learned: str) -> bool:
+    """Whether rates of one kind say what those of another are."""
+    coarser = {"scalar": RATES, "layer": ("step_layer", "parameter")}
+    return given == learned or learned in coarser.get(given, ())
 
 
 TABLE: tuple[Meaningless, ...] = (
@@ -91,9 +97,9 @@ TABLE: tuple[Meaningless, ...] = (
     ),
     Meaningless(
         "`learn_rates` of a named kind",
-        "`inner.lr` of another kind",
-        "only one number can be spread over a shape",
-        lambda p: isinstance(p.learn, str) and p.rate not in ("scalar", p.learn),
+        "`inner.lr` of a kind that is not coarser",
+        "one number can be spread over any shape, numbers per layer over steps and parameters",
+        lambda p: isinstance(p.learn, str) and not can_spread(p.rate, p.learn),
     ),
 )
 

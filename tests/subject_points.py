@@ -48,9 +48,10 @@ def algorithm(point: Point) -> ff.Algorithm:
     )
 
 
-def meta_grad(point: Point, **options: Any) -> ff.MetaGrad:
-    """The point's meta-gradient."""
-    return ff.meta_grad(mlp(point), point.theta, batch(point), algorithm(point), **options)
+def meta_grad(point: Point, *, tasks: Any = None, **options: Any) -> ff.MetaGrad:
+    """The point's meta-gradient, of all its tasks or some."""
+    some = batch(point) if tasks is None else batch(point).take(tasks)
+    return ff.meta_grad(mlp(point), point.theta, some, algorithm(point), **options)
 
 
 def adapt(point: Point, **options: Any) -> Any:

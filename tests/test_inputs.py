@@ -205,7 +205,7 @@ def test_data_must_fit_the_network():
         with pytest.raises(ValueError, match=r"x_support|y_support"):
             ff.meta_grad(net, net.init(0, np.float64), tasks, algorithm())
     net = ff.MLP((2, 6, 2), loss="cross_entropy")
-    with pytest.raises(TypeError, match=r"y_support.*label"):
+    with pytest.raises(ValueError, match=r"y_support.*probabilities"):
         ff.meta_grad(net, net.init(0, np.float64), tasks, algorithm())
     net, (case, _) = ff.MLP((2, 6, 4)), classes()
     with pytest.raises(TypeError, match="y_support"):

@@ -35,11 +35,14 @@ def test_activations_at_known_points():
     value = {name: float(a.apply(np.array([1.0]))[0]) for name, a in oracle.ACTIVATIONS.items()}
     expected = {
         "relu": 1.0,
+        "leaky_relu": 1.0,
+        "elu": 1.0,
         "tanh": 0.7615941559557649,
         "sigmoid": 0.7310585786300049,
         "softplus": 1.3132616875182228,
         "gelu": 0.8411919906082768,
         "silu": 0.7310585786300049,
+        "sin": 0.8414709848078965,
         "identity": 1.0,
     }
     assert value == pytest.approx({name: expected[name] for name in value}, rel=1e-15)

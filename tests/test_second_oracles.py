@@ -43,11 +43,14 @@ def torch_loss(torch, case, theta, x, y):
 
     apply = {
         "relu": torch.relu,
+        "leaky_relu": functional.leaky_relu,
+        "elu": functional.elu,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
         "softplus": lambda z: functional.softplus(z, threshold=100),
         "gelu": lambda z: functional.gelu(z, approximate="tanh"),
         "silu": functional.silu,
+        "sin": torch.sin,
         "identity": lambda z: z,
     }
     h, start = torch.as_tensor(x), 0
@@ -58,7 +61,14 @@ def torch_loss(torch, case, theta, x, y):
         start += n_out
         if layer < len(case.activations):
             h = apply[case.activations[layer]](h)
-    loss = {"mse": functional.mse_loss, "cross_entropy": functional.cross_entropy}[case.loss]
+    loss = {
+        "mse": functional.mse_loss,
+        "cross_entropy": functional.cross_entropy,
+        "soft_cross_entropy": functional.cross_entropy,
+        "binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+        "huber": functional.huber_loss,
+        "quantile": lambda o, y: torch.maximum(0.5 * (y - o), -0.5 * (y - o)).mean(),
+    }[case.loss]
     return loss(h, torch.as_tensor(y))
 
 
@@ -181,11 +191,14 @@ def jax():
 def jax_loss(jax, case, theta, x, y):
     apply = {
         "relu": jax.nn.relu,
+        "leaky_relu": jax.nn.leaky_relu,
+        "elu": jax.nn.elu,
         "tanh": jax.numpy.tanh,
         "sigmoid": jax.nn.sigmoid,
         "softplus": jax.nn.softplus,
         "gelu": lambda z: jax.nn.gelu(z, approximate=True),
         "silu": jax.nn.silu,
+        "sin": jax.numpy.sin,
         "identity": lambda z: z,
     }
     h, start = x, 0
@@ -196,9 +209,19 @@ def jax_loss(jax, case, theta, x, y):
         start += n_out
         if layer < len(case.activations):
             h = apply[case.activations[layer]](h)
-    if case.loss == "mse":
-        return jax.numpy.mean((h - y) ** 2)
-    return -jax.numpy.mean(jax.nn.log_softmax(h)[jax.numpy.arange(len(y)), y])
+    logs, mean = jax.nn.log_softmax, jax.numpy.mean
+    sizes = jax.numpy.abs(h - y) if y.ndim == 2 else None
+    loss = {
+        "mse": lambda: mean((h - y) ** 2),
+        "cross_entropy": lambda: -mean(logs(h)[jax.numpy.arange(len(y)), y]),
+        "soft_cross_entropy": lambda: -mean(jax.numpy.sum(y * logs(h), axis=1)),
+        "binary_cross_entropy": lambda: mean(
+            -y * jax.nn.log_sigmoid(h) - (1 - y) * jax.nn.log_sigmoid(-h)
+        ),
+        "huber": lambda: mean(jax.numpy.where(sizes <= 1, sizes**2 / 2, sizes - 0.5)),
+        "quantile": lambda: mean(sizes) / 2,
+    }[case.loss]
+    return loss()
 
 
 def jax_task_gradient(jax, case, task, gradient, steps):

@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,24 +37,31 @@ struct Network {
   core::Layout layout{spec};
 };
 
+core::LossSpec make_loss(const std::string& name, double parameter);
+
 /// The rows of many tasks; keeps its arrays alive.
 struct Rows {
-  py::object x, y, offsets;
+  py::object x, y, offsets, coefficients = py::none(), classes = py::none();
   const void* x_data = nullptr;
   const void* y_data = nullptr;
+  const void* coefficients_data = nullptr;
+  const std::uint8_t* classes_data = nullptr;
   const Index* offsets_data = nullptr;
   Index tasks = 0;
   core::RowShape shape;
   Index columns = 0;         ///< of x
   Index target_columns = 0;  ///< of y where it holds numbers
+  Index class_columns = 0;   ///< of `classes` where there are any
   Index top_label = -1;
+  bool negative = false;  ///< some target is a number below 0
   bool shared = false;
   bool labels = false;
   bool is_double = false;
 
-  /// Whether the core may compute with `net` and parameters of that dtype on these rows.
+  /// Whether the core may compute with `net`, that loss and parameters of that dtype on these rows.
   /// The context takes the place of some of the network's inputs.
-  [[nodiscard]] bool fit(const Network& net, bool theta_is_double, Index context = 0) const;
+  [[nodiscard]] bool fit(const Network& net, core::LossSpec loss, bool theta_is_double,
+                         Index context = 0) const;
 
   template <class T>
   [[nodiscard]] core::RowSet<T> view() const {
@@ -65,10 +73,24 @@ struct Rows {
       rows.y = static_cast<const T*>(y_data);
     }
     rows.offsets = offsets_data;
+    rows.coefficients = static_cast<const T*>(coefficients_data);
+    rows.classes = classes_data;
     rows.shared = shared;
     return rows;
   }
+
+  /// The shape of a problem's rows whose loss is `loss`.
+  [[nodiscard]] core::RowShape shape_with(core::LossSpec loss) const {
+    core::RowShape with = shape;
+    with.loss = loss;
+    return with;
+  }
 };
+
+/// The loss of some rows: the network's own, or the one that stands in for it; of rows of
+/// probabilities, the twin of cross_entropy.
+core::LossSpec loss_for(const Network& net, const Rows& rows,
+                        const std::optional<core::LossSpec>& instead = std::nullopt);
 
 /// An algorithm as Python describes it: what depends on the network is decided at the call.
 struct Algorithm {
@@ -79,6 +101,7 @@ struct Algorithm {
   std::vector<int> layers;    ///< listed: indices, from the end where negative
   py::array_t<double> rates;  ///< [], [L], [S, L] or [P]
   std::vector<double> step_weights;
+  std::optional<core::LossSpec> query_loss;  ///< instead of the network's
 
   /// Whether its layers and rates are some of that network.
   [[nodiscard]] bool fits(const Network& net, const py::handle& own_rates) const;

@@ -14,7 +14,7 @@ void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const
   algorithm.fill(problem, call);
   problem.algorithm.steps = steps;
   problem.tasks = support.tasks;
-  problem.support = support.shape;
+  problem.support = support.shape_with(loss_for(net, support));
   call.support = support.view<T>();
   set_theta(problem, call, theta);
 }
@@ -41,8 +41,10 @@ py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
 py::object adapt_plain(const Network& net, const py::object& theta_object,
                        const py::object& x_object, const py::object& y_object,
                        const Algorithm& algorithm, bool check_finite) {
-  if (net.spec.targets() != core::Targets::values || !is_plain(x_object) || !is_plain(y_object) ||
-      !is_plain_theta(theta_object, net, check_finite) || !algorithm.fits(net, py::none())) {
+  if (net.spec.loss.targets() != core::Targets::values ||
+      net.spec.loss.id == core::LossId::soft_cross_entropy || !is_plain(x_object) ||
+      !is_plain(y_object) || !is_plain_theta(theta_object, net, check_finite) ||
+      !algorithm.fits(net, py::none())) {
     return py::none();
   }
   const auto theta = py::reinterpret_borrow<py::array>(theta_object);
@@ -68,7 +70,7 @@ py::object adapt_plain(const Network& net, const py::object& theta_object,
     const AlgorithmCall<T> at(algorithm, py::none(), net);
     at.fill(problem, call);
     problem.tasks = 1;
-    problem.support = {x.shape(0), x.shape(0), false};
+    problem.support = {x.shape(0), x.shape(0), false, net.spec.loss};
     call.theta = data<T>(theta);
     call.support.x = data<T>(x);
     call.support.y = data<T>(y);
@@ -104,7 +106,7 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
     }
     if (!query.is_none()) {
       const Rows& rows = py::cast<const Rows&>(query);
-      problem.query = rows.shape;
+      problem.query = rows.shape_with(loss_for(net, rows, algorithm.query_loss));
       call.query = rows.view<T>();
       auto array = new_array<T>({tasks, points});
       call.trace_query_losses = array.mutable_data();

@@ -9,7 +9,8 @@ Algorithm make_algorithm(const std::string& inner, const std::vector<double>& op
                          const std::string& flow, const std::string& adapt,
                          const std::vector<int>& layers, Index context, bool learns_rates,
                          const std::vector<double>& step_weights,
-                         const std::tuple<double, double, int>& implicit) {
+                         const std::tuple<double, double, int>& implicit,
+                         const std::optional<std::pair<std::string, double>>& query_loss) {
   Algorithm algorithm;
   core::AlgorithmSpec& spec = algorithm.spec;
   spec.inner.id = static_cast<core::InnerId>(index_of(core::kInnerNames, inner, "inner optimiser"));
@@ -30,6 +31,7 @@ Algorithm make_algorithm(const std::string& inner, const std::vector<double>& op
   algorithm.layers = layers;
   algorithm.rates = rates;
   algorithm.step_weights = step_weights;
+  if (query_loss) algorithm.query_loss = make_loss(query_loss->first, query_loss->second);
   return algorithm;
 }
 
@@ -149,7 +151,7 @@ void register_algorithm(py::module_& m) {
       .def(py::init(&make_algorithm), py::arg("inner"), py::arg("options"), py::arg("shared"),
            py::arg("rates"), py::arg("steps"), py::arg("flow"), py::arg("adapt"), py::arg("layers"),
            py::arg("context"), py::arg("learns_rates"), py::arg("step_weights"),
-           py::arg("implicit"))
+           py::arg("implicit"), py::arg("query_loss").none(true))
       .def("fits", &Algorithm::fits, py::arg("net"), py::arg("rates").none(true));
   m.attr("inner_options") = inner_options();
 }

@@ -15,7 +15,7 @@ struct Request {
     problem.net = net.spec;
     problem.layout = net.layout;
     problem.tasks = rows.tasks;
-    problem.support = rows.shape;
+    problem.support = rows.shape_with(loss_for(net, rows));
     call.support = rows.view<T>();
     set_theta(problem, call, theta);
   }

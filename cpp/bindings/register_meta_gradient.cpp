@@ -26,8 +26,8 @@ struct MetaGradient {
     problem.net = net.spec;
     problem.layout = net.layout;
     problem.tasks = support.tasks;
-    problem.support = support.shape;
-    problem.query = query.shape;
+    problem.support = support.shape_with(loss_for(net, support));
+    problem.query = query.shape_with(loss_for(net, query, algorithm.query_loss));
     problem.wants_task_gradients = per_task;
 
     const double weight = mean ? 1.0 / static_cast<double>(support.tasks) : 1.0;
@@ -103,7 +103,8 @@ bool ready(const Network& net, const py::handle& theta, const Rows& support, con
   }
   if (!algorithm.fits(net, rates)) return false;
   const Index context = algorithm.spec.context;
-  return support.fit(net, theta_is_double, context) && query.fit(net, theta_is_double, context);
+  return support.fit(net, loss_for(net, support), theta_is_double, context) &&
+         query.fit(net, loss_for(net, query, algorithm.query_loss), theta_is_double, context);
 }
 
 py::object meta_grad(const Network& net, const py::object& theta_object, const Rows& support,

@@ -17,8 +17,7 @@ Network make_network(const std::vector<Index>& sizes, const std::vector<std::str
   for (std::size_t l = 0; l < norms.size(); ++l) {
     spec.norms[l] = static_cast<core::Norm>(index_of(core::kNormNames, norms[l], "norm"));
   }
-  spec.loss = static_cast<core::LossId>(index_of(core::kLossNames, loss, "loss"));
-  spec.loss_parameter.value = loss_parameter;
+  spec.loss = make_loss(loss, loss_parameter);
   return {spec, core::Layout{spec}};
 }
 
@@ -32,6 +31,10 @@ auto offsets(std::array<Index, core::kMaxLayers> core::Layout::* kind) {
 
 }  // namespace
 
+core::LossSpec make_loss(const std::string& name, double parameter) {
+  return {static_cast<core::LossId>(index_of(core::kLossNames, name, "loss")), {parameter}};
+}
+
 void register_network(py::module_& m) {
   py::class_<Network>(m, "Network", py::module_local())
       .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("norms"),
@@ -42,8 +45,7 @@ void register_network(py::module_& m) {
       .def_property_readonly("gain_offsets", offsets(&core::Layout::gain))
       .def_property_readonly("shift_offsets", offsets(&core::Layout::shift));
   m.def("loss_takes_labels", [](const std::string& name) {
-    const auto id = static_cast<core::LossId>(index_of(core::kLossNames, name, "loss"));
-    return core::loss_targets(id) == core::Targets::labels;
+    return make_loss(name, 0).targets() == core::Targets::labels;
   });
 }
 

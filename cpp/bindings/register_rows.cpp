@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "bindings.hpp"
 
@@ -7,8 +7,17 @@ namespace fomaml_fast_bindings {
 
 namespace {
 
+template <class T>
+bool any_negative(const py::array& array) {
+  const T* numbers = data<T>(array);
+  bool found = false;
+  for (Index i = 0; i < array.size(); ++i) found |= numbers[i] < T(0);
+  return found;
+}
+
 Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>& offsets,
-               bool shared, Index tasks, Index top_label) {
+               bool shared, Index tasks, Index top_label, const py::object& coefficients,
+               const py::object& classes) {
   Rows rows;
   rows.x = x;
   rows.y = y;
@@ -19,7 +28,20 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
     const auto targets = py::cast<py::array>(y);
     rows.labels = targets.dtype().kind() == 'i';
     rows.y_data = targets.data();
-    if (!rows.labels) rows.target_columns = targets.shape(targets.ndim() - 1);
+    if (!rows.labels) {
+      rows.target_columns = targets.shape(targets.ndim() - 1);
+      rows.negative = dispatch(x, [&]<class T>(T) { return any_negative<T>(targets); });
+    }
+  }
+  if (!coefficients.is_none()) {
+    rows.coefficients = coefficients;
+    rows.coefficients_data = py::cast<py::array>(coefficients).data();
+  }
+  if (!classes.is_none()) {
+    const auto flags = py::cast<py::array>(classes);
+    rows.classes = classes;
+    rows.classes_data = static_cast<const std::uint8_t*>(flags.data());
+    rows.class_columns = flags.shape(1);
   }
   rows.offsets_data = offsets.data();
   rows.columns = x.shape(x.ndim() - 1);
@@ -100,30 +122,48 @@ py::object stack_plain(const py::object& x_object, const py::object& y_object, b
   }
   auto offsets = new_array<Index>({x.shape(0) + 1});
   for (Index t = 0; t <= x.shape(0); ++t) offsets.mutable_data()[t] = t * x.shape(1);
-  return py::cast(make_rows(x, y, offsets, false, x.shape(0), top_label));
+  return py::cast(make_rows(x, y, offsets, false, x.shape(0), top_label, py::none(), py::none()));
 }
 
-/// Whether two sets of rows are of the same tasks, dtype and columns.
+/// Whether two sets of rows are of the same tasks, dtype and columns. Labels and numbers may meet:
+/// each set has a loss of its own.
 bool match(const Rows& support, const Rows& query) {
   return support.tasks == query.tasks && support.is_double == query.is_double &&
-         support.columns == query.columns && support.labels == query.labels &&
-         support.target_columns == query.target_columns;
+         support.columns == query.columns &&
+         (support.labels || query.labels || support.target_columns == query.target_columns);
 }
 
 }  // namespace
 
-bool Rows::fit(const Network& net, bool theta_is_double, Index context) const {
+core::LossSpec loss_for(const Network& net, const Rows& rows,
+                        const std::optional<core::LossSpec>& instead) {
+  core::LossSpec loss = instead.value_or(net.spec.loss);
+  const bool numbers = !rows.labels && rows.y_data != nullptr;
+  if (loss.id == core::LossId::cross_entropy && numbers) {
+    loss.id = core::LossId::soft_cross_entropy;
+  }
+  return loss;
+}
+
+bool Rows::fit(const Network& net, core::LossSpec loss, bool theta_is_double, Index context) const {
   const core::NetworkSpec& spec = net.spec;
   if (is_double != theta_is_double || columns != spec.inputs() - context) return false;
-  if (spec.targets() == core::Targets::labels) return labels && top_label < spec.outputs();
-  return !labels && target_columns == spec.outputs();
+  const bool soft = loss.id == core::LossId::soft_cross_entropy;
+  if (classes_data != nullptr &&
+      (class_columns != spec.outputs() || !(soft || loss.id == core::LossId::cross_entropy))) {
+    return false;
+  }
+  if (loss.targets() == core::Targets::labels) return labels && top_label < spec.outputs();
+  return !labels && target_columns == spec.outputs() && !(soft && negative);
 }
 
 void register_rows(py::module_& m) {
   py::class_<Rows>(m, "Rows", py::module_local())
       .def(py::init(&make_rows), py::arg("x"), py::arg("y").none(true), py::arg("offsets"),
            py::arg("shared"), py::arg("tasks"), py::arg("top_label"),
-           "x [rows, n_0]; y [rows, n_L], int32 [rows] or None; offsets int64 [sets + 1]")
+           py::arg("coefficients").none(true), py::arg("classes").none(true),
+           "x [rows, n_0]; y [rows, n_L], int32 [rows] or None; offsets int64 [sets + 1]; "
+           "coefficients [rows] or None; classes uint8 [tasks, n_L] or None")
       .def_readonly("x", &Rows::x)
       .def_readonly("y", &Rows::y)
       .def_readonly("offsets", &Rows::offsets)

@@ -61,7 +61,8 @@ inline Problem problem_of(const Case& c, Operation operation, Flow flow) {
     const std::size_t i = static_cast<std::size_t>(l);
     problem.net.activations[i] = c.activations[i % c.activations.size()];
   }
-  problem.net.loss = c.loss;
+  problem.net.loss = {c.loss, {0.5}};
+  problem.support.loss = problem.query.loss = problem.net.loss;
   problem.layout = Layout(problem.net);
   problem.algorithm.steps = c.steps;
   problem.algorithm.flow = flow;
@@ -100,7 +101,7 @@ inline Data<double> draw(const Case& c, Problem& problem) {
     shape.total = offsets.back();
     shape.ragged = c.rows == Rows::ragged || c.rows == Rows::weighted;
     data.x[set] = numbers(shape.total * net.inputs());
-    if (net.targets() == Targets::labels) {
+    if (net.loss.targets() == Targets::labels) {
       for (Index row = 0; row < shape.total; ++row) {
         data.labels[set].push_back(static_cast<std::int32_t>(random() % net.outputs()));
       }

@@ -50,7 +50,7 @@ void warm_calls_allocate_nothing(Operation operation, Flow flow) {
   problem.algorithm.flow = flow;
   problem.algorithm.steps = 2;
   problem.tasks = 19;
-  problem.support = problem.query = {4, 4 * problem.tasks, false};
+  problem.support = problem.query = {4, 4 * problem.tasks, false, {}};
   const auto count = static_cast<std::size_t>(problem.layout.n_params);
   const auto tasks = static_cast<std::size_t>(problem.tasks);
   const std::vector<T> theta(count, T(0.05)), x(tasks * 4 * 40, T(0.5)), y(tasks * 4 * 3, T(1));

@@ -26,7 +26,7 @@ struct World {
     net.depth = 3;
     net.sizes = {3, 5, 4, 2};
     net.activations = {activation, activation};
-    net.loss = loss;
+    net.loss = {loss, {0.5}};
     std::mt19937 random(7);
     std::normal_distribution<double> normal;
     for (Index i = 0; i < Layout(net).n_params; ++i) theta.push_back(0.4 * normal(random));
@@ -51,7 +51,7 @@ struct World {
     p.algorithm.flow = flow;
     p.algorithm.steps = steps;
     p.tasks = tasks;
-    p.support = p.query = {3, offsets.back(), true};
+    p.support = p.query = {3, offsets.back(), true, net.loss};
     return p;
   }
 };

@@ -56,7 +56,7 @@ class Fixture {
     problem.net.depth = static_cast<int>(k.sizes.size()) - 1;
     std::copy(k.sizes.begin(), k.sizes.end(), problem.net.sizes.begin());
     problem.net.activations.fill(k.activation);
-    problem.net.loss = k.loss;
+    problem.net.loss = {k.loss, {}};
     problem.layout = Layout(problem.net);
     problem.algorithm.flow = k.flow;
     problem.algorithm.steps = k.steps;
@@ -67,6 +67,7 @@ class Fixture {
     query_ = make_set(k.query);
     problem.support = support_.shape;
     problem.query = query_.shape;
+    problem.support.loss = problem.query.loss = problem.net.loss;
     for (Index t = 0; t < k.tasks; ++t) {
       for (int l = 0; l < problem.net.depth; ++l) {
         const T scale = T(1) / std::sqrt(static_cast<T>(problem.net.fan_in(l)));

@@ -75,8 +75,8 @@ def check_meta_arguments(
             f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "
             f"TaskBatch(..., dtype=numpy.{flat.dtype})"
         )
-    labels = net.loss_spec.takes_labels
     sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
-    check_against_network(batch._support, sizes, labels, "x_support", "y_support")
-    check_against_network(batch._query, sizes, labels, "x_query", "y_query")
+    query_loss = algorithm.query_loss or net.loss_spec
+    check_against_network(batch._support, sizes, net.loss_spec, "x_support", "y_support")
+    check_against_network(batch._query, sizes, query_loss, "x_query", "y_query")
     return flat

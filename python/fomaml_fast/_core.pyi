@@ -53,6 +53,8 @@ class Rows:
         shared: bool,
         tasks: int,
         top_label: int,
+        coefficients: Floats | None,
+        classes: npt.NDArray[np.uint8] | None,
     ) -> None: ...
     @property
     def x(self) -> Floats: ...
@@ -81,6 +83,7 @@ class Algorithm:
         learns_rates: bool,
         step_weights: list[float],
         implicit: tuple[float, float, int],
+        query_loss: tuple[str, float] | None,
     ) -> None: ...
     def fits(self, net: Network, rates: Floats | None) -> bool: ...
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from fomaml_fast._arrays import FloatArray, as_array, as_floats, as_parameters
-from fomaml_fast._rows import RowArrays, build_rows, check_against_network, is_ragged
+from fomaml_fast._row_numbers import as_class_mask, check_classes, is_ragged
+from fomaml_fast._rows import RowArrays, build_rows, check_against_network
 from fomaml_fast.losses import Loss
 
 
@@ -43,8 +45,11 @@ class Request:
         tangent: FloatArray | None = None,
         context: int = 0,
         tasks_of: dict[str, int] | None = None,
+        extras: tuple[Any, Any, Any] = (None, None, None),
     ) -> None:
+        """Check the arguments; `extras` are weights, mask and class_mask."""
         sizes = (net.sizes[0] - context, *net.sizes[1:])
+        weights, mask, class_mask = extras
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
         dtype = self.theta.dtype
         if not is_ragged(x):
@@ -62,9 +67,16 @@ class Request:
             return
         if one_set:
             x, y = x[None], None if y is None else _one_task(y)
-        self.rows: RowArrays = build_rows(x, y, dtype=dtype, check_finite=check_finite)
-        check_against_network(self.rows, sizes, net.loss_spec.takes_labels, "x", "y")
+            weights = None if weights is None else _lead(weights, "weights")
+            mask = None if mask is None else _lead(mask, "mask")
         self.single = one_set and self.theta.ndim == 1
+        self.rows: RowArrays = build_rows(
+            x, y, weights=weights, mask=mask, dtype=dtype, check_finite=check_finite
+        )
+        if class_mask is not None:
+            self.single = self.single and np.ndim(class_mask) == 1
+            self.rows = _with_classes(self.rows, class_mask)
+        check_against_network(self.rows, sizes, net.loss_spec, "x", "y")
         if tangent is not None:
             if tangent.dtype != dtype:
                 raise TypeError(f"v is {tangent.dtype} but theta is {dtype}; convert one of them")
@@ -97,6 +109,28 @@ class Request:
         return outputs.reshape(self.tasks, -1, outputs.shape[1])
 
 
+def _with_classes(rows: RowArrays, class_mask: Any) -> RowArrays:
+    """Rows whose tasks have some classes only: ``[n_L]`` for all of them, or ``[T, n_L]``."""
+    if np.ndim(class_mask) == 1:
+        class_mask = _lead(class_mask, "class_mask")
+    classes = as_class_mask(class_mask)
+    if len(classes) > 1 and rows.n_tasks == 1:
+        rows = rows.take(np.zeros(len(classes), np.int64))
+    if len(classes) not in (1, rows.n_tasks):
+        raise ValueError(f"class_mask must hold 1 or {rows.n_tasks} tasks, got {len(classes)}")
+    classes = np.broadcast_to(classes, (rows.n_tasks, classes.shape[1]))
+    rows = replace(rows, classes=np.ascontiguousarray(classes))
+    if rows.y is not None and rows.classes is not None:
+        check_classes(rows.classes, rows.y, rows.offsets, "y")
+    return rows
+
+
+def _lead(value: Any, name: str) -> Any:
+    """Put the task axis in front of what one set of rows carries; lists stay without a dtype."""
+    array = as_array(value, name)
+    return array[None] if hasattr(value, "dtype") else [array.tolist()]
+
+
 def _one_task(y: Any) -> Any:
     """Put the task axis in front of the targets of one set of rows."""
     array = as_array(y, "y")
@@ -105,4 +139,4 @@ def _one_task(y: Any) -> Any:
             f"y must have shape [rows, outputs], got {list(array.shape)}; for one output add an "
             "axis: y[:, numpy.newaxis]"
         )
-    return array[None] if hasattr(y, "dtype") else [array.tolist()]
+    return _lead(y, "y")

@@ -13,6 +13,15 @@ import numpy.typing as npt
 
 from fomaml_fast._arrays import FloatArray, as_array, as_floats, check_finite_array
 from fomaml_fast._loader import core
+from fomaml_fast._row_numbers import (
+    Classes,
+    check_classes,
+    flatten_mask,
+    flatten_rows,
+    flatten_weights,
+    is_ragged,
+)
+from fomaml_fast.losses import Loss
 
 Targets = npt.NDArray[Any]
 
@@ -26,6 +35,8 @@ class RowArrays:
     offsets: npt.NDArray[np.int64]  #: [T + 1]
     ragged: bool
     top_label: int = -1  #: largest label
+    weights: FloatArray | None = None  #: [rows]
+    classes: Classes | None = None  #: [T, n_L], 0 where a task lacks the class
 
     @classmethod
     def of(cls, bound: Any) -> RowArrays:
@@ -45,13 +56,27 @@ class RowArrays:
         return self.y is not None and self.y.dtype == np.int32
 
     @cached_property
+    def coefficients(self) -> FloatArray | None:
+        """What each row's loss is multiplied by, where that is not 1 / rows."""
+        if self.weights is None:
+            return None
+        counts = np.diff(self.offsets)
+        return self.weights / np.repeat(counts, counts).astype(self.weights.dtype)
+
+    @cached_property
     def bound(self) -> Any:
         """As the core's own type, one task per set of rows."""
-        return core.Rows(self.x, self.y, self.offsets, False, self.n_tasks, self.top_label)
+        return self._bind(False, self.n_tasks, self.classes)
 
     def shared(self, tasks: int) -> Any:
         """As the core's own type, the one set of rows seen by all tasks."""
-        return core.Rows(self.x, self.y, self.offsets, True, tasks, self.top_label)
+        classes = None if self.classes is None else np.repeat(self.classes, tasks, axis=0)
+        return self._bind(True, tasks, classes)
+
+    def _bind(self, shared: bool, tasks: int, classes: Classes | None) -> Any:
+        return core.Rows(
+            self.x, self.y, self.offsets, shared, tasks, self.top_label, self.coefficients, classes
+        )
 
     def per_task(self, array: npt.NDArray[Any]) -> Any:
         """Cut an array with one entry a row into tasks: stacked, or a list where ragged."""
@@ -62,18 +87,38 @@ class RowArrays:
     def take(self, indices: npt.NDArray[np.int64]) -> RowArrays:
         """Rows of some tasks only, copied."""
         counts = np.diff(self.offsets)[indices]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        offsets = _offsets_of(counts)
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], counts)
+        classes = None if self.classes is None else self.classes[indices]
+        return self._select(rows, counts, classes)
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> RowArrays:
+        """Rows where `mask` is true, copied; it leaves some of each task."""
+        counts = np.add.reduceat(mask, self.offsets[:-1], dtype=np.int64)
+        return self._select(np.flatnonzero(mask), counts, self.classes)
+
+    def _select(
+        self,
+        rows: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        classes: Classes | None,
+    ) -> RowArrays:
         y = None if self.y is None else np.ascontiguousarray(self.y[rows])
         if self.labelled and y is not None:
             y.setflags(write=False)
-        ragged = bool(len(counts)) and bool((counts != counts[0]).any())
-        return RowArrays(np.ascontiguousarray(self.x[rows]), y, offsets, ragged, self.top_label)
+        return RowArrays(
+            np.ascontiguousarray(self.x[rows]),
+            y,
+            _offsets_of(counts),
+            bool(len(counts)) and bool((counts != counts[0]).any()),
+            self.top_label,
+            None if self.weights is None else self.weights[rows],
+            classes,
+        )
 
 
-def is_ragged(value: Any) -> bool:
-    """Whether `value` is a sequence of arrays, one per task, rather than one array."""
-    return isinstance(value, list | tuple) and len(value) > 0 and hasattr(value[0], "shape")
+def _offsets_of(counts: Any) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def _stack(value: Any, name: str, **options: Any) -> tuple[FloatArray, npt.NDArray[np.int64], bool]:
@@ -98,8 +143,7 @@ def _stack(value: Any, name: str, **options: Any) -> tuple[FloatArray, npt.NDArr
         if array.dtype != arrays[0].dtype:
             raise TypeError(f"{name}[{t}] is {array.dtype} but {name}[0] is {arrays[0].dtype}")
     counts = [len(array) for array in arrays]
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return np.concatenate(arrays), offsets, len(set(counts)) > 1
+    return np.concatenate(arrays), _offsets_of(counts), len(set(counts)) > 1
 
 
 def _check_counts(offsets: npt.NDArray[np.int64], name: str) -> None:
@@ -112,28 +156,16 @@ def _check_counts(offsets: npt.NDArray[np.int64], name: str) -> None:
 
 
 def _as_labels(
-    value: Any, name: str, offsets: npt.NDArray[np.int64], ragged: bool
+    value: Any,
+    name: str,
+    offsets: npt.NDArray[np.int64],
+    ragged: bool,
+    keep: npt.NDArray[np.bool_] | None,
 ) -> npt.NDArray[np.int32]:
-    """An int32 copy of class labels, one per row."""
-    arrays = (
-        [as_array(item, f"{name}[{t}]") for t, item in enumerate(value)]
-        if is_ragged(value)
-        else [as_array(value, name)]
-    )
-    counts = np.diff(offsets)
-    if is_ragged(value):
-        shapes_fit = len(arrays) == len(counts) and all(
-            a.shape == (n,) for a, n in zip(arrays, counts, strict=True)
-        )
-        expected = f"one array of {counts.tolist()[:8]} labels for each task"
-        got = [list(a.shape) for a in arrays[:8]]
-    else:
-        expected = f"shape [{len(counts)}, {counts[0]}]"
-        shapes_fit = not ragged and arrays[0].shape == (len(counts), counts[0])
-        got = list(arrays[0].shape)
-    if not shapes_fit:
-        raise ValueError(f"{name} must hold {expected}, got {got}")
-    labels = np.concatenate([a.reshape(-1) for a in arrays])
+    """An int32 copy of class labels, one per row; those of masked rows are 0."""
+    labels = flatten_rows(value, name, offsets, ragged, "labels")
+    if keep is not None:
+        labels[~keep] = 0
     if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int32).max):
         bad = int(np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))[0])
         raise ValueError(f"{name} must hold labels of at least 0, but row {bad} is {labels[bad]}")
@@ -154,31 +186,67 @@ def build_rows(
     *,
     x_name: str = "x",
     y_name: str = "y",
+    weights: Any = None,
+    weights_name: str = "weights",
+    mask: Any = None,
+    mask_name: str = "mask",
+    classes: Classes | None = None,
     dtype: np.dtype[Any] | None = None,
     convert: bool = False,
     like: str = "theta",
     check_finite: bool = True,
 ) -> RowArrays:
-    """Check and stack the rows of many tasks: x [T, n, n_0] or a list, y to match or None."""
+    """Check and stack the rows of many tasks: x [T, n, n_0] or a list, the others to match or None.
+
+    Rows that `mask` removes are gone from the result and never looked at.
+    """
     options: dict[str, Any] = {"dtype": dtype, "convert": convert, "like": like}
     stacked, offsets, ragged = _stack(x, x_name, **options)
     _check_counts(offsets, x_name)
+    keep = None if mask is None else flatten_mask(mask, mask_name, offsets, ragged)
+    if keep is not None:
+        stacked = np.where(keep[:, None], stacked, stacked.dtype.type(0))
     if check_finite:
         _check_rows_finite(stacked, offsets, ragged, x_name)
+    options = {**options, "dtype": stacked.dtype, "like": x_name}
+    targets = _as_any_targets(y, y_name, offsets, ragged, keep, options, x_name)
+    labelled = targets is not None and targets.dtype == np.int32
+    if check_finite and targets is not None and not labelled:
+        _check_rows_finite(targets, offsets, ragged, y_name)
+    if weights is not None:
+        weights = flatten_weights(weights, weights_name, offsets, ragged, keep, **options)
+    top_label = int(targets.max()) if labelled and targets is not None else -1
+    rows = RowArrays(stacked, targets, offsets, ragged, top_label, weights, classes)
+    if keep is not None:
+        rows = rows.keep(keep)
+    if classes is not None and len(classes) != rows.n_tasks:
+        raise ValueError(
+            f"class_mask must hold {rows.n_tasks} tasks as {x_name} does, got {len(classes)}"
+        )
+    if classes is not None and rows.y is not None:
+        check_classes(classes, rows.y, rows.offsets, y_name)
+    return rows
+
+
+def _as_any_targets(
+    y: Any,
+    name: str,
+    offsets: npt.NDArray[np.int64],
+    ragged: bool,
+    keep: npt.NDArray[np.bool_] | None,
+    options: dict[str, Any],
+    x_name: str,
+) -> Targets | None:
+    """Labels [rows] or numbers [rows, n_L], 0 in masked rows; None where there are none."""
     if y is None:
-        return RowArrays(stacked, None, offsets, ragged)
+        return None
     found = _first_dtype(y)
     if found is not None and found.kind == "b":
-        raise TypeError(f"{y_name} must be numbers or integer labels, got bool")
+        raise TypeError(f"{name} must be numbers or integer labels, got bool")
     if found is not None and found.kind in "iu":
-        labels = _as_labels(y, y_name, offsets, ragged)
-        return RowArrays(stacked, labels, offsets, ragged, int(labels.max()))
-    targets = _as_targets(
-        y, y_name, offsets, {**options, "dtype": stacked.dtype, "like": x_name}, x_name
-    )
-    if check_finite:
-        _check_rows_finite(targets, offsets, ragged, y_name)
-    return RowArrays(stacked, targets, offsets, ragged)
+        return _as_labels(y, name, offsets, ragged, keep)
+    targets = _as_targets(y, name, offsets, options, x_name)
+    return targets if keep is None else np.where(keep[:, None], targets, targets.dtype.type(0))
 
 
 def _as_targets(
@@ -222,18 +290,18 @@ def _check_rows_finite(
 
 
 def check_against_network(
-    rows: RowArrays, sizes: Sequence[int], takes_labels: bool, x_name: str, y_name: str
+    rows: RowArrays, sizes: Sequence[int], loss: Loss, x_name: str, y_name: str
 ) -> None:
-    """Raise where rows do not fit a network: inputs, outputs, kind and range of targets."""
+    """Raise where rows do not fit a network and a loss: inputs, outputs, kind and range."""
     if rows.x.shape[1] != sizes[0]:
         raise ValueError(
             f"{x_name} must have {sizes[0]} columns, the network's inputs, got {rows.x.shape[1]}"
         )
     if rows.y is None:
         return
-    if takes_labels != rows.labelled:
-        wanted = "integer labels" if takes_labels else "floating-point targets"
-        raise TypeError(f"{y_name} must hold {wanted} for the network's loss, got {rows.y.dtype}")
+    if rows.labelled != loss.takes_labels and (rows.labelled or not loss.takes_probabilities):
+        wanted = "integer labels" if loss.takes_labels else "floating-point targets"
+        raise TypeError(f"{y_name} must hold {wanted} for the loss {loss}, got {rows.y.dtype}")
     if rows.labelled:
         if rows.top_label >= sizes[-1]:
             raise ValueError(
@@ -244,3 +312,16 @@ def check_against_network(
         raise ValueError(
             f"{y_name} must have {sizes[-1]} columns, the network's outputs, got {rows.y.shape[1]}"
         )
+    elif loss.takes_probabilities and (rows.y < 0).any():
+        raise ValueError(
+            f"{y_name} must hold probabilities of at least 0 for the loss {loss}, "
+            f"got {rows.y[rows.y < 0][0]}"
+        )
+    if rows.classes is not None:
+        if not loss.takes_probabilities:
+            raise ValueError(f"class_mask needs the loss cross_entropy, got {loss}")
+        if rows.classes.shape[1] != sizes[-1]:
+            raise ValueError(
+                f"class_mask must have {sizes[-1]} columns, the network's outputs, "
+                f"got {rows.classes.shape[1]}"
+            )

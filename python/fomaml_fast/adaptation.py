@@ -78,6 +78,9 @@ def adapt(
     *,
     steps: int | None = None,
     rates: Any = None,
+    weights: Any = None,
+    mask: Any = None,
+    class_mask: Any = None,
     trace: bool = False,
     threads: int | None = None,
     check_finite: bool = True,
@@ -101,6 +104,8 @@ def adapt(
     rates : array or None, default None
         Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
         takes the algorithm's.
+    weights, mask, class_mask : array or None, default None
+        As in `MLP.loss`, of the support set.
     trace : bool, default False
         Also return every step on the way, and its support loss.
     threads : int or None, default None
@@ -131,8 +136,8 @@ def adapt(
     >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
     array([0.5, 0.5])
     """
-    plain = not trace and steps is None and rates is None and threads is None
-    if plain and on_divergence == "raise":
+    plain = weights is None and mask is None and class_mask is None and rates is None
+    if plain and not trace and steps is None and threads is None and on_divergence == "raise":
         try:  # one task of plain arrays: a single call of the core
             alone = core.adapt_plain(net._core, theta, x, y, algorithm._core, bool(check_finite))
         except AttributeError:
@@ -142,7 +147,8 @@ def adapt(
     check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     count = algorithm.steps if steps is None else as_count(steps, "steps")
-    request = Request(net, theta, x, y, check_finite, context=algorithm.context)
+    extras = (weights, mask, class_mask)
+    request = Request(net, theta, x, y, check_finite, context=algorithm.context, extras=extras)
     own_rates = check_rates(algorithm, net, rates, request.theta.dtype)
     workers = as_threads(threads)
     tasks = request.tasks

@@ -165,6 +165,7 @@ class Algorithm:
             learns_rates=self.learn_rates is not False,
             step_weights=list(self.step_weights or ()),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
+            query_loss=self.query_loss and (self.query_loss.name, self.query_loss.parameter),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -206,7 +207,7 @@ class Algorithm:
             return rates
         if found in ("scalar", "layer") and wanted in ("layer", "step_layer"):
             shape = (layers,) if wanted == "layer" else (max(self.steps, 1), layers)
-            return np.array(np.broadcast_to(rates, shape))
+            return np.array(np.broadcast_to(rates, shape), order="C")
         if found in ("scalar", "layer") and wanted == "parameter":
             counts = [sum(part.size for part in parts) for parts in net.unflatten(net.init(0))]
             return np.repeat(np.broadcast_to(rates, (layers,)), counts)

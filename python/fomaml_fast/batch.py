@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_array, float_dtype
+from fomaml_fast._arrays import FloatArray, as_array, float_dtype
 from fomaml_fast._loader import core
+from fomaml_fast._row_numbers import as_class_mask, as_task_weights
 from fomaml_fast._rows import RowArrays, build_rows
 
 
@@ -20,7 +21,20 @@ class TaskBatch:
     x_support, x_query : array
         Inputs ``[T, K, n_0]`` and ``[T, Q, n_0]``, or lists of one ``[rows, n_0]`` a task.
     y_support, y_query : array
-        Targets ``[T, K, n_L]``, or integer class labels ``[T, K]``; or lists of arrays.
+        Targets ``[T, K, n_L]``, or integer class labels ``[T, K]``; or lists of arrays. Both sets
+        need not hold the same kind.
+    weights_support, weights_query : array or None, default None
+        What each row's loss is multiplied by before the mean over rows, ``[T, K]`` and ``[T, Q]``
+        or lists, of any sign; their sum is never divided by.
+    mask_support, mask_query : array of bool or None, default None
+        Rows where it is False are removed first of all, whatever they hold, so that tasks may
+        become ragged; shaped as weights.
+    task_weights : array or None, default None
+        What each task's query loss is multiplied by before the mean or sum over tasks, ``[T]``, of
+        any sign; losses and gradients of single tasks stay as they are.
+    class_mask : array of bool or None, default None
+        Outputs that exist in each task, ``[T, n_L]``; the others are left out of the softmax of
+        cross_entropy.
     dtype : dtype or None, default None
         Converts all floats to float32 or float64; None keeps the inputs' own, which must agree.
     check_finite : bool, default True
@@ -53,22 +67,41 @@ class TaskBatch:
         x_query: Any,
         y_query: Any,
         *,
+        weights_support: Any = None,
+        weights_query: Any = None,
+        mask_support: Any = None,
+        mask_query: Any = None,
+        task_weights: Any = None,
+        class_mask: Any = None,
         dtype: npt.DTypeLike | None = None,
         check_finite: bool = True,
     ) -> None:
-        if dtype is None:  # plain stacked arrays: two calls of the core
+        if (
+            dtype is None
+            and weights_support is None
+            and weights_query is None
+            and mask_support is None
+            and mask_query is None
+            and class_mask is None
+        ):  # plain stacked arrays: two calls of the core
             plain_support = core.stack_plain(x_support, y_support, bool(check_finite))
             plain_query = core.stack_plain(x_query, y_query, bool(check_finite))
             if plain_support and plain_query and core.match(plain_support, plain_query):
-                self._set(plain_support, plain_query)
+                self._set(plain_support, plain_query, task_weights=task_weights)
                 return
         wanted = None if dtype is None else float_dtype(dtype)
         convert = wanted is not None
+        classes = None if class_mask is None else as_class_mask(class_mask)
         support = build_rows(
             x_support,
             y_support,
             x_name="x_support",
             y_name="y_support",
+            weights=weights_support,
+            weights_name="weights_support",
+            mask=mask_support,
+            mask_name="mask_support",
+            classes=classes,
             dtype=wanted,
             convert=convert,
             like="dtype",
@@ -79,6 +112,11 @@ class TaskBatch:
             y_query,
             x_name="x_query",
             y_name="y_query",
+            weights=weights_query,
+            weights_name="weights_query",
+            mask=mask_query,
+            mask_name="mask_query",
+            classes=classes,
             dtype=support.x.dtype,
             convert=convert,
             like="x_support",
@@ -95,22 +133,18 @@ class TaskBatch:
                 f"x_query must have {support.x.shape[1]} columns as x_support has, "
                 f"got {query.x.shape[1]}"
             )
-        if query.labelled != support.labelled:
-            raise TypeError(
-                f"y_query must be of the same kind as y_support: {query.y.dtype} against "
-                f"{support.y.dtype}"
-            )
-        if not support.labelled and query.y.shape[1] != support.y.shape[1]:
+        both_numbers = not support.labelled and not query.labelled
+        if both_numbers and query.y.shape[1] != support.y.shape[1]:
             raise ValueError(
                 f"y_query must have {support.y.shape[1]} columns as y_support has, "
                 f"got {query.y.shape[1]}"
             )
-        self._set(support.bound, query.bound, support, query)
+        self._set(support.bound, query.bound, support, query, task_weights, convert)
 
     @classmethod
-    def _of(cls, support: RowArrays, query: RowArrays) -> TaskBatch:
+    def _of(cls, support: RowArrays, query: RowArrays, task_weights: Any) -> TaskBatch:
         batch = cls.__new__(cls)
-        batch._set(support.bound, query.bound, support, query)
+        batch._set(support.bound, query.bound, support, query, task_weights)
         return batch
 
     def _set(
@@ -119,12 +153,19 @@ class TaskBatch:
         query: Any,
         support_arrays: RowArrays | None = None,
         query_arrays: RowArrays | None = None,
+        task_weights: Any = None,
+        convert: bool = False,
     ) -> None:
         self._bound = (support, query)
         self._arrays = (support_arrays, query_arrays)
         self._task_weights: Any = None
         self._none_diverged = np.zeros(support.tasks, np.bool_)
         self._none_diverged.setflags(write=False)
+        self._task_weights: FloatArray | None = None
+        if task_weights is not None:
+            self._task_weights = as_task_weights(
+                task_weights, len(self), dtype=self.dtype, convert=convert, like="x_support"
+            )
 
     @property
     def _support(self) -> RowArrays:
@@ -142,7 +183,14 @@ class TaskBatch:
         return f"TaskBatch({len(self)} tasks, {self.dtype}{ragged})"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return TaskBatch, (self.x_support, self.y_support, self.x_query, self.y_query)
+        arrays = self.x_support, self.y_support, self.x_query, self.y_query
+        options = {
+            "weights_support": self.weights_support,
+            "weights_query": self.weights_query,
+            "task_weights": self.task_weights,
+            "class_mask": self.class_mask,
+        }
+        return _restored, (arrays, options)
 
     @property
     def n_tasks(self) -> int:
@@ -175,6 +223,29 @@ class TaskBatch:
         """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list."""
         return self._query.per_task(as_array(self._query.y, "y_query"))
 
+    @property
+    def weights_support(self) -> Any:
+        """Weights of the support rows, ``[T, K]`` or a list, or None."""
+        weights = self._support.weights
+        return None if weights is None else self._support.per_task(weights)
+
+    @property
+    def weights_query(self) -> Any:
+        """Weights of the query rows, ``[T, Q]`` or a list, or None."""
+        weights = self._query.weights
+        return None if weights is None else self._query.per_task(weights)
+
+    @property
+    def task_weights(self) -> FloatArray | None:
+        """Weights of the tasks, ``[T]``, or None."""
+        return self._task_weights
+
+    @property
+    def class_mask(self) -> npt.NDArray[np.bool_] | None:
+        """Outputs that exist in each task, ``[T, n_L]``, or None."""
+        classes = self._support.classes
+        return None if classes is None else classes.astype(np.bool_)
+
     def take(self, indices: Any) -> TaskBatch:
         """Return a batch of some of the tasks, copied.
 
@@ -196,4 +267,10 @@ class TaskBatch:
         chosen = np.arange(len(self))[as_array(indices, "indices")]
         if chosen.ndim != 1 or len(chosen) == 0:
             raise ValueError(f"indices must name at least one task, got {indices!r}")
-        return TaskBatch._of(self._support.take(chosen), self._query.take(chosen))
+        weights = None if self._task_weights is None else self._task_weights[chosen]
+        return TaskBatch._of(self._support.take(chosen), self._query.take(chosen), weights)
+
+
+def _restored(arrays: tuple[Any, ...], options: dict[str, Any]) -> TaskBatch:
+    """Undo `TaskBatch.__reduce__`."""
+    return TaskBatch(*arrays, **options)

@@ -49,6 +49,8 @@ SCHEMES: dict[str, Draw] = {
 #: Scheme of a layer, by the activation that follows it; the linear output layer is lecun_normal.
 STANDARD: dict[str, str] = {
     "relu": "he_normal",
+    "leaky_relu": "he_normal",
+    "elu": "he_normal",
     "softplus": "he_normal",
     "gelu": "he_normal",
     "silu": "he_normal",

@@ -36,6 +36,14 @@ def _as_rates(value: Any, name: str) -> Rates:
     return tuple(nested) if rates.ndim == 1 else tuple(map(tuple, nested))
 
 
+def _shown(value: Any) -> str:
+    """As repr, but many rates by their shape."""
+    shape = np.shape(value)
+    if np.prod(shape, dtype=int) <= 8:
+        return repr(value)
+    return f"<{' x '.join(map(str, shape))} rates>"
+
+
 @dataclass(frozen=True, repr=False)
 class Inner:
     """Base of all inner optimisers; not one itself.
@@ -96,7 +104,7 @@ class Inner:
     def __repr__(self) -> str:
         """The rate, and whatever is not at its default."""
         shown = [
-            f"{f.name}={getattr(self, f.name)!r}"
+            f"{f.name}={_shown(getattr(self, f.name))}"
             for f in sorted(fields(self), key=lambda f: bool(f.kw_only))
             if f.name == "lr" or getattr(self, f.name) != f.default
         ]

@@ -142,7 +142,7 @@ class MLP(Derivatives):
             float32 or float64.
         scheme : str or None, default None
             None takes the standard scheme of each layer's activation: "he_normal" for relu and its
-            smooth relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
+            relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
             name takes that scheme for all layers; "maml" is the truncated normal (sigma 0.01) of
             the MAML paper's public code.
 
@@ -259,7 +259,16 @@ class MLP(Derivatives):
         return request.shape_rows(outputs)
 
     def loss(
-        self, theta: Any, x: Any, y: Any, *, threads: int | None = None, check_finite: bool = True
+        self,
+        theta: Any,
+        x: Any,
+        y: Any,
+        *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
     ) -> Any:
         """Loss of the rows of each task, averaged over rows.
 
@@ -269,6 +278,14 @@ class MLP(Derivatives):
             As in `predict`.
         y : array
             Targets: ``[n, n_L]`` or ``[T, n, n_L]``, or integer labels ``[n]`` or ``[T, n]``.
+        weights : array or None, default None
+            What each row's loss is multiplied by before the mean over rows, ``[n]`` or ``[T, n]``
+            (a list where x is one), of any sign; their sum is never divided by.
+        mask : array of bool or None, default None
+            Rows where it is False are removed first of all, whatever they hold; shaped as weights.
+        class_mask : array of bool or None, default None
+            Outputs that exist, ``[n_L]`` or ``[T, n_L]``; the others are left out of the softmax of
+            cross_entropy.
         threads, check_finite
             As in `predict`.
 
@@ -283,18 +300,27 @@ class MLP(Derivatives):
         >>> net.loss(net.init(0), [[0.0]], [[2.0]])
         4.0
         """
-        request = Request(self, theta, x, y, check_finite)
+        request = Request(self, theta, x, y, check_finite, extras=(weights, mask, class_mask))
         losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
         return float(losses[0]) if request.single else losses
 
     def value_and_grad(
-        self, theta: Any, x: Any, y: Any, *, threads: int | None = None, check_finite: bool = True
+        self,
+        theta: Any,
+        x: Any,
+        y: Any,
+        *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
     ) -> tuple[Any, FloatArray]:
         """Loss and its gradient over theta.
 
         Parameters
         ----------
-        theta, x, y, threads, check_finite
+        theta, x, y, weights, mask, class_mask, threads, check_finite
             As in `loss`.
 
         Returns
@@ -310,7 +336,7 @@ class MLP(Derivatives):
         >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
         (1.0, array([6., 2.]))
         """
-        request = Request(self, theta, x, y, check_finite)
+        request = Request(self, theta, x, y, check_finite, extras=(weights, mask, class_mask))
         losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
         return (float(losses[0]), grads[0]) if request.single else (losses, grads)
 
@@ -321,6 +347,9 @@ class MLP(Derivatives):
         y: Any,
         v: Any,
         *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
         threads: int | None = None,
         check_finite: bool = True,
     ) -> FloatArray:
@@ -328,7 +357,7 @@ class MLP(Derivatives):
 
         Parameters
         ----------
-        theta, x, y, threads, check_finite
+        theta, x, y, weights, mask, class_mask, threads, check_finite
             As in `loss`; `v` is not scanned.
         v : array
             ``[P]`` or ``[T, P]``.
@@ -345,7 +374,8 @@ class MLP(Derivatives):
         array([18.,  6.])
         """
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent)
+        extras = weights, mask, class_mask
+        request = Request(self, theta, x, y, check_finite, tangent, extras)
         products = core.hvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )

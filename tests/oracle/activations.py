@@ -19,6 +19,10 @@ class Activation(NamedTuple):
     d2: Callable[[Array], Array]
 
 
+def _not_positive(z: Array) -> Array:
+    return np.where(z.real > 0, 0, z)
+
+
 def _sigmoid(z: Array) -> Array:
     # Written so that the exponential is of a number whose real part is at most 0.
     positive = z.real > 0
@@ -69,6 +73,16 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z: np.where(z.real > 0, 1.0, 0.0),
         lambda z: np.zeros_like(z),
     ),
+    "leaky_relu": Activation(
+        lambda z: np.where(z.real > 0, z, 0.01 * z),
+        lambda z: np.where(z.real > 0, 1.0, 0.01),
+        lambda z: np.zeros_like(z),
+    ),
+    "elu": Activation(
+        lambda z: np.where(z.real > 0, z, np.expm1(_not_positive(z))),
+        lambda z: np.where(z.real > 0, 1, np.exp(_not_positive(z))),
+        lambda z: np.where(z.real > 0, 0, np.exp(_not_positive(z))),
+    ),
     "tanh": Activation(
         np.tanh,
         lambda z: 1 - np.tanh(z) ** 2,
@@ -82,6 +96,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z: _sigmoid(z) + z * _sigmoid_d1(z),
         lambda z: 2 * _sigmoid_d1(z) + z * _sigmoid_d2(z),
     ),
+    "sin": Activation(np.sin, np.cos, lambda z: -np.sin(z)),
     "identity": Activation(
         lambda z: z,
         lambda z: np.ones_like(z),

@@ -52,7 +52,9 @@ def task_result(
     if isinstance(algorithm.gradient, Implicit):
         mu, tol, max_iter = (getattr(algorithm.gradient, n) for n in ("mu", "tol", "max_iter"))
         a, b = matrix(objective, last, start, mu), objective.query_gradient(last, start)
-        solution = conjugate_gradients(a, b, tol, max_iter) if iterate else dense(a, b)
+        definite = np.linalg.eigvalsh((a + a.T) / 2).min() > 0
+        solve = iterate or not definite  # what the iterations then return is a definition
+        solution = conjugate_gradients(a, b, tol, max_iter) if solve else dense(a, b)
         grad = implicit_gradient(objective, last, start, mu, solution)
         return TaskResult(grad, None, loss, path, solution)
     if algorithm.gradient == "reptile":

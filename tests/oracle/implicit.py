@@ -16,7 +16,7 @@ from oracle.objective import Objective
 
 
 class Solution(NamedTuple):
-    """What a solver found: the vector, its residual's norm, iterations, and the flag."""
+    """What a solver found: the vector, its relative residual, iterations, and the flag."""
 
     x: Array
     residual: float
@@ -29,6 +29,12 @@ def matrix(objective: Objective, fast: Array, theta: Array, mu: float) -> Array:
     hessian = columns(lambda phi: objective.support_gradient(phi, theta), fast)
     hessian[:, ~objective.mask] = 0
     return np.eye(fast.size) + hessian / mu
+
+
+def residual(a: Array, x: Array, b: Array) -> float:
+    """``||b - A x|| / ||b||``, and 0 where b is 0."""
+    size = float(np.linalg.norm(b))
+    return float(np.linalg.norm(b - a @ x)) / size if size > 0 else 0.0
 
 
 def conjugate_gradients(a: Array, b: Array, tol: float, max_iter: int) -> Solution:
@@ -48,13 +54,13 @@ def conjugate_gradients(a: Array, b: Array, tol: float, max_iter: int) -> Soluti
         p = new + (new @ new) / (r @ r) * p
         r = new
         iterations += 1
-    return Solution(x, float(np.linalg.norm(b - a @ x)), iterations, indefinite)
+    return Solution(x, residual(a, x, b), iterations, indefinite)
 
 
 def dense(a: Array, b: Array) -> Solution:
     """The solution itself."""
     x = np.linalg.solve(a, b)
-    return Solution(x, float(np.linalg.norm(b - a @ x)), 0, False)
+    return Solution(x, residual(a, x, b), 0, False)
 
 
 def implicit_gradient(

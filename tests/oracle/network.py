@@ -18,10 +18,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import ACTIVATIONS, Array
-from oracle.losses import LOSSES
+from oracle.losses import LOSSES, Loss, weighted
 from oracle.normalization import normalize, pull_back
 
 COMPLEX_STEP = 1e-30
+
+#: Weights of the rows, or which outputs exist; None for all 1.
+Weights = NDArray[Any] | None
+
+#: Activations whose first or second derivative jumps at 0.
+KINKED = ("relu", "leaky_relu", "elu")
 
 
 @dataclass(frozen=True)
@@ -104,16 +110,36 @@ def predict(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
     return forward(net, theta, x)[1][-1]
 
 
-def loss(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Any:
-    """The mean loss of the rows."""
-    return LOSSES[net.loss].value(predict(net, theta, x), y)
+def _loss_of(net: Net, weights: Weights, classes: Weights) -> Loss:
+    if weights is None and classes is None:
+        return LOSSES[net.loss]
+    return weighted(LOSSES[net.loss], weights, classes)
 
 
-def gradient(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any]) -> Array:
+def loss(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Any:
+    """The mean of the rows' losses times their weights, over some of the outputs."""
+    return _loss_of(net, weights, classes).value(predict(net, theta, x), y)
+
+
+def gradient(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Array:
     """The gradient of `loss` by backpropagation, flat."""
     layers = unflatten(net, theta)
     inputs, results = forward(net, theta, x)
-    delta = LOSSES[net.loss].gradient(results[-1], y)
+    delta = _loss_of(net, weights, classes).gradient(results[-1], y)
     return back_propagate(net, theta, layers, inputs, results, delta)
 
 
@@ -169,26 +195,33 @@ def gnvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike
     return vjp(net, theta, x, curvature)
 
 
-def hvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike) -> Array:
+def hvp(
+    net: Net,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: NDArray[Any],
+    v: ArrayLike,
+    weights: Weights = None,
+    classes: Weights = None,
+) -> Array:
     """The Hessian of `loss` times ``v``, flat."""
     if any(net.norms) or net.context:
-        return along(lambda theta: gradient(net, theta, x, y), theta, v)
+        return along(lambda theta: gradient(net, theta, x, y, weights, classes), theta, v)
+    row_loss = _loss_of(net, weights, classes)
     layers, directions = unflatten(net, theta), unflatten(net, v)
     inputs, results = forward(net, theta, x)
 
     r_inputs, r_results = [], []
     r_h = np.zeros_like(inputs[0])
-    for layer, ((weights, _), (r_weights, r_bias)) in enumerate(
-        zip(layers, directions, strict=True)
-    ):
+    for layer, ((w, _), (r_weights, r_bias)) in enumerate(zip(layers, directions, strict=True)):
         r_inputs.append(r_h)
-        r_results.append(r_h @ weights + inputs[layer] @ r_weights + r_bias)
+        r_results.append(r_h @ w + inputs[layer] @ r_weights + r_bias)
         if layer < len(net.activations):
             d1 = ACTIVATIONS[net.activations[layer]].d1(results[layer])
             r_h = d1 * r_results[-1]
 
-    delta = LOSSES[net.loss].gradient(results[-1], y)
-    r_delta = LOSSES[net.loss].hessian_times(results[-1], y, r_results[-1])
+    delta = row_loss.gradient(results[-1], y)
+    r_delta = row_loss.hessian_times(results[-1], y, r_results[-1])
     parts = []
     for layer in reversed(range(len(layers))):
         parts.append(
@@ -208,11 +241,11 @@ def hvp(net: Net, theta: ArrayLike, x: ArrayLike, y: NDArray[Any], v: ArrayLike)
 
 
 def kink_distance(net: Net, theta: ArrayLike, x: ArrayLike) -> float:
-    """The smallest ``|z|`` in front of a ReLU: how far the data is from its corner."""
+    """The smallest ``|z|`` in front of a rectifier: how far the data is from its corner."""
     _, results = forward(net, theta, x)
     distances = [
         np.min(np.abs(z))
         for z, name in zip(results[:-1], net.activations, strict=True)
-        if name == "relu"
+        if name in KINKED
     ]
     return float(min(distances, default=np.inf))

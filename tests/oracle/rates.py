@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import Array
 from oracle.network import Net, unflatten
@@ -26,13 +26,16 @@ def at_step(kind: str, rates: Array, k: int, layers: NDArray[np.int64]) -> Array
     return rates  # one number, or one for each parameter
 
 
-def spread(rate: float, kind: str, net: Net, steps: int) -> NDArray[np.float64]:
-    """One number in the shape of a kind of rates."""
+def spread(rates: ArrayLike, kind: str, net: Net, steps: int) -> NDArray[np.float64]:
+    """One number, or one per layer, in the shape of a finer kind of rates."""
+    layers = layer_of(net)
+    if np.ndim(rates) == 1 and kind == "parameter":
+        return np.asarray(rates, np.float64)[layers]
     n_layers = len(net.sizes) - 1
-    shape = {
+    shape: tuple[int, ...] = {
         "scalar": (),
         "layer": (n_layers,),
         "step_layer": (steps, n_layers),
         "parameter": (net.n_params,),
     }[kind]
-    return np.full(shape, rate)
+    return np.broadcast_to(np.asarray(rates, np.float64), shape).copy()

@@ -43,6 +43,10 @@ struct Problem {
   bool weighs_tasks = false;          ///< meta_gradient: tasks count differently
   Index rate_rows = 1;                ///< of the table of rates, if there is one
 
+  /// Whether the fused kernels compute it: plain gradient descent with one loss at its end.
+  [[nodiscard]] bool is_plain() const {
+    return algorithm.is_plain(net.depth) && !wants_trace && !weighs_tasks;
+  }
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;

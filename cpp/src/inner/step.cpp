@@ -138,6 +138,8 @@ void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Be
     if (!exact) return;
     const typename Optimizer::template At<V> at(spec.parameters, k + 1);
     const int states = Optimizer::states(spec.parameters);
+    // The first step starts at the anchor: what it hands to both would cancel.
+    const bool pulls = terms.pulls && k > 0;
     with_rates(adapted, k, [&](Index i, V rate) {
       const State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
       State<V, Optimizer::kStates> back(co.state, states, adapted.size, i);
@@ -146,7 +148,7 @@ void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Be
                               own.value, back.value);
       back.put(co.state, states, adapted.size, i);
       if (terms.decays) co.theta[i] += terms.decay * v;
-      if (terms.pulls) {
+      if (pulls) {
         co.theta[i] += terms.pull * v;
         co.anchor[i] -= terms.pull * v;
       }

@@ -14,6 +14,11 @@ inline T exp(T x) {
 }
 template <class T>
   requires is_scalar_pack<T>
+inline T expm1(T x) {
+  return std::expm1(x);
+}
+template <class T>
+  requires is_scalar_pack<T>
 inline T log(T x) {
   return std::log(x);
 }
@@ -26,6 +31,16 @@ template <class T>
   requires is_scalar_pack<T>
 inline T tanh(T x) {
   return std::tanh(x);
+}
+template <class T>
+  requires is_scalar_pack<T>
+inline T sin(T x) {
+  return std::sin(x);
+}
+template <class T>
+  requires is_scalar_pack<T>
+inline T cos(T x) {
+  return std::cos(x);
 }
 template <class T>
   requires is_scalar_pack<T>

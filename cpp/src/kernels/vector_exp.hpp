@@ -1,4 +1,4 @@
-// exp of vector packs.
+// exp and expm1 of vector packs.
 #pragma once
 
 #include "kernels/float_bits.hpp"
@@ -51,22 +51,49 @@ FOMAML_FAST_INLINE SplitExp<V> split_exp(V x) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// 2^n in two factors, each a normal number, so that denormal results and 2^128 come out right.
+template <class V>
+struct PowerOfTwo {
+  V first, second;
+
+  FOMAML_FAST_INLINE explicit PowerOfTwo(V shifted) {
+    using Word = typename Format<V>::Bits;
+    // Both halves carry the exponent bias: n + 2 bias = first + second.
+    constexpr Word kOrigin = std::bit_cast<Word>(kRoundingShift<V>) - 2 * Format<V>::bias;
+    const Bits<V> biased = to_bits(shifted) - kOrigin;
+    const Bits<V> half = biased >> 1;
+    first = from_bits<V>(half << Format<V>::mantissa_bits);
+    second = from_bits<V>((biased - half) << Format<V>::mantissa_bits);
+  }
+};
+
+}  // namespace detail
+
 template <class V>
   requires(!is_scalar_pack<V>)
 FOMAML_FAST_INLINE V exp(V x) {
   using namespace detail;
   using Constants = Exp<Element<V>>;
-  using Word = typename Format<V>::Bits;
   const SplitExp<V> split = split_exp(limited(x, Constants::low, Constants::high));
+  const PowerOfTwo<V> power(split.shifted);
+  return (split.q + constant<V>(1)) * power.first * power.second;
+}
 
-  // 2^n in two factors, each a normal number, so that denormal results and 2^128 come out right.
-  // Both halves carry the exponent bias: n + 2 bias = first + second.
-  constexpr Word kOrigin = std::bit_cast<Word>(kRoundingShift<V>) - 2 * Format<V>::bias;
-  const Bits<V> biased = to_bits(split.shifted) - kOrigin;
-  const Bits<V> first = biased >> 1;
-  const Bits<V> second = biased - first;
-  return (split.q + constant<V>(1)) * from_bits<V>(first << Format<V>::mantissa_bits) *
-         from_bits<V>(second << Format<V>::mantissa_bits);
+/// exp(x) - 1 = 2^n q + (2^n - 1), which loses nothing near 0: n is 0 there. Where the 1 is lost
+/// to rounding it is exp(x), and 2^n may overflow before that does.
+template <class V>
+  requires(!is_scalar_pack<V>)
+FOMAML_FAST_INLINE V expm1(V x) {
+  using namespace detail;
+  using Constants = Exp<Element<V>>;
+  constexpr double kOneIsLost = 40;
+  const SplitExp<V> split = split_exp(limited(x, Constants::low, Constants::high));
+  const PowerOfTwo<V> power(split.shifted);
+  const V one = constant<V>(1), whole = power.first * power.second;
+  const V large = (split.q + one) * power.first * power.second;
+  return select(x > constant<V>(kOneIsLost), large, split.q * whole + (whole - one));
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::math

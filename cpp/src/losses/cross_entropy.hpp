@@ -1,6 +1,6 @@
 #pragma once
 
-#include "losses/loss.hpp"
+#include "losses/softmax.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::losses {
 
@@ -25,14 +25,10 @@ struct CrossEntropy {
     return math::log(sum) + (shift - chosen(o, y[0], n));
   }
 
-  /// (diag(s) - s s') ro with s = softmax(o).
   template <class V>
   FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V* o, const V*, const V* ro,
                                                 Index n, V* rd) {
-    softmax(o, largest(o, n), n, rd);
-    V mean{};
-    for (Index j = 0; j < n; ++j) mean += rd[j] * ro[j];
-    for (Index j = 0; j < n; ++j) rd[j] *= ro[j] - mean;
+    softmax_jacobian(o, ro, n, rd);
   }
 
  private:
@@ -41,28 +37,10 @@ struct CrossEntropy {
     return label == broadcast<V>(static_cast<Element<V>>(j));
   }
   template <class V>
-  FOMAML_FAST_INLINE static V largest(const V* o, Index n) {
-    V top = o[0];
-    for (Index j = 1; j < n; ++j) top = select(o[j] > top, o[j], top);
-    return top;
-  }
-  template <class V>
   FOMAML_FAST_INLINE static V chosen(const V* o, V label, Index n) {
     V found = o[0];
     for (Index j = 1; j < n; ++j) found = select(is_class(label, j), o[j], found);
     return found;
-  }
-  /// Writes the softmax and returns the sum of the shifted exponentials.
-  template <class V>
-  FOMAML_FAST_INLINE static V softmax(const V* o, V shift, Index n, V* s) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) {
-      s[j] = math::exp(o[j] - shift);
-      sum += s[j];
-    }
-    const V scale = broadcast<V>(1) / sum;
-    for (Index j = 0; j < n; ++j) s[j] *= scale;
-    return sum;
   }
 };
 

@@ -11,6 +11,8 @@
 // file here, and a line in registry.def.
 #pragma once
 
+#include <limits>
+
 #include "kernels/math.hpp"
 #include "kernels/vector_math.hpp"
 
@@ -25,5 +27,10 @@ enum class Targets : std::uint8_t {
 struct LossParameter {
   double value = 0;
 };
+
+/// Takes the place of the output of a class that a task does not have: its softmax is exactly 0,
+/// and no difference of outputs overflows.
+template <class T>
+inline constexpr T kAbsentOutput = std::numeric_limits<T>::lowest() / 4;
 
 }  // namespace FOMAML_FAST_NAMESPACE

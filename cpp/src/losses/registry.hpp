@@ -34,4 +34,12 @@ inline Targets loss_targets(LossId id) {
   return visit_loss(id, []<class L>(L) { return L::targets; });
 }
 
+/// A loss and what parameterises it.
+struct LossSpec {
+  LossId id = LossId::mse;
+  LossParameter parameter{};
+
+  [[nodiscard]] Targets targets() const { return loss_targets(id); }
+};
+
 }  // namespace FOMAML_FAST_NAMESPACE

@@ -15,18 +15,25 @@ struct RowSet {
   const T* coefficients = nullptr;
   /// All tasks see the same rows 0 … offsets[1]-1.
   bool shared = false;
+  /// Which classes each task has, [tasks, n_L]: 0 leaves an output out of the softmax; null: all.
+  const std::uint8_t* classes = nullptr;
 
   [[nodiscard]] Index first(Index task) const { return shared ? 0 : offsets[task]; }
   [[nodiscard]] Index count(Index task) const {
     return shared ? offsets[1] : offsets[task + 1] - offsets[task];
   }
+  /// The task's [n_L] classes, or null.
+  [[nodiscard]] const std::uint8_t* classes_of(Index task, Index outputs) const {
+    return classes == nullptr ? nullptr : classes + task * outputs;
+  }
 };
 
-/// Shape of a RowSet: all that a planner may look at.
+/// Shape of a RowSet and the loss of its rows: all that a planner may look at.
 struct RowShape {
   Index longest = 0;    ///< rows of the longest task
   Index total = 0;      ///< rows over all tasks
   bool ragged = false;  ///< tasks differ in their number of rows
+  LossSpec loss{};
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE

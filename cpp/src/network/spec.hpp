@@ -22,8 +22,7 @@ struct NetworkSpec {
   std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
   std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
   std::array<Norm, kMaxLayers> norms{};                ///< of layers 0 … L-2
-  LossId loss = LossId::mse;
-  LossParameter loss_parameter{};
+  LossSpec loss{};  ///< of rows that do not say otherwise: what computes asks their RowShape
 
   [[nodiscard]] Index inputs() const { return sizes[0]; }
   [[nodiscard]] Index outputs() const { return sizes[at(depth)]; }
@@ -40,7 +39,6 @@ struct NetworkSpec {
     }
     return false;
   }
-  [[nodiscard]] Targets targets() const { return loss_targets(loss); }
 
   static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 };

@@ -35,8 +35,8 @@ Workspace<T>::Workspace(const Problem& problem, const Plan& plan, Arena& arena) 
   if (plan.steps > 0 && !plan.support.whole()) gradient = arena.take<V>(P);
   if (plan.meta) total = arena.take<V>(P);
 
-  support = LaneRows<T>::carve(problem, plan.support.rows, arena);
-  if (plan.meta) query = LaneRows<T>::carve(problem, plan.query.rows, arena);
+  support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
+  if (plan.meta) query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
 
   taped = plan.exact && plan.support.whole();
   const int slots = taped ? plan.steps : 1;
@@ -76,7 +76,7 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
     const V loss = [&] {
       forward(plan_, from, work_.support, kept);
       const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-      return output_loss(problem_.net, work_.support, kept.h[top], kept.d[top]);
+      return output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top]);
     }();
     backward(plan_, from, work_.support, kept, from, factors.data(), to);
     return loss;
@@ -137,7 +137,7 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
   for (Index piece = 0; piece < pieces.count; ++piece) {
     rows.load(problem_.net, set, group_, pieces, piece);
     forward(plan_, theta, rows, activity);
-    sum.add(output_loss(problem_.net, rows, activity.h[top], activity.d[top]));
+    sum.add(output_loss(plan_.last().fan_out, rows, activity.h[top], activity.d[top]));
     const V* const from = piece == 0 ? nullptr : to;
     backward(plan_, theta, rows, activity, from, ones.data(), to);
   }
@@ -154,11 +154,11 @@ void GroupRun<T>::hessian_vector(const B* theta, int k, bool add, V* to) {
     if (!work_.taped) {
       work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
       forward(plan_, theta, work_.support, kept);
-      output_loss(problem_.net, work_.support, kept.h[top], kept.d[top]);
+      output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top]);
       deltas(plan_, theta, work_.support, kept);
     }
-    lanes::hessian_vector(plan_, problem_.net, theta, work_.support, kept, work_.tangent,
-                          work_.tangents, add || piece > 0, to);
+    lanes::hessian_vector(plan_, theta, work_.support, kept, work_.tangent, work_.tangents,
+                          add || piece > 0, to);
   }
 }
 
@@ -187,6 +187,7 @@ void GroupRun<T>::predict(const B* theta) {
   inputs.y = nullptr;  // every row is predicted, whatever its target and coefficient
   inputs.labels = nullptr;
   inputs.coefficients = nullptr;
+  inputs.classes = nullptr;
   const Index outputs = problem_.net.outputs();
   const Activity<T>& activity = work_.tape[0];
   for (Index piece = 0; piece < plan_.support.count; ++piece) {
@@ -214,8 +215,8 @@ Vec<T> GroupRun<T>::loss(const B* theta) {
     work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
     forward(plan_, theta, work_.support, activity);
     V* const none = nullptr;
-    sum.add(output_loss(problem_.net, work_.support, activity.h[NetworkSpec::at(plan_.depth - 1)],
-                        none));
+    sum.add(output_loss(plan_.last().fan_out, work_.support,
+                        activity.h[NetworkSpec::at(plan_.depth - 1)], none));
   }
   return sum.value();
 }

@@ -126,12 +126,15 @@ bool lane_sums(const Vec<T>* packs, Index length, T* sums) {
 }
 
 template <class T>
-LaneRows<T> LaneRows<T>::carve(const Problem& problem, Index most_rows, Arena& arena) {
+LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, Index most_rows,
+                               Arena& arena) {
   const NetworkSpec& net = problem.net;
   LaneRows rows;
   rows.x = arena.take<V>(most_rows * net.inputs());
-  rows.y = arena.take<V>(most_rows * (net.targets() == Targets::labels ? 1 : net.outputs()));
+  rows.loss = shape.loss;
+  rows.y = arena.take<V>(most_rows * (shape.loss.targets() == Targets::labels ? 1 : net.outputs()));
   rows.c = arena.take<V>(most_rows);
+  rows.absent = arena.take<V>(net.outputs());
   return rows;
 }
 
@@ -172,6 +175,16 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
       }
       y[row] = FOMAML_FAST_NAMESPACE::load<V>(labels);
     }
+  }
+
+  masked = set.classes != nullptr;
+  for (Index j = 0; masked && j < net.outputs(); ++j) {
+    T lacks[own.kWidth]{};
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
+      const Index task = group.first + static_cast<Index>(lane);
+      lacks[lane] = set.classes_of(task, net.outputs())[j] == 0 ? T(1) : T(0);
+    }
+    absent[j] = FOMAML_FAST_NAMESPACE::load<V>(lacks);
   }
 
   if (set.coefficients == nullptr) {

@@ -55,9 +55,14 @@ struct LaneRows {
   V* x = nullptr;  ///< [rows, n_0]
   V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
   V* c = nullptr;  ///< [rows] coefficients
+  /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.
+  V* absent = nullptr;
+  bool masked = false;
   Index rows = 0;
+  LossSpec loss{};
 
-  static LaneRows carve(const Problem& problem, Index most_rows, Arena& arena);
+  static LaneRows carve(const Problem& problem, const RowShape& shape, Index most_rows,
+                        Arena& arena);
   /// Piece `piece` of the group's tasks; fewer rows, or none, where all its tasks are shorter.
   void load(const NetworkSpec& net, const RowSet<T>& set, Group group, const Pieces& pieces,
             Index piece);

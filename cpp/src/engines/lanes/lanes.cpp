@@ -1,6 +1,7 @@
 #include "engines/lanes/lanes.hpp"
 
 #include "engines/lanes/group_run.hpp"
+#include "engines/lanes/learning.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -15,70 +16,109 @@ bool supports(const Problem& problem) {
     case Operation::gnvp:
       return false;
     default:
-      return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
-             problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
+      break;
   }
+  if (problem.net.normalized() || problem.algorithm.context > 0) return false;
+  // Only the fused steps know sets in pieces.
+  return problem.is_plain() || (Pieces(problem.support).whole() && Pieces(problem.query).whole());
 }
 
-/// Lane sums of each block's meta-gradients: [blocks, P].
+/// Lane sums of each block's meta-gradients, then of those of the rates.
 template <class T>
-T* take_partials(const Plan& plan, Arena& arena) {
-  return plan.meta ? arena.take<T>(plan.blocks * plan.n_params) : nullptr;
+T* take_partials(const Problem& problem, const Plan& plan, Arena& arena) {
+  return plan.meta ? arena.take<T>(plan.blocks * partial_size(problem)) : nullptr;
 }
 
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   const Plan plan(problem, kLanes<T>);
   Arena arena;
-  take_partials<T>(plan, arena);
-  for (int worker = 0; worker < workers; ++worker) Workspace<T>(problem, plan, arena);
+  take_partials<T>(problem, plan, arena);
+  for (int worker = 0; worker < workers; ++worker) {
+    if (problem.is_plain()) {
+      Workspace<T>(problem, plan, arena);
+    } else {
+      LearningBuffers<T>(problem, plan, arena);
+    }
+  }
   return arena.used();
 }
 
+/// One call: what every worker knows.
 template <class T>
-void meta_gradient(const Problem& problem, const Plan& plan, const Call<T>& call, Team& team,
-                   const Workspace<T>& work, T* partials) {
-  const Index P = plan.n_params;
-  GroupRun<T> groups(problem, plan, call, work);
-  team.share(plan.blocks, [&](Index block) {
-    const Index first = plan.groups * block / plan.blocks;
-    const Index last = plan.groups * (block + 1) / plan.blocks;
-    T* const partial = partials + block * P;
-    // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
-    // tells as much; only if it is not finite is the block run again to find the tasks.
-    for (const bool flag_vectors : {false, true}) {
-      for (Index i = first; i < last && !team.stopped(); ++i) {
-        groups.meta_gradient(Group::of(i, problem.tasks, kLanes<T>), i == first, flag_vectors);
+struct Run {
+  const Problem& problem;
+  const Plan& plan;
+  const Call<T>& call;
+  T* partials;
+
+  [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
+
+  /// Calls body(first, last, partial) for this worker's blocks of groups, then adds them up.
+  template <class Body>
+  void sum_blocks(Team& team, Body&& body) const {
+    const Index size = partial_size(problem), P = plan.n_params;
+    team.share(plan.blocks, [&](Index block) {
+      body(plan.groups * block / plan.blocks, plan.groups * (block + 1) / plan.blocks,
+           partials + block * size);
+    });
+    team.barrier();
+    constexpr Index kChunk = 512;
+    team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
+      const Index end = std::min(size, (chunk + 1) * kChunk);
+      for (Index i = chunk * kChunk; i < end; ++i) {
+        T sum = partials[i];
+        for (Index block = 1; block < plan.blocks; ++block) sum += partials[block * size + i];
+        (i < P ? call.grad[i] : call.rate_grad[i - P]) = sum * call.grad_scale;
       }
-      if (lane_sums<T>(work.total, P, partial)) break;
-    }
-  });
-  team.barrier();
-  constexpr Index kChunk = 512;
-  team.share((P + kChunk - 1) / kChunk, [&](Index chunk) {
-    const Index end = std::min(P, (chunk + 1) * kChunk);
-    for (Index i = chunk * kChunk; i < end; ++i) {
-      T sum = partials[i];
-      for (Index block = 1; block < plan.blocks; ++block) sum += partials[block * P + i];
-      call.grad[i] = sum * call.grad_scale;
-    }
-  });
-}
+    });
+  }
+
+  void fused(Team& team, Arena& arena) const {
+    const Workspace<T> work(problem, plan, arena);
+    GroupRun<T> groups(problem, plan, call, work);
+    if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.run(group(i)); });
+    sum_blocks(team, [&](Index first, Index last, T* partial) {
+      // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
+      // tells as much; only if it is not finite is the block run again to find the tasks.
+      for (const bool flag_vectors : {false, true}) {
+        for (Index i = first; i < last && !team.stopped(); ++i) {
+          groups.meta_gradient(group(i), i == first, flag_vectors);
+        }
+        if (lane_sums<T>(work.total, plan.n_params, partial)) break;
+      }
+    });
+  }
+
+  void general(Team& team, Arena& arena) const {
+    const LearningBuffers<T> buffers(problem, plan, arena);
+    Learning<T> groups(problem, plan, call, buffers);
+    if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.adapt(group(i)); });
+    sum_blocks(team, [&](Index first, Index last, T* partial) {
+      for (Index i = first; i < last && !team.stopped(); ++i) {
+        groups.meta_gradient(group(i), i == first);
+      }
+      lane_sums<T>(buffers.total, partial_size(problem), partial);
+    });
+  }
+};
 
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution,
            std::byte* memory) {
   const Plan plan(problem, kLanes<T>);
   Arena shared(memory);
-  T* const partials = take_partials<T>(plan, shared);
+  T* const partials = take_partials<T>(problem, plan, shared);
+  const Run<T> body{problem, plan, call, partials};
   Arena one;
-  Workspace<T>(problem, plan, one);
+  if (problem.is_plain()) {
+    Workspace<T>(problem, plan, one);
+  } else {
+    LearningBuffers<T>(problem, plan, one);
+  }
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
     Arena arena(memory + shared.used() + static_cast<std::size_t>(team.worker()) * one.used());
-    const Workspace<T> work(problem, plan, arena);
-    if (plan.meta) return meta_gradient(problem, plan, call, team, work, partials);
-    GroupRun<T> groups(problem, plan, call, work);
-    team.share(plan.groups, [&](Index i) { groups.run(Group::of(i, problem.tasks, kLanes<T>)); });
+    problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
   });
   return finished ? Status::ok : Status::interrupted;
 }

@@ -12,29 +12,38 @@ FOMAML_FAST_INLINE V weighted(V c, V x) {
   return select(c == V{}, V{}, c * x);
 }
 
-/// Outputs, and targets a row.
-template <class L>
-Index target_count(L, const NetworkSpec& net) {
-  return L::targets == Targets::labels ? 1 : net.outputs();
+template <class T>
+void leave_out_absent(Index n, const LaneRows<T>& rows, Vec<T>* o) {
+  using V = Vec<T>;
+  if (!rows.masked) return;
+  for (Index j = 0; j < n; ++j) {
+    const auto absent = rows.absent[j] != V{};
+    for (Index row = 0; row < rows.rows; ++row) {
+      V& output = o[row * n + j];
+      output = select(absent, broadcast<V>(kAbsentOutput<T>), output);
+    }
+  }
 }
 
 }  // namespace
 
 template <class T>
-Vec<T> output_loss(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o, Vec<T>* d) {
+Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d) {
   using V = Vec<T>;
-  return visit_loss(net.loss, [&]<class L>(L loss) -> V {
-    const Index n = net.outputs(), targets = target_count(loss, net);
+  leave_out_absent(n, rows, o);
+  const LossParameter parameter = rows.loss.parameter;
+  return visit_loss(rows.loss.id, [&]<class L>(L) -> V {
+    const Index targets = L::targets == Targets::labels ? 1 : n;
     CompensatedSum<V> sum;
     for (Index row = 0; row < rows.rows; ++row) {
       const V c = rows.c[row];
       const V *o_row = o + row * n, *y_row = rows.y + row * targets;
       if (d == nullptr) {
-        sum.add(weighted(c, L::value(net.loss_parameter, o_row, y_row, n)));
+        sum.add(weighted(c, L::value(parameter, o_row, y_row, n)));
         continue;
       }
       V* const d_row = d + row * n;
-      sum.add(weighted(c, L::gradient(net.loss_parameter, o_row, y_row, n, d_row)));
+      sum.add(weighted(c, L::gradient(parameter, o_row, y_row, n, d_row)));
       for (Index j = 0; j < n; ++j) d_row[j] = weighted(c, d_row[j]);
     }
     return sum.value();
@@ -42,24 +51,24 @@ Vec<T> output_loss(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>
 }
 
 template <class T>
-void output_curvature(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o,
-                      const Vec<T>* ro, Vec<T>* rd) {
+void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const Vec<T>* ro,
+                      Vec<T>* rd) {
   using V = Vec<T>;
-  visit_loss(net.loss, [&]<class L>(L loss) {
-    const Index n = net.outputs(), targets = target_count(loss, net);
+  visit_loss(rows.loss.id, [&]<class L>(L) {
+    const Index targets = L::targets == Targets::labels ? 1 : n;
     for (Index row = 0; row < rows.rows; ++row) {
       V* const rd_row = rd + row * n;
-      L::hessian_vector(net.loss_parameter, o + row * n, rows.y + row * targets, ro + row * n, n,
+      L::hessian_vector(rows.loss.parameter, o + row * n, rows.y + row * targets, ro + row * n, n,
                         rd_row);
       for (Index j = 0; j < n; ++j) rd_row[j] = weighted(rows.c[row], rd_row[j]);
     }
   });
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                                \
-  template Vec<T> output_loss<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*, Vec<T>*); \
-  template void output_curvature<T>(const NetworkSpec&, const LaneRows<T>&, const Vec<T>*,        \
-                                    const Vec<T>*, Vec<T>*);
+#define FOMAML_FAST_INSTANTIATE(T)                                                           \
+  template Vec<T> output_loss<T>(Index, const LaneRows<T>&, Vec<T>*, Vec<T>*);               \
+  template void output_curvature<T>(Index, const LaneRows<T>&, const Vec<T>*, const Vec<T>*, \
+                                    Vec<T>*);
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)
 #undef FOMAML_FAST_INSTANTIATE

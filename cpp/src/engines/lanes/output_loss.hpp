@@ -5,14 +5,15 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// Sum over the rows of c l(o, y), o being [rows, n_L]. With `d`, also its gradient on the outputs.
-/// A row adds nothing where its coefficient is 0, not even a NaN.
+/// Sum over the rows of c l(o, y), o being [rows, n]. With `d`, also its gradient on the outputs.
+/// A row adds nothing where its coefficient is 0, not even a NaN. Outputs of classes that a task
+/// does not have are overwritten, also for `output_curvature`.
 template <class T>
-Vec<T> output_loss(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o, Vec<T>* d);
+Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d);
 
 /// rd = c (Hessian of l on the outputs) . ro
 template <class T>
-void output_curvature(const NetworkSpec& net, const LaneRows<T>& rows, const Vec<T>* o,
-                      const Vec<T>* ro, Vec<T>* rd);
+void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const Vec<T>* ro,
+                      Vec<T>* rd);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

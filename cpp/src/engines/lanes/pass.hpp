@@ -1,7 +1,8 @@
 // Forward and backward through the network, for one group of tasks and one piece of its rows.
 //
 // Parameters are flat vectors in theta's order. Their elements, B, are packs, or scalars while all
-// tasks share them.
+// tasks share them. What starts at layer `first` finds the outputs of the layers below in place:
+// where these do not adapt, they are the same at every step.
 #pragma once
 
 #include "engines/lanes/lane_rows.hpp"
@@ -33,10 +34,10 @@ struct Tangents {
   static Tangents carve(const Plan& plan, Index most_rows, Arena& arena);
 };
 
-/// Outputs of every layer; the last layer's are activity.h[depth - 1].
+/// Outputs of layer `first` and all above; the last layer's are activity.h[depth - 1].
 template <class T, class B>
-void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-             const Activity<T>& activity);
+void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+             int first = 0);
 
 /// After `forward`, and with the gradient on the last outputs in place: the gradients on z of all
 /// layers below, and nothing else.
@@ -48,13 +49,20 @@ void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Act
 /// be `from`, and may be theta: a layer's parameters are written after their last use.
 template <class T, class B, class S>
 void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to);
+              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to,
+              int first = 0);
 
 /// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is
-/// false. `to` is not v.
+/// false. `to` is not v. From layer `first` on; the tangent of the gradient on the outputs of the
+/// layer below it is added to `below_first`, unless that is null.
 template <class T, class B>
-void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
-                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
-                    const Tangents<T>& tangents, bool add, Vec<T>* to);
+void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
+                    bool add, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
+
+/// The gradient on z of a layer from that on its outputs, in place.
+template <class T>
+void through_activation(const Plan& plan, int layer, const LaneRows<T>& rows,
+                        const Activity<T>& activity, Vec<T>* d);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

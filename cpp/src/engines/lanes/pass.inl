@@ -46,15 +46,15 @@ void parameter_sums(const Layer& layer, Index rows, const V* in, const V* d, V* 
   column_sums(d, rows, layer.fan_out, to + layer.bias, finish_bias);
 }
 
-/// The tangent of the gradient of one layer's parameters: H'RD + RH'D, RH being 0 for x.
+/// The tangent of the gradient of one layer's parameters: H'RD + RH'D where it is fed a tangent RH.
 template <class T, class FinishWeight, class FinishBias>
-void hessian_parameters(const Layer& layer, int l, const LaneRows<T>& rows,
+void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& rows,
                         const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
                         const FinishWeight& finish_weight, const FinishBias& finish_bias) {
   using V = Vec<T>;
   const V* const rd = tangents.rd[at(l)];
-  if (l == 0) {
-    return parameter_sums(layer, rows.rows, static_cast<const V*>(rows.x), rd, to, finish_weight,
+  if (!fed) {
+    return parameter_sums(layer, rows.rows, input(rows, activity, l), rd, to, finish_weight,
                           finish_bias);
   }
   const Term<V, V> by_rd{transpose(input(rows, activity, l), layer.fan_in),
@@ -119,10 +119,10 @@ Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) 
 }
 
 template <class T, class B>
-void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-             const Activity<T>& activity) {
+void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+             int first) {
   using V = Vec<T>;
-  for (int l = 0; l < plan.depth; ++l) {
+  for (int l = first; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     const Term<V, B> term{matrix(input(rows, activity, l), layer.fan_in),
                           matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
@@ -147,11 +147,11 @@ void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 
 template <class T, class B, class S>
 void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to) {
+              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to, int first) {
   using V = Vec<T>;
-  for (int l = plan.depth - 1; l >= 0; --l) {
+  for (int l = plan.depth - 1; l >= first; --l) {
     const Layer& layer = plan[l];
-    if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
+    if (l > first) input_gradient(plan, theta, rows.rows, activity, l - 1);
     const V* const in = input(rows, activity, l);
     const V* const d = activity.d[at(l)];
     if (from == nullptr) {
@@ -165,18 +165,18 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 }
 
 template <class T, class B>
-void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
-                    const LaneRows<T>& rows, const Activity<T>& activity, const Vec<T>* v,
-                    const Tangents<T>& tangents, bool add, Vec<T>* to) {
+void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
+                    bool add, Vec<T>* to, int first, Vec<T>* below_first) {
   using V = Vec<T>;
   const Index n = rows.rows;
-  for (int l = 0; l < plan.depth; ++l) {
+  for (int l = first; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     V* const rz = tangents.rz[at(l)];
     const Row<V> bias{v + layer.bias};
     const Term<V, V> by_v{matrix(input(rows, activity, l), layer.fan_in),
                           matrix(v + layer.weight, layer.fan_out), layer.fan_in};
-    if (l == 0) {
+    if (l == first) {
       multiply(n, layer.fan_out, by_v, bias, rz, Store{});
     } else {
       const V* const rh_below = tangents.rh[at(l - 1)];
@@ -188,21 +188,28 @@ void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
     times_slope(layer.activation, activity.s[at(l)], rz, n * layer.fan_out, tangents.rh[at(l)]);
   }
   const int top = plan.depth - 1;
-  output_curvature(net, rows, activity.h[at(top)], tangents.rz[at(top)], tangents.rd[at(top)]);
+  output_curvature(plan[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
+                   tangents.rd[at(top)]);
 
-  for (int l = top; l >= 0; --l) {
+  for (int l = top; l >= first; --l) {
     const Layer& layer = plan[l];
-    add ? hessian_parameters(layer, l, rows, activity, tangents, to,
+    const bool fed = l > first;  // its inputs have a tangent
+    add ? hessian_parameters(layer, l, fed, rows, activity, tangents, to,
                              AddTo<V, V>{to + layer.weight, broadcast<V>(1)},
                              AddTo<V, V>{to + layer.bias, broadcast<V>(1)})
-        : hessian_parameters(layer, l, rows, activity, tangents, to, Store{}, Store{});
-    if (l == 0) break;
+        : hessian_parameters(layer, l, fed, rows, activity, tangents, to, Store{}, Store{});
+    if (!fed && below_first == nullptr) break;
 
     const Layer& below = plan[l - 1];
     const Term<V, B> by_theta{matrix(tangents.rd[at(l)], layer.fan_out),
                               transpose(theta + layer.weight, layer.fan_out), layer.fan_out};
     const Term<V, V> by_v{matrix(activity.d[at(l)], layer.fan_out),
                           transpose(v + layer.weight, layer.fan_out), layer.fan_out};
+    if (!fed) {
+      multiply(n, below.fan_out, by_theta, by_v, Zero{}, below_first,
+               AddTo<V, V>{below_first, broadcast<V>(1)});
+      break;
+    }
     V* const rd = tangents.rd[at(l - 1)];
     const V* const s = activity.s[at(l - 1)];
     const Index count = n * below.fan_out;
@@ -215,18 +222,29 @@ void hessian_vector(const Plan& plan, const NetworkSpec& net, const B* theta,
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                    \
-  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&); \
-  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);  \
-  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,             \
-                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*); \
-  template void hessian_vector<T, B>(const Plan&, const NetworkSpec&, const B*,               \
-                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,   \
-                                     const Tangents<T>&, bool, Vec<T>*);
+/// The gradient on z from that on h, in place.
+template <class T>
+void through_activation(const Plan& plan, int layer, const LaneRows<T>& rows,
+                        const Activity<T>& activity, Vec<T>* d) {
+  const ActivationId id = plan[layer].activation;
+  if (id == ActivationId::identity) return;
+  times_slope(id, activity.s[at(layer)], d, rows.rows * plan[layer].fan_out, d);
+}
+
+#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                         \
+  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&, int); \
+  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);       \
+  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,                  \
+                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*, int); \
+  template void hessian_vector<T, B>(const Plan&, const B*,                    \
+                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,        \
+                                     const Tangents<T>&, bool, Vec<T>*, int, Vec<T>*);
 
 // `from` holds scalars only in the first step from shared parameters.
 #define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \
   template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, const Activity<T>&, \
-                                  const T*, const T*, Vec<T>*);
+                                  const T*, const T*, Vec<T>*, int);                             \
+  template void through_activation<T>(const Plan&, int, const LaneRows<T>&, const Activity<T>&,  \
+                                      Vec<T>*);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -57,7 +57,8 @@ struct Plan {
     meta = operation == Operation::meta_gradient;
     steps = unrolls ? problem.algorithm.steps : 0;
     exact = meta && problem.algorithm.flow == Flow::exact && steps > 0;
-    second_order = exact || operation == Operation::hvp;
+    second_order =
+        exact || operation == Operation::hvp || (meta && problem.algorithm.flow == Flow::implicit);
   }
 
   [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }

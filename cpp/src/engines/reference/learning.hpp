@@ -60,13 +60,13 @@ class Learning {
   void add_meta_gradient(Index task, T* partial) const {
     const Index P = problem_.layout.n_params;
     bool finite = unroll(task);
-    const TaskObjective<T> support(mlp_, call_.support, task);
-    const TaskObjective<T> query(mlp_, call_.query, task);
+    const TaskObjective<T> support(mlp_, problem_.support.loss, call_.support, task);
+    const TaskObjective<T> query(mlp_, problem_.query.loss, call_.query, task);
     Tasks<T> tasks(support, query, buffers_.product, buffers_.vectors.size);
     meta::Solution<T> solution;
     T* lambda = buffers_.lambda;
     const T loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
-    finite = finite && meta::defect(loss) == T(0) && all_finite(lambda, P);
+    finite = finite && meta::defect(loss + solution.residual) == T(0) && all_finite(lambda, P);
     if (!finite) call_.diverged[task] = 1;
     call_.losses[task] = loss;
     report(solution, task);
@@ -99,7 +99,7 @@ class Learning {
       std::copy_n(call_.theta + task * call_.theta_stride, P, vectors.theta(k));
       std::fill_n(vectors.theta(k) + P, algorithm.context, T(0));
     }
-    const TaskObjective<T> support(mlp_, call_.support, task);
+    const TaskObjective<T> support(mlp_, problem_.support.loss, call_.support, task);
     Tasks<T> tasks(support, support, nullptr, vectors.size);
     const T wrong = meta::unroll(inputs_, tasks, [&](int k, T loss) {
       if (k == 0 && call_.support_losses != nullptr) call_.support_losses[task] = loss;
@@ -117,7 +117,8 @@ class Learning {
     if (call_.trace_losses != nullptr) call_.trace_losses[place] = loss;
     if (call_.trace_query_losses != nullptr) {
       call_.trace_query_losses[place] =
-          TaskObjective<T>(mlp_, call_.query, task).value(buffers_.vectors.theta(k));
+          TaskObjective<T>(mlp_, problem_.query.loss, call_.query, task)
+              .value(buffers_.vectors.theta(k));
     }
     if (call_.trace_thetas != nullptr) {
       std::copy_n(adapted_at(k), n, call_.trace_thetas + place * n);

@@ -90,11 +90,13 @@ class Mlp {
   }
 
   /// The task's loss at theta: outputs of the last forward against its targets. With `gradient`,
-  /// also leaves c_i * dl_i/do in the last layer's delta.
-  T loss(const RowSet<T>& rows, Index task, bool gradient) const {
+  /// also leaves c_i * dl_i/do in the last layer's delta. Outputs of classes that the task does not
+  /// have are overwritten.
+  T loss(LossSpec loss, const RowSet<T>& rows, Index task, bool gradient) const {
     const Index n = net_.outputs(), first = rows.first(task), count = rows.count(task);
+    leave_out_absent(rows.classes_of(task, n), count);
     CompensatedSum<T> total;
-    visit_loss(net_.loss, [&]<class L>(L) {
+    visit_loss(loss.id, [&]<class L>(L) {
       for (Index r = 0; r < count; ++r) {
         const T c = coefficient(rows, task, r);
         T label = 0;
@@ -106,10 +108,10 @@ class Mlp {
           continue;
         }
         if (gradient) {
-          total.add(c * L::gradient(net_.loss_parameter, o, y, n, d));
+          total.add(c * L::gradient(loss.parameter, o, y, n, d));
           for (Index j = 0; j < n; ++j) d[j] *= c;
         } else {
-          total.add(c * L::value(net_.loss_parameter, o, y, n));
+          total.add(c * L::value(loss.parameter, o, y, n));
         }
       }
     });
@@ -146,20 +148,21 @@ class Mlp {
   }
 
   /// Hv, after forward and loss(…, true).
-  void hessian_vector(const T* theta, const RowSet<T>& rows, Index task, const T* v, T* hv) const {
+  void hessian_vector(const T* theta, LossSpec loss, const RowSet<T>& rows, Index task, const T* v,
+                      T* hv) const {
     const Index count = rows.count(task);
     const T* x = rows.x + rows.first(task) * columns();
     r_forward(theta, x, count, v);
-    r_loss(rows, task, at(rd_, net_.depth - 1));
+    r_loss(loss, rows, task, at(rd_, net_.depth - 1));
     r_backward(theta, x, count, v, hv);
   }
 
   /// J' (Hessian of the loss on the outputs) J v, after forward.
-  void gauss_newton_vector(const T* theta, const RowSet<T>& rows, Index task, const T* v,
-                           T* product) const {
+  void gauss_newton_vector(const T* theta, LossSpec loss, const RowSet<T>& rows, Index task,
+                           const T* v, T* product) const {
     const T* x = rows.x + rows.first(task) * columns();
     r_forward(theta, x, rows.count(task), v);
-    r_loss(rows, task, at(d_, net_.depth - 1));
+    r_loss(loss, rows, task, at(d_, net_.depth - 1));
     backward(theta, x, rows.count(task), product);
   }
 
@@ -216,6 +219,14 @@ class Mlp {
   }
   ConstMatrix<T> input(int l, const T* x, Index count) const {
     return {l == 0 ? x : at(h_, l - 1), count, fed(l)};
+  }
+  void leave_out_absent(const std::uint8_t* classes, Index count) const {
+    if (classes == nullptr) return;
+    const Index n = net_.outputs();
+    T* o = at(h_, net_.depth - 1);
+    for (Index i = 0; i < count * n; ++i) {
+      if (classes[i % n] == 0) o[i] = kAbsentOutput<T>;
+    }
   }
   template <class L>
   const T* target(const RowSet<T>& rows, Index row, T& label) const {
@@ -292,9 +303,9 @@ class Mlp {
   }
 
   /// to = c_i (Hessian of l_i on the outputs) . Ro_i, row by row.
-  void r_loss(const RowSet<T>& rows, Index task, T* to) const {
+  void r_loss(LossSpec loss, const RowSet<T>& rows, Index task, T* to) const {
     const Index n = net_.outputs(), last = net_.depth - 1;
-    visit_loss(net_.loss, [&]<class L>(L) {
+    visit_loss(loss.id, [&]<class L>(L) {
       for (Index r = 0; r < rows.count(task); ++r) {
         const T c = coefficient(rows, task, r);
         T label = 0;
@@ -304,7 +315,7 @@ class Mlp {
           std::fill_n(rd, n, T(0));
           continue;
         }
-        L::hessian_vector(net_.loss_parameter, at(h_, static_cast<int>(last)) + r * n, y,
+        L::hessian_vector(loss.parameter, at(h_, static_cast<int>(last)) + r * n, y,
                           at(rh_, static_cast<int>(last)) + r * n, n, rd);
         for (Index j = 0; j < n; ++j) rd[j] *= c;
       }

@@ -74,7 +74,7 @@ class Run {
   [[nodiscard]] Index n_params() const { return problem_.layout.n_params; }
 
   void differentiate(Index task, const Workspace<T>& work) const {
-    const TaskObjective<T> rows(work.mlp, call_.support, task);
+    const TaskObjective<T> rows(work.mlp, problem_.support.loss, call_.support, task);
     const Mlp<T>& mlp = work.mlp;
     const Index count = call_.support.count(task), first = call_.support.first(task);
     const T* x = call_.support.x + first * mlp.columns();
@@ -105,7 +105,8 @@ class Run {
         break;
       case Operation::gnvp:
         mlp.forward(theta(task), x, count);
-        mlp.gauss_newton_vector(theta(task), call_.support, task, v, work.result);
+        mlp.gauss_newton_vector(theta(task), problem_.support.loss, call_.support, task, v,
+                                work.result);
         break;
       case Operation::loss:
         call_.losses[task] = rows.value(theta(task));

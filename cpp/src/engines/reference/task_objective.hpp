@@ -8,27 +8,32 @@ namespace FOMAML_FAST_NAMESPACE::reference {
 template <class T>
 class TaskObjective {
  public:
-  TaskObjective(const Mlp<T>& mlp, const RowSet<T>& rows, Index task)
-      : mlp_(mlp), rows_(rows), task_(task), x_(rows.x + rows.first(task) * mlp.columns()) {}
+  TaskObjective(const Mlp<T>& mlp, LossSpec loss, const RowSet<T>& rows, Index task)
+      : mlp_(mlp),
+        loss_(loss),
+        rows_(rows),
+        task_(task),
+        x_(rows.x + rows.first(task) * mlp.columns()) {}
 
   T value(const T* theta) const {
     mlp_.forward(theta, x_, rows_.count(task_));
-    return mlp_.loss(rows_, task_, false);
+    return mlp_.loss(loss_, rows_, task_, false);
   }
   T value_and_gradient(const T* theta, T* gradient) const {
     mlp_.forward(theta, x_, rows_.count(task_));
-    const T loss = mlp_.loss(rows_, task_, true);
+    const T loss = mlp_.loss(loss_, rows_, task_, true);
     mlp_.backward(theta, x_, rows_.count(task_), gradient);
     return loss;
   }
   void hessian_vector(const T* theta, const T* v, T* hv) const {
     mlp_.forward(theta, x_, rows_.count(task_));
-    mlp_.loss(rows_, task_, true);
-    mlp_.hessian_vector(theta, rows_, task_, v, hv);
+    mlp_.loss(loss_, rows_, task_, true);
+    mlp_.hessian_vector(theta, loss_, rows_, task_, v, hv);
   }
 
  private:
   const Mlp<T>& mlp_;
+  LossSpec loss_;
   const RowSet<T>& rows_;
   Index task_;
   const T* x_;

@@ -55,7 +55,7 @@ class Adaptation {
     }
     const Rows<T> rows = Rows<T>::of(call.support, task, problem.net.inputs());
     const Targeted<T> targets =
-        Targeted<T>::of(call.support, task, 0, rows.count, problem.net.outputs());
+        Targeted<T>::of(problem.support, call.support, task, 0, rows.count, plan.outputs);
     const int first = plan.dual ? 1 : 0;
     if (plan.dual) dual_.begin(plan, start_, rows);
     bool finite = true;
@@ -64,9 +64,8 @@ class Adaptation {
       const Pass<T> pass = this->pass(plan, k);
       if (plan.dual) dual_.forward_support(plan, pass);
       forward(plan, from, rows, pass, first);
-      const T loss =
-          rows::loss(problem.net, targets, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
-                     pass.d(plan, plan.depth - 1, rows.count));
+      const T loss = rows::loss(targets, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
+                                pass.d(plan, plan.depth - 1, rows.count));
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
       backward(plan, from, rows, pass);

@@ -24,7 +24,7 @@ T* rz_of(const HessianProduct<T>& p, int l) {
 template <class T>
 void r_forward(const HessianProduct<T>& p) {
   const Index count = p.rows.count;
-  for (int l = 0; l < p.plan.depth; ++l) {
+  for (int l = p.first; l < p.plan.depth; ++l) {
     const Layer& layer = p.plan[l];
     T* rh = p.pass.rh(p.plan, l, count);
     const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
@@ -42,7 +42,7 @@ void r_forward(const HessianProduct<T>& p) {
                          scale_of(p, l));
     }
     const bool fused = is_fused(layer.activation) && !layer.curved;
-    if (l > 0) {
+    if (l > p.first) {
       const Product<T> through{count,
                                layer.out_vectors,
                                layer.fan_in,
@@ -60,33 +60,41 @@ void r_forward(const HessianProduct<T>& p) {
   }
 }
 
-/// R of the delta of layer l - 1 from those of layer l.
+/// to = start + R of the gradient on layer l's inputs, but for the part of Rd: that is `through`.
 template <class T>
-void r_backward(const HessianProduct<T>& p, int l) {
+Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<const T>& start,
+                            const Columns<T>& to) {
   const Index count = p.rows.count;
-  const Layer &layer = p.plan[l], &below = p.plan[l - 1];
+  const Layer& layer = p.plan[l];
   const Columns<T> tangent = packed_panels(p.scratch.transposed, layer.fan_out);
-  const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
   transpose<T>(p.tangent.weight(l), layer.fan_in, layer.fan_out, tangent);
   multiply_scaled<T>({count,
                       layer.in_vectors,
                       layer.fan_out,
                       {p.pass.d(p.plan, l, count), layer.out_stride, 1},
                       tangent,
-                      zeros<T>(),
-                      rd},
+                      start,
+                      to},
                      scale_of(p, l));
-  const Product<T> through{count,
-                           layer.in_vectors,
-                           layer.fan_out,
-                           {p.pass.rd(l), layer.out_stride, 1},
-                           p.weights.transposed(layer),
-                           rd,
-                           rd};
+  return {count,
+          layer.in_vectors,
+          layer.fan_out,
+          {p.pass.rd(l), layer.out_stride, 1},
+          p.weights.transposed(layer),
+          to,
+          to};
+}
+
+/// R of the delta of layer l - 1 from those of layer l.
+template <class T>
+void r_backward(const HessianProduct<T>& p, int l) {
+  const Layer &layer = p.plan[l], &below = p.plan[l - 1];
+  const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
+  const Product<T> through = r_input_gradient<T>(p, l, zeros<T>(), rd);
   if (below.curved) {
     multiply_add(through);
     derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.u(l - 1), rz_of(p, l - 1), rd.data,
-                       count * below.out_stride, rd.data);
+                       p.rows.count * below.out_stride, rd.data);
   } else {
     multiply_derivative<T>(through, below.activation, p.pass.h(l - 1), below.out_stride);
   }
@@ -101,7 +109,7 @@ void r_gradient(const HessianProduct<T>& p, int l) {
   const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(l);
   multiply_add<T>({layer.fan_in,
                    layer.out_vectors,
-                   l == 0 ? count : 2 * count,  // Rx is 0
+                   l == p.first ? count : 2 * count,  // R of the first input is 0
                    {input, 1, layer.in_stride},
                    row_major<const T>(p.pass.rd(l), layer.out_stride),
                    start,
@@ -117,10 +125,14 @@ template <class T>
 void hessian_product(const HessianProduct<T>& p) {
   const int last = p.plan.depth - 1;
   r_forward(p);
-  loss_curvature<T>(p.net, p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+  loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
                     p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
-  for (int l = last; l >= 0; --l) {
-    if (l > 0) r_backward(p, l);
+  for (int l = last; l >= p.first; --l) {
+    if (l > p.first) r_backward(p, l);
+    if (l == p.first && p.below_first != nullptr) {
+      const Columns<T> below = row_major(p.below_first, p.plan[l].in_stride);
+      multiply_add<T>(r_input_gradient<T>(p, l, below, below));
+    }
     if (l == 0 && p.dual != nullptr) {
       p.dual->add_reverse(p.plan, p.pass.rd(0));
     } else {

@@ -63,7 +63,6 @@ struct CurvatureScratch {
 template <class T>
 struct HessianProduct {
   const Plan<T>& plan;
-  const NetworkSpec& net;
   const Weights<T>& weights;  ///< where the Hessian is taken
   const Rows<T>& rows;
   const Targeted<T>& targets;
@@ -75,6 +74,9 @@ struct HessianProduct {
   const LayerViews<const T>* start;
   const LayerViews<T>& to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
+  int first = 0;                 ///< the lowest layer that the tangent moves
+  /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
+  T* below_first = nullptr;
 };
 
 template <class T>

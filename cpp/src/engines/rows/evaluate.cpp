@@ -69,6 +69,12 @@ Rows<T> stretch_of(const Frame<T>& frame, Index task, Index first) {
           std::min(kStretch, set.count(task) - first)};
 }
 
+template <class T>
+Targeted<T> targets_of(const Frame<T>& frame, Index task, Index first, Index count) {
+  return Targeted<T>::of(frame.problem.support, frame.call.support, task, first, count,
+                         frame.plan.outputs);
+}
+
 Keep kept(Operation operation) {
   switch (operation) {
     case Operation::gradient:
@@ -138,9 +144,8 @@ T Evaluate<T>::loss_of(const Frame<T>& frame, const Weights<T>& theta, const Wor
   const Index first = stretch * kStretch;
   const Rows<T> rows = stretch_of(frame, task, first);
   forward(plan, theta, rows, worker.pass);
-  return loss<T>(frame.problem.net,
-                 Targeted<T>::of(frame.call.support, task, first, rows.count, plan.outputs),
-                 worker.pass.h(plan.depth - 1), plan.last().out_stride, worker.loss, nullptr);
+  return loss<T>(targets_of(frame, task, first, rows.count), worker.pass.h(plan.depth - 1),
+                 plan.last().out_stride, worker.loss, nullptr);
 }
 
 /// predict and loss: every stretch is work of its own where theta is shared.
@@ -195,16 +200,14 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   CompensatedSum<T> total;
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
     const Rows<T> rows = stretch_of(frame, task, first);
-    const Targeted<T> targets =
-        Targeted<T>::of(frame.call.support, task, first, rows.count, plan.outputs);
+    const Targeted<T> targets = targets_of(frame, task, first, rows.count);
     forward(plan, theta, rows, worker.pass);
-    total.add(loss<T>(frame.problem.net, targets, worker.pass.h(last), plan.last().out_stride,
-                      worker.loss, worker.pass.d(plan, last, rows.count)));
+    total.add(loss<T>(targets, worker.pass.h(last), plan.last().out_stride, worker.loss,
+                      worker.pass.d(plan, last, rows.count)));
     backward(plan, theta, rows, worker.pass);
     if (curvature) {
-      hessian_product<T>({plan, frame.problem.net, theta, rows, targets, worker.pass,
-                          worker.curvature, worker.loss, tangent, nullptr,
-                          first == 0 ? nullptr : &so_far, to});
+      hessian_product<T>({plan, theta, rows, targets, worker.pass, worker.curvature, worker.loss,
+                          tangent, nullptr, first == 0 ? nullptr : &so_far, to});
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {

@@ -30,12 +30,7 @@ template <class T>
 void add_gradient(const Plan<T>& plan, const Rows<T>& rows, const Pass<T>& pass, bool from_zero,
                   const Weights<T>& to, int first_layer = 0) {
   for (int l = first_layer; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
-    weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
-                       to.weight(layer));
-    if (from_zero) std::fill_n(to.bias(layer), layer.out_stride, T(0));
-    add_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, to.bias(layer),
-                to.bias(layer));
+    layer_gradient(plan, l, rows, pass, from_zero, to);
   }
 }
 
@@ -70,16 +65,16 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
 template <class T>
 bool MetaGradient<T>::Block::adapt_and_query(Index task, const Pass<T>& pass) {
   const Plan<T>& plan = frame.plan;
-  const NetworkSpec& net = frame.problem.net;
   Adaptation<T>& adaptation = worker.adaptation;
   bool finite = adaptation.run(frame.problem, frame.call, plan, shared.theta, task, true);
   const Weights<T> theta = adaptation.theta(plan, frame.problem.algorithm.steps);
-  const Rows<T> rows = Rows<T>::of(frame.call.query, task, net.inputs());
+  const Rows<T> rows = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().forward_query(plan, rows, pass);
   forward(plan, theta, rows, pass, plan.dual ? 1 : 0);
-  const T value = loss<T>(net, Targeted<T>::of(frame.call.query, task, 0, rows.count, plan.outputs),
-                          pass.h(plan.depth - 1), plan.last().out_stride, adaptation.loss_scratch(),
-                          pass.d(plan, plan.depth - 1, rows.count));
+  const Targeted<T> targets =
+      Targeted<T>::of(frame.problem.query, frame.call.query, task, 0, rows.count, plan.outputs);
+  const T value = loss<T>(targets, pass.h(plan.depth - 1), plan.last().out_stride,
+                          adaptation.loss_scratch(), pass.d(plan, plan.depth - 1, rows.count));
   backward(plan, theta, rows, pass);
   frame.call.losses[task] = value;
   // What is not finite in a later delta reaches the first one.
@@ -122,14 +117,14 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const LayerViews<const T> lambda = readable(next);
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Targeted<T> targets =
-      Targeted<T>::of(frame.call.support, task, 0, rows.count, plan.outputs);
+      Targeted<T>::of(frame.problem.support, frame.call.support, task, 0, rows.count, plan.outputs);
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(plan, 0, query.count));
   for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
     const Index row = std::min<Index>(k, frame.call.rate_steps - 1);
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(plan, k);
-    hessian_product<T>({plan, frame.problem.net, theta, rows, targets, pass, worker.curvature,
+    hessian_product<T>({plan, theta, rows, targets, pass, worker.curvature,
                         adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
                         &lambda, next, plan.dual ? &adaptation.dual() : nullptr});
   }

@@ -51,8 +51,8 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
 
 template <class T>
 void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-              const Pass<T>& pass) {
-  for (int l = plan.depth - 1; l > 0; --l) {
+              const Pass<T>& pass, int first) {
+  for (int l = plan.depth - 1; l > first; --l) {
     const Layer &layer = plan[l], &below = plan[l - 1];
     T* delta = pass.d(plan, l - 1, rows.count);
     const bool keeps_upstream = pass.u(l - 1) != nullptr;
@@ -83,6 +83,17 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
 }
 
 template <class T>
+void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+                    bool from_zero, const Weights<T>& to) {
+  const Layer& layer = plan[l];
+  weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
+                     to.weight(layer));
+  if (from_zero) std::fill_n(to.bias(layer), layer.out_stride, T(0));
+  add_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, to.bias(layer),
+              to.bias(layer));
+}
+
+template <class T>
 void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
              const Rows<T>& rows, const Pass<T>& pass, T* scaled, bool transposes_too, int first) {
   for (int l = plan.depth - 1; l >= 0; --l) {
@@ -106,13 +117,16 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
   }
 }
 
-#define FOMAML_FAST_ROWS_PASS(T)                                                                \
-  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,   \
-                           int);                                                                \
-  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&); \
-  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,         \
-                                   Columns<const T>, Columns<T>);                               \
-  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,      \
+#define FOMAML_FAST_ROWS_PASS(T)                                                               \
+  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
+                           int);                                                               \
+  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&, \
+                            int);                                                              \
+  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,   \
+                                  const Weights<T>&);                                          \
+  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,        \
+                                   Columns<const T>, Columns<T>);                              \
+  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,     \
                            const Rows<T>&, const Pass<T>&, T*, bool, int);
 FOMAML_FAST_ROWS_PASS(float)
 FOMAML_FAST_ROWS_PASS(double)

@@ -27,14 +27,18 @@ struct Pass {
   Slots upstream{};  ///< second order, curved layers: gradient on h
   Keep keep = Keep::outputs;
 
-  /// Buffers of `copies` passes; `copy` picks one.
-  static Pass carve(const Plan<T>& plan, Index rows, Keep keep, Arena& arena, Index copies = 1) {
+  int first = 0;  ///< layers below are the same in all copies
+
+  /// Buffers of `copies` passes; `copy` picks one. They share what is below layer `first`.
+  static Pass carve(const Plan<T>& plan, Index rows, Keep keep, Arena& arena, Index copies = 1,
+                    int first = 0) {
     Pass pass;
     pass.keep = keep;
+    pass.first = first;
     const Index stack = keep == Keep::second_order ? 2 : 1;
     for (int l = 0; l < plan.depth; ++l) {
       const std::size_t i = NetworkSpec::at(l);
-      const Index size = copies * rows * plan[l].out_stride;
+      const Index size = (l < first ? 1 : copies) * rows * plan[l].out_stride;
       pass.outputs[i] = arena.take<T>(stack * size);
       pass.inputs[i] = plan[l].needs_input ? arena.take<T>(size) : pass.outputs[i];
       if (keep == Keep::outputs) continue;
@@ -58,17 +62,17 @@ struct Pass {
 
   /// The same buffers from row `row` on; not for second order.
   [[nodiscard]] Pass from_row(const Plan<T>& plan, Index row) const {
-    return shifted(plan, row, 1);
+    return shifted(plan, row, 1, 0);
   }
   /// Pass `k` of several, of `rows` rows each.
   [[nodiscard]] Pass copy(const Plan<T>& plan, Index rows, Index k) const {
-    return shifted(plan, k * rows, keep == Keep::second_order ? 2 : 1);
+    return shifted(plan, k * rows, keep == Keep::second_order ? 2 : 1, first);
   }
 
  private:
-  [[nodiscard]] Pass shifted(const Plan<T>& plan, Index rows, Index stack) const {
+  [[nodiscard]] Pass shifted(const Plan<T>& plan, Index rows, Index stack, int from) const {
     Pass pass = *this;
-    for (int l = 0; l < plan.depth; ++l) {
+    for (int l = from; l < plan.depth; ++l) {
       const std::size_t i = NetworkSpec::at(l);
       const Index offset = rows * plan[l].out_stride;
       pass.outputs[i] += stack * offset;
@@ -96,10 +100,15 @@ template <class T>
 void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
              const Pass<T>& pass, int first = 0);
 
-/// Fills the deltas below the last layer's.
+/// Fills the deltas of layers `first` and above, from the last layer's.
 template <class T>
 void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-              const Pass<T>& pass);
+              const Pass<T>& pass, int first = 0);
+
+/// to = start + the gradient of layer l's weights and biases, after backward.
+template <class T>
+void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+                    bool from_zero, const Weights<T>& to);
 
 /// to = start + the gradient of layer l's weights, after backward.
 template <class T>

@@ -81,6 +81,7 @@ struct Plan {
   static constexpr Index kWideInput = 8;
 
   static bool wants_dual(const Problem& problem) {
+    if (!problem.is_plain()) return false;
     const int steps = problem.algorithm.steps;
     const bool pays = problem.operation == Operation::meta_gradient
                           ? steps > 0

@@ -24,12 +24,21 @@ Vec<T> coefficients(const Targeted<T>& set, Index first, Index rows) {
   return load<Vec<T>>(lanes);
 }
 
+template <class T>
+void gather_outputs(const Targeted<T>& set, const T* o, Index stride, Index rows, Vec<T>* packs) {
+  gather_columns(o, stride, rows, set.outputs, packs);
+  if (set.classes == nullptr) return;
+  for (Index j = 0; j < set.outputs; ++j) {
+    if (set.classes[j] == 0) packs[j] = broadcast<Vec<T>>(kAbsentOutput<T>);
+  }
+}
+
 template <class L, class T>
-void gather_targets(const Targeted<T>& set, Index first, Index rows, Index outputs, Vec<T>* y) {
+void gather_targets(const Targeted<T>& set, Index first, Index rows, Vec<T>* y) {
   if constexpr (L::targets == Targets::labels) {
     y[0] = lanes_of<T>(set.labels + first, rows);
   } else {
-    gather_columns(set.y + first * outputs, outputs, rows, outputs, y);
+    gather_columns(set.y + first * set.outputs, set.outputs, rows, set.outputs, y);
   }
 }
 
@@ -43,23 +52,22 @@ FOMAML_FAST_INLINE V weighted(V coefficient, V x) {
 }  // namespace
 
 template <class T>
-T loss(const NetworkSpec& net, const Targeted<T>& set, const T* o, Index stride,
-       const LossScratch<T>& scratch, T* d) {
+T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& scratch, T* d) {
   using V = Vec<T>;
-  const Index outputs = net.outputs();
+  const Index outputs = set.outputs;
   CompensatedSum<V> sum;
-  visit_loss(net.loss, [&]<class L>(L) {
+  visit_loss(set.loss.id, [&]<class L>(L) {
     for (Index first = 0; first < set.count; first += kLanes<T>) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
-      gather_columns(o + first * stride, stride, rows, outputs, scratch.o);
-      gather_targets<L>(set, first, rows, outputs, scratch.y);
+      gather_outputs(set, o + first * stride, stride, rows, scratch.o);
+      gather_targets<L>(set, first, rows, scratch.y);
       const V c = coefficients(set, first, rows);
       if (d == nullptr) {
-        sum.add(weighted(c, L::value(net.loss_parameter, scratch.o, scratch.y, outputs)));
+        sum.add(weighted(c, L::value(set.loss.parameter, scratch.o, scratch.y, outputs)));
         continue;
       }
       sum.add(
-          weighted(c, L::gradient(net.loss_parameter, scratch.o, scratch.y, outputs, scratch.d)));
+          weighted(c, L::gradient(set.loss.parameter, scratch.o, scratch.y, outputs, scratch.d)));
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
@@ -71,17 +79,17 @@ T loss(const NetworkSpec& net, const Targeted<T>& set, const T* o, Index stride,
 }
 
 template <class T>
-void loss_curvature(const NetworkSpec& net, const Targeted<T>& set, const T* o, const T* ro,
-                    Index stride, const LossScratch<T>& scratch, T* rd) {
+void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index stride,
+                    const LossScratch<T>& scratch, T* rd) {
   using V = Vec<T>;
-  const Index outputs = net.outputs();
-  visit_loss(net.loss, [&]<class L>(L) {
+  const Index outputs = set.outputs;
+  visit_loss(set.loss.id, [&]<class L>(L) {
     for (Index first = 0; first < set.count; first += kLanes<T>) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
-      gather_columns(o + first * stride, stride, rows, outputs, scratch.o);
+      gather_outputs(set, o + first * stride, stride, rows, scratch.o);
       gather_columns(ro + first * stride, stride, rows, outputs, scratch.r);
-      gather_targets<L>(set, first, rows, outputs, scratch.y);
-      L::hessian_vector(net.loss_parameter, scratch.o, scratch.y, scratch.r, outputs, scratch.d);
+      gather_targets<L>(set, first, rows, scratch.y);
+      L::hessian_vector(set.loss.parameter, scratch.o, scratch.y, scratch.r, outputs, scratch.d);
       const V c = coefficients(set, first, rows);
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, rd + first * stride, stride);
@@ -89,11 +97,10 @@ void loss_curvature(const NetworkSpec& net, const Targeted<T>& set, const T* o, 
   });
 }
 
-#define FOMAML_FAST_ROWS_LOSS(T)                                                              \
-  template T loss<T>(const NetworkSpec&, const Targeted<T>&, const T*, Index,                 \
-                     const LossScratch<T>&, T*);                                              \
-  template void loss_curvature<T>(const NetworkSpec&, const Targeted<T>&, const T*, const T*, \
-                                  Index, const LossScratch<T>&, T*);
+#define FOMAML_FAST_ROWS_LOSS(T)                                                      \
+  template T loss<T>(const Targeted<T>&, const T*, Index, const LossScratch<T>&, T*); \
+  template void loss_curvature<T>(const Targeted<T>&, const T*, const T*, Index,      \
+                                  const LossScratch<T>&, T*);
 FOMAML_FAST_ROWS_LOSS(float)
 FOMAML_FAST_ROWS_LOSS(double)
 

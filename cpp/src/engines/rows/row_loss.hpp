@@ -6,22 +6,30 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Targets and coefficients of some rows of one task.
+/// Loss, targets and coefficients of some rows of one task.
 template <class T>
 struct Targeted {
+  LossSpec loss{};
+  Index outputs = 0;
   const T* y = nullptr;
   const std::int32_t* labels = nullptr;
   const T* coefficients = nullptr;
+  const std::uint8_t* classes = nullptr;  ///< [n_L], 0 where the task has none such
   T uniform = 0;  ///< the coefficient of every row where `coefficients` is null
   Index count = 0;
 
   /// Rows first … first + count - 1 of `task`.
-  static Targeted of(const RowSet<T>& set, Index task, Index first, Index count, Index outputs) {
+  static Targeted of(const RowShape& shape, const RowSet<T>& set, Index task, Index first,
+                     Index count, Index outputs) {
     const Index row = set.first(task) + first;
-    return {set.y == nullptr ? nullptr : set.y + row * outputs,
+    return {shape.loss,
+            outputs,
+            set.y == nullptr ? nullptr : set.y + row * outputs,
             set.labels == nullptr ? nullptr : set.labels + row,
             set.coefficients == nullptr ? nullptr : set.coefficients + row,
-            T(1) / static_cast<T>(set.count(task)), count};
+            set.classes_of(task, outputs),
+            T(1) / static_cast<T>(set.count(task)),
+            count};
   }
 };
 
@@ -42,12 +50,11 @@ struct LossScratch {
 /// Sum over the rows of c_i l_i for outputs o [rows, stride]. With `d`, also the gradient on the
 /// outputs, same shape. Rows whose coefficient is 0 count for nothing, whatever they hold.
 template <class T>
-T loss(const NetworkSpec& net, const Targeted<T>& rows, const T* o, Index stride,
-       const LossScratch<T>& scratch, T* d);
+T loss(const Targeted<T>& rows, const T* o, Index stride, const LossScratch<T>& scratch, T* d);
 
 /// rd = c_i (Hessian on the outputs) . ro, row by row.
 template <class T>
-void loss_curvature(const NetworkSpec& net, const Targeted<T>& rows, const T* o, const T* ro,
-                    Index stride, const LossScratch<T>& scratch, T* rd);
+void loss_curvature(const Targeted<T>& rows, const T* o, const T* ro, Index stride,
+                    const LossScratch<T>& scratch, T* rd);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

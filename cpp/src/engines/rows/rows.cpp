@@ -2,6 +2,7 @@
 
 #include "engines/rows/adapt.hpp"
 #include "engines/rows/evaluate.hpp"
+#include "engines/rows/learning.hpp"
 #include "engines/rows/meta_gradient.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -9,7 +10,6 @@ namespace FOMAML_FAST_NAMESPACE {
 namespace rows {
 namespace {
 
-/// The fused update is plain gradient descent with one rate per layer and step.
 bool supports(const Problem& problem) {
   switch (problem.operation) {
     case Operation::vjp:
@@ -18,19 +18,20 @@ bool supports(const Problem& problem) {
     case Operation::gnvp:
       return false;
     default:
-      return !problem.net.normalized() && problem.algorithm.is_plain(problem.net.depth) &&
-             problem.algorithm.context == 0 && !problem.wants_trace && !problem.weighs_tasks;
+      return !problem.net.normalized() && problem.algorithm.context == 0;
   }
 }
 
-/// Calls `visitor` with the operation's class.
+/// Calls `visitor` with the class that computes the problem: fused steps where they can.
 template <class T, class Visitor>
-auto visit_operation(Operation operation, Visitor visitor) {
-  switch (operation) {
+auto visit_operation(const Problem& problem, Visitor visitor) {
+  switch (problem.operation) {
     case Operation::adapt:
-      return visitor.template operator()<Adapt<T>>();
+      if (problem.is_plain()) return visitor.template operator()<Adapt<T>>();
+      return visitor.template operator()<Learning<T>>();
     case Operation::meta_gradient:
-      return visitor.template operator()<MetaGradient<T>>();
+      if (problem.is_plain()) return visitor.template operator()<MetaGradient<T>>();
+      return visitor.template operator()<Learning<T>>();
     default:
       return visitor.template operator()<Evaluate<T>>();
   }
@@ -39,13 +40,13 @@ auto visit_operation(Operation operation, Visitor visitor) {
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   return visit_operation<T>(
-      problem.operation, [&]<class Body>() { return operation_bytes<Body, T>(problem, workers); });
+      problem, [&]<class Body>() { return operation_bytes<Body, T>(problem, workers); });
 }
 
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution,
            std::byte* memory) {
-  return visit_operation<T>(problem.operation, [&]<class Body>() {
+  return visit_operation<T>(problem, [&]<class Body>() {
     return run_operation<Body, T>(problem, call, execution, memory);
   });
 }

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "activations/activation.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::activations {
+
+/// sin z, as in sinusoidal representation networks (Sitzmann et al. 2020); any frequency is the
+/// weights'. sigma' = cos z; sigma'' = -sin z.
+struct Sin {
+  static constexpr const char* name = "sin";
+  static constexpr bool needs_input = true;
+  template <class V>
+  FOMAML_FAST_INLINE static V apply(V z) {
+    return math::sin(z);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE static V d1(V z) {
+    return math::cos(z);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE static V d2(V z) {
+    return -math::sin(z);
+  }
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::activations

@@ -1,0 +1,297 @@
+#include "engines/lanes/learning.hpp"
+
+#include "engines/lanes/output_loss.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+/// 0 in the lanes whose numbers are all finite, NaN in the others.
+template <class V>
+V defect_of(const V* x, Index count) {
+  V defect{};
+  for (Index i = 0; i < count; ++i) defect += x[i] - x[i];
+  return defect;
+}
+
+bool takes_hessians(const Problem& problem, const Plan& plan) {
+  return plan.exact || (plan.meta && problem.algorithm.flow == Flow::implicit);
+}
+
+}  // namespace
+
+template <class T>
+LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena) {
+  const Index P = plan.n_params;
+  const int first = problem.algorithm.first_adapted(plan.depth);
+  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, P, problem.n_rates(), arena);
+  support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
+  if (plan.meta || problem.wants_trace) {
+    query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
+    query_activity = Activity<T>::carve(plan, plan.query.rows, plan.meta, arena);
+  }
+  if (plan.meta) {
+    lambda = arena.take<V>(P);
+    total = arena.take<V>(partial_size(problem));
+  }
+  const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
+  tape = arena.take<Activity<T>>(slots);
+  for (int k = 0; k < slots; ++k) {
+    Activity<T> carved = Activity<T>::carve(plan, plan.support.rows, true, arena);
+    if (arena.counting()) continue;
+    // What does not adapt is the same at every step.
+    for (int l = 0; k > 0 && l < first; ++l) {
+      const std::size_t i = NetworkSpec::at(l);
+      carved.h[i] = tape[0].h[i];
+      carved.s[i] = tape[0].s[i];
+    }
+    tape[k] = carved;
+  }
+  if (!takes_hessians(problem, plan)) return;
+  tangents = Tangents<T>::carve(plan, plan.support.rows, arena);
+  if (first > 0) below_first = arena.take<V>(plan.support.rows * plan[first - 1].fan_out);
+}
+
+/// The group as the flows see it.
+template <class T>
+class Learning<T>::Tasks {
+ public:
+  explicit Tasks(const Learning& learning)
+      : learning_(learning),
+        plan_(learning.plan_),
+        body_(learning.plan_),
+        net_(learning.problem_.net),
+        buffers_(learning.buffers_),
+        first_(learning.problem_.algorithm.first_adapted(plan_.depth)) {
+    body_.depth = first_;
+    ones_.fill(T(1));
+    const V* const start = buffers_.vectors.theta(0);
+    buffers_.support.load(net_, learning.call_.support, learning.group_, plan_.support, 0);
+    forward(body_, start, buffers_.support, buffers_.tape[0]);
+  }
+
+  V support_gradient(int k, const V* theta, V* g) {
+    const Activity<T>& kept = buffers_.tape[k];
+    const V loss = support_loss(k, theta, kept.d[top()]);
+    backward(plan_, theta, buffers_.support, kept, kNothing, ones_.data(), g, first_);
+    return loss;
+  }
+  V support_loss(int k, const V* theta, V* d) {
+    const Activity<T>& kept = buffers_.tape[k];
+    forward(plan_, theta, buffers_.support, kept, first_);
+    return output_loss(net_.outputs(), buffers_.support, kept.h[top()], d);
+  }
+  void add_hessian(int k, const V* theta, const V* v, bool all, V* to) {
+    V* below = nullptr;
+    if (all && first_ > 0) {
+      below = buffers_.below_first;
+      if (!put_off_) {
+        std::fill_n(below, buffers_.support.rows * plan_[first_ - 1].fan_out, V{});
+        put_off_ = true;
+      }
+    }
+    hessian_vector(plan_, theta, buffers_.support, buffers_.tape[k], v, buffers_.tangents, true, to,
+                   first_, below);
+  }
+  /// The layers below `first` are linear in what comes down to them: once for all steps.
+  void finish(V* to) {
+    if (!put_off_) return;
+    put_off_ = false;
+    Activity<T> activity = buffers_.tape[0];
+    activity.d = buffers_.tangents.rd;
+    activity.dh = activity.d;
+    activity.d[NetworkSpec::at(first_ - 1)] = buffers_.below_first;
+    through_activation(plan_, first_ - 1, buffers_.support, activity, buffers_.below_first);
+    backward(body_, buffers_.vectors.theta(0), buffers_.support, activity, to, ones_.data(), to);
+  }
+
+  V query_gradient(const V* theta, V* g) {
+    const Activity<T>& activity = buffers_.query_activity;
+    const V loss = query_outputs(theta, activity.d[top()]);
+    backward(plan_, theta, buffers_.query, activity, kNothing, ones_.data(), g);
+    return loss;
+  }
+  V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
+
+ private:
+  static constexpr const V* kNothing = nullptr;
+  [[nodiscard]] std::size_t top() const { return NetworkSpec::at(plan_.depth - 1); }
+
+  V query_outputs(const V* theta, V* d) {
+    const Activity<T>& activity = buffers_.query_activity;
+    if (!has_query_) {
+      has_query_ = true;
+      buffers_.query.load(net_, learning_.call_.query, learning_.group_, plan_.query, 0);
+      forward(body_, buffers_.vectors.theta(0), buffers_.query, activity);
+    }
+    forward(plan_, theta, buffers_.query, activity, first_);
+    return output_loss(net_.outputs(), buffers_.query, activity.h[top()], d);
+  }
+
+  const Learning& learning_;
+  const Plan& plan_;
+  Plan body_;  ///< the layers below `first`
+  const NetworkSpec& net_;
+  LearningBuffers<T> buffers_;
+  int first_;  ///< the lowest layer that adapts
+  std::array<T, kMaxLayers> ones_{};
+  bool put_off_ = false;
+  bool has_query_ = false;
+};
+
+template <class T>
+Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& call,
+                      const LearningBuffers<T>& buffers)
+    : problem_(problem),
+      plan_(plan),
+      call_(call),
+      buffers_(buffers),
+      inputs_{problem.algorithm, adapted_, buffers.vectors,
+              !problem.algorithm.adapts_all(plan.depth), call.step_weights} {
+  for (int l = 0; l < plan.depth; ++l) {
+    if (!problem.algorithm.adapts(l)) continue;
+    segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight,
+                                                             plan[l].bias + plan[l].fan_out, l};
+  }
+  adapted_.segments = segments_.data();
+  adapted_.size = plan.n_params;
+  if (problem.algorithm.rates_per_parameter) {
+    adapted_.rates.per_parameter = call.rates;
+  } else {
+    adapted_.rates = {call.rates, call.rate_steps, plan.depth, nullptr};
+  }
+}
+
+/// theta_0 of the group, and what does not adapt of its successors.
+template <class T>
+void Learning<T>::start(Group group) {
+  group_ = group;
+  if (has_start_) return;
+  V* const start = buffers_.vectors.theta(0);
+  if (problem_.theta_per_task) {
+    gather(LaneArrays<const T>::of(call_.theta, call_.theta_stride, plan_.n_params, group),
+           plan_.n_params, start);
+  } else {
+    for (Index i = 0; i < plan_.n_params; ++i) start[i] = broadcast<V>(call_.theta[i]);
+    has_start_ = true;
+  }
+  fill_frozen(start);
+}
+
+template <class T>
+void Learning<T>::fill_frozen(const V* start) const {
+  const int slots = buffers_.vectors.taped ? plan_.steps : std::min(plan_.steps, 1);
+  for (int l = 0; l < plan_.depth; ++l) {
+    if (problem_.algorithm.adapts(l)) continue;
+    const Index from = plan_[l].weight, end = plan_[l].bias + plan_[l].fan_out;
+    for (int k = 1; k <= slots; ++k) {
+      std::copy(start + from, start + end, buffers_.vectors.theta(k) + from);
+    }
+  }
+}
+
+template <class T>
+Vec<T> Learning<T>::unroll(Tasks& tasks) {
+  V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
+    if (k == 0 && call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
+    if (problem_.wants_trace) trace(tasks, k, loss);
+  });
+  const V* last = buffers_.vectors.theta(plan_.steps);
+  if (problem_.wants_trace) trace(tasks, plan_.steps, tasks.support_loss(0, last, nullptr));
+  return wrong + defect_of(last, plan_.n_params);
+}
+
+template <class T>
+void Learning<T>::trace(Tasks& tasks, int k, V loss) const {
+  const Index points = plan_.steps + 1;
+  const V* const theta = buffers_.vectors.theta(k);
+  if (call_.trace_losses != nullptr) write_lanes(loss, call_.trace_losses + k, points);
+  if (call_.trace_query_losses != nullptr) {
+    write_lanes(tasks.query_loss(theta), call_.trace_query_losses + k, points);
+  }
+  if (call_.trace_thetas != nullptr) {
+    scatter_to(theta, call_.trace_thetas + k * plan_.n_params, points * plan_.n_params);
+  }
+}
+
+template <class T>
+void Learning<T>::adapt(Group group) {
+  start(group);
+  Tasks tasks(*this);
+  flag(unroll(tasks));
+  if (call_.task_vectors != nullptr) {
+    scatter_to(buffers_.vectors.theta(plan_.steps), call_.task_vectors, plan_.n_params);
+  }
+}
+
+template <class T>
+void Learning<T>::meta_gradient(Group group, bool starts_total) {
+  start(group);
+  Tasks tasks(*this);
+  V wrong = unroll(tasks);
+  meta::Solution<V> solution;
+  const V loss = meta::meta_gradient(inputs_, tasks, buffers_.lambda, solution);
+  write_lanes(loss, call_.losses);
+  wrong += meta::defect(loss) + meta::defect(solution.residual) +
+           defect_of(buffers_.lambda, plan_.n_params);
+  flag(wrong);
+  report(solution);
+  if (call_.task_vectors != nullptr) {
+    scatter_to(buffers_.lambda, call_.task_vectors, plan_.n_params);
+  }
+  add_to_total(buffers_.lambda, starts_total);
+}
+
+/// Empty lanes add nothing, whatever has become of them.
+template <class T>
+void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
+  const Index P = plan_.n_params;
+  T lanes[kLanes<T>]{};
+  for (Index lane = 0; lane < group_.count; ++lane) {
+    lanes[lane] = call_.task_weights == nullptr ? T(1) : call_.task_weights[group_.first + lane];
+  }
+  const V weight = load<V>(lanes);
+  std::fill_n(lanes, group_.count, T(1));
+  const auto taken = load<V>(lanes) != V{};
+  if (starts_total) std::fill_n(buffers_.total, P + buffers_.vectors.n_rates, V{});
+  for (Index i = 0; i < P; ++i) buffers_.total[i] += select(taken, weight * lambda[i], V{});
+  for (Index i = 0; i < buffers_.vectors.n_rates; ++i) {
+    buffers_.total[P + i] += select(taken, weight * buffers_.vectors.co_rate[i], V{});
+  }
+}
+
+template <class T>
+void Learning<T>::report(const meta::Solution<V>& solution) const {
+  if (call_.solver.residuals == nullptr) return;
+  write_lanes(solution.residual, call_.solver.residuals);
+  for (int lane = 0; lane < group_.count; ++lane) {
+    const Index task = group_.first + lane;
+    call_.solver.iterations[task] = static_cast<std::int32_t>(solution.iterations[lane]);
+    call_.solver.indefinite[task] = solution.indefinite[lane] > 0 ? 1 : 0;
+  }
+}
+
+template <class T>
+void Learning<T>::write_lanes(V values, T* to, Index stride) const {
+  for (int lane = 0; lane < group_.count; ++lane) to[(group_.first + lane) * stride] = values[lane];
+}
+
+template <class T>
+void Learning<T>::flag(V defect) const {
+  for (int lane = 0; lane < group_.count; ++lane) {
+    if (!(defect[lane] == T(0))) call_.diverged[group_.first + lane] = 1;
+  }
+}
+
+/// The lanes' vectors, `stride` apart.
+template <class T>
+void Learning<T>::scatter_to(const V* packs, T* first, Index stride) const {
+  scatter<T>(packs, plan_.n_params, LaneArrays<T>::of(first, stride, plan_.n_params, group_));
+}
+
+template struct LearningBuffers<float>;
+template struct LearningBuffers<double>;
+template class Learning<float>;
+template class Learning<double>;
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

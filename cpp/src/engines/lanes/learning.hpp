@@ -1,0 +1,67 @@
+// adapt and meta_gradient of one group of tasks after another, by the flows of meta/: every
+// algorithm that the fused steps of group_run.hpp do not cover.
+#pragma once
+
+#include "engines/lanes/pass.hpp"
+#include "meta/flow.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// One worker's buffers.
+template <class T>
+struct LearningBuffers {
+  using V = Vec<T>;
+
+  LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena);
+
+  meta::Vectors<V> vectors;
+  V* lambda = nullptr;       ///< [P]
+  V* total = nullptr;        ///< meta-gradients of a block, added up, then those of the rates
+  V* below_first = nullptr;  ///< put off: tangents of the gradient on what does not adapt
+  LaneRows<T> support, query;
+  Activity<T>* tape = nullptr;  ///< of every step if the flow looks back, else of the latest
+  Activity<T> query_activity;
+  Tangents<T> tangents;
+};
+
+/// Numbers in a partial sum: the meta-gradient, then that of the rates.
+inline Index partial_size(const Problem& problem) {
+  return problem.layout.n_params + (problem.algorithm.learns_rates ? problem.n_rates() : 0);
+}
+
+template <class T>
+class Learning {
+ public:
+  using V = Vec<T>;
+
+  Learning(const Problem& problem, const Plan& plan, const Call<T>& call,
+           const LearningBuffers<T>& buffers);
+
+  void adapt(Group group);
+  /// The group's meta-gradients are added to the buffers' total, or start it.
+  void meta_gradient(Group group, bool starts_total);
+
+ private:
+  class Tasks;
+  void start(Group group);
+  void fill_frozen(const V* start) const;
+  V unroll(Tasks& tasks);
+  void trace(Tasks& tasks, int k, V loss) const;
+  void add_to_total(const V* lambda, bool starts_total) const;
+  void report(const meta::Solution<V>& solution) const;
+  void write_lanes(V values, T* to, Index stride = 1) const;
+  void flag(V defect) const;
+  void scatter_to(const V* packs, T* first, Index stride) const;
+
+  const Problem& problem_;
+  const Plan& plan_;
+  const Call<T>& call_;
+  const LearningBuffers<T>& buffers_;
+  std::array<inner::Segment, kMaxLayers> segments_{};
+  inner::Adapted<V> adapted_;
+  meta::Inputs<V> inputs_;
+  Group group_{};
+  bool has_start_ = false;  ///< theta_0 is in place, and stays there
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

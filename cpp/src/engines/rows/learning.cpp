@@ -1,0 +1,359 @@
+#include "engines/rows/learning.hpp"
+
+#include "engines/rows/elementwise.hpp"
+#include "engines/rows/products.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+namespace {
+
+// Enough blocks for the threads of a desktop, few enough that adding them up costs nothing.
+constexpr Index kMostBlocks = 16;
+
+bool takes_hessians(const Problem& problem) {
+  const AlgorithmSpec& algorithm = problem.algorithm;
+  return problem.operation == Operation::meta_gradient &&
+         (algorithm.flow == Flow::implicit ||
+          (algorithm.flow == Flow::exact && algorithm.steps > 0));
+}
+
+template <class T>
+Index packs(Index numbers) {
+  return numbers / kLanes<T>;
+}
+
+}  // namespace
+
+template <class T>
+Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena) {
+  if (problem.algorithm.rates_per_parameter) {
+    rates.values = arena.take<T>(plan.packed_parameters);
+  }
+  if (problem.operation != Operation::meta_gradient) return;
+  const bool per_parameter = problem.algorithm.rates_per_parameter;
+  n_rates = per_parameter ? packs<T>(plan.packed_parameters) : problem.n_rates();
+  if (problem.algorithm.learns_rates) {
+    rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
+  }
+  blocks = std::min(problem.tasks, kMostBlocks);
+  summed = plan.packed_parameters + rates_summed;
+  partials = arena.take<T>(blocks * summed);
+}
+
+template <class T>
+Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared,
+                            Arena& arena) {
+  const bool meta = problem.operation == Operation::meta_gradient;
+  const bool second = takes_hessians(problem);
+  const int first = problem.algorithm.first_adapted(plan.depth);
+  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, packs<T>(plan.packed_parameters),
+                                    shared.n_rates, arena);
+  const Index steps = problem.algorithm.steps;
+  transposes = arena.take<T>((vectors.taped ? steps + 1 : 2) * plan.packed_transposes);
+  const Index passes = vectors.taped ? std::max<Index>(1, steps) : 1;
+  support = Pass<T>::carve(plan, problem.support.longest,
+                           second ? Keep::second_order : Keep::deltas, arena, passes, first);
+  if (meta || problem.wants_trace) {
+    query = Pass<T>::carve(plan, problem.query.longest, meta ? Keep::deltas : Keep::outputs, arena);
+  }
+  loss = LossScratch<T>::carve(plan.outputs, arena);
+  if (meta) lambda = arena.take<V>(vectors.size);
+  if (!second) return;
+  curvature = CurvatureScratch<T>::carve(plan, problem.support.longest, arena);
+  if (first > 0) below_first = arena.take<T>(problem.support.longest * plan[first].in_stride);
+}
+
+/// One task as the flows see it. Losses are the same in all lanes.
+template <class T>
+class Learning<T>::Tasks {
+ public:
+  Tasks(const Learning& learning, Index task)
+      : learning_(learning),
+        plan_(learning.frame_.plan),
+        body_(learning.frame_.plan),
+        problem_(learning.frame_.problem),
+        call_(learning.frame_.call),
+        worker_(learning.worker_),
+        first_(problem_.algorithm.first_adapted(plan_.depth)),
+        task_(task),
+        support_(Rows<T>::of(call_.support, task, problem_.net.inputs())),
+        support_targets_(Targeted<T>::of(problem_.support, call_.support, task, 0, support_.count,
+                                         plan_.outputs)) {
+    body_.depth = first_;
+    forward(body_, weights(start()), support_, pass(0));
+  }
+
+  V support_gradient(int k, const V* theta, V* g) {
+    const Pass<T> kept = pass(k);
+    const Weights<T> at = fresh(theta);
+    const V loss = support_loss(k, theta, kept.d(plan_, plan_.depth - 1, support_.count));
+    backward(plan_, at, support_, kept, first_);
+    const Weights<T> to{numbers(g), nullptr};
+    for (int l = first_; l < plan_.depth; ++l) {
+      if (problem_.algorithm.adapts(l)) layer_gradient(plan_, l, support_, kept, true, to);
+    }
+    return loss;
+  }
+  V support_loss(int k, const V* theta, T* d) {
+    const Pass<T> kept = pass(k);
+    forward(plan_, weights(theta), support_, kept, first_);
+    return broadcast<V>(
+        loss(support_targets_, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
+  }
+  void add_hessian(int k, const V* theta, const V* v, bool all, V* to) {
+    T* below = nullptr;
+    if (all && first_ > 0) {
+      below = worker_.below_first;
+      if (!put_off_) std::fill_n(below, support_.count * plan_[first_].in_stride, T(0));
+      put_off_ = true;
+    }
+    const Weights<T> at = weights(theta);
+    const LayerViews<T> sum = views_of(plan_, Weights<T>{numbers(to), nullptr});
+    const LayerViews<const T> tangent = readable(
+        views_of(plan_, Weights<T>{const_cast<T*>(reinterpret_cast<const T*>(v)), nullptr}));
+    const LayerViews<const T> from = readable(sum);
+    const Pass<T> kept = pass(k);
+    hessian_product<T>({plan_, at, support_, support_targets_, kept, worker_.curvature,
+                        worker_.loss, tangent, nullptr, &from, sum, nullptr, first_, below});
+  }
+  /// The layers below `first` are linear in what comes down to them: once for all steps.
+  void finish(V* to) {
+    if (!put_off_) return;
+    put_off_ = false;
+    const Pass<T> kept = pass(0);
+    const Layer& top = plan_[first_ - 1];
+    times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
+                        support_.count * top.out_stride, kept.d(plan_, first_ - 1, support_.count));
+    backward(body_, weights(start()), support_, kept);
+    const Weights<T> sum{numbers(to), nullptr};
+    for (int l = 0; l < first_; ++l) layer_gradient(body_, l, support_, kept, false, sum);
+  }
+
+  V query_gradient(const V* theta, V* g) {
+    const Weights<T> at = fresh(theta);
+    const Pass<T>& kept = worker_.query;
+    const V loss = query_outputs(theta, kept.d(plan_, plan_.depth - 1, 0));
+    backward(plan_, at, query_, kept);
+    const Weights<T> to{numbers(g), nullptr};
+    for (int l = 0; l < plan_.depth; ++l) layer_gradient(plan_, l, query_, kept, true, to);
+    return loss;
+  }
+  V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
+
+ private:
+  [[nodiscard]] const V* start() const { return worker_.vectors.theta(0); }
+  [[nodiscard]] Weights<T> weights(const V* theta) const { return learning_.weights(theta); }
+  [[nodiscard]] Pass<T> pass(int k) const {
+    return worker_.support.copy(plan_, problem_.support.longest, k);
+  }
+  static T* numbers(V* vector) { return reinterpret_cast<T*>(vector); }
+
+  /// The weights at theta, after a step changed them: their transposes brought up to date.
+  Weights<T> fresh(const V* theta) const {
+    const Weights<T> at = weights(theta);
+    if (theta == start()) return at;
+    for (int l = std::max(1, first_); l < plan_.depth; ++l) {
+      const Layer& layer = plan_[l];
+      if (!problem_.algorithm.adapts(l)) continue;
+      transpose<T>(at.weight(layer), layer.fan_in, layer.fan_out, at.transposed(layer));
+    }
+    return at;
+  }
+
+  V query_outputs(const V* theta, T* d) {
+    const Pass<T>& kept = worker_.query;
+    if (query_.x == nullptr) {
+      query_ = Rows<T>::of(call_.query, task_, problem_.net.inputs());
+      forward(body_, weights(start()), query_, kept);
+    }
+    forward(plan_, weights(theta), query_, kept, first_);
+    const Targeted<T> targets =
+        Targeted<T>::of(problem_.query, call_.query, task_, 0, query_.count, plan_.outputs);
+    return broadcast<V>(
+        loss(targets, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
+  }
+
+  const Learning& learning_;
+  const Plan<T>& plan_;
+  Plan<T> body_;  ///< the layers below `first`
+  const Problem& problem_;
+  const Call<T>& call_;
+  Worker& worker_;
+  int first_;  ///< the lowest layer that adapts
+  Index task_;
+  Rows<T> support_;
+  Rows<T> query_;  ///< nothing yet
+  Targeted<T> support_targets_;
+  bool put_off_ = false;
+};
+
+template <class T>
+Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worker)
+    : frame_(frame),
+      shared_(shared),
+      worker_(worker),
+      inputs_{frame.problem.algorithm, adapted_, worker.vectors,
+              !frame.problem.algorithm.adapts_all(frame.plan.depth), frame.call.step_weights} {
+  const auto add = [&](Index from, Index size, int l) {
+    segments_[static_cast<std::size_t>(adapted_.count++)] = {packs<T>(from), packs<T>(from + size),
+                                                             l};
+  };
+  for (int l = 0; l < frame.plan.depth; ++l) {
+    if (!frame.problem.algorithm.adapts(l)) continue;
+    const Layer& layer = frame.plan[l];
+    add(layer.weight, packed_size<T>(layer.fan_in, layer.fan_out), l);
+    add(layer.bias, layer.out_stride, l);
+  }
+  adapted_.segments = segments_.data();
+  adapted_.size = worker.vectors.size;
+  adapted_.across = true;
+  if (frame.problem.algorithm.rates_per_parameter) {
+    adapted_.rates.per_parameter = shared.rates.values;
+  } else {
+    adapted_.rates = {frame.call.rates, frame.call.rate_steps, frame.plan.depth, nullptr};
+  }
+}
+
+/// theta_0 of the task, and what does not adapt of its successors, with all transposes.
+template <class T>
+void Learning<T>::start(Index task) {
+  if (has_start_) return;
+  has_start_ = !frame_.problem.theta_per_task;
+  const Plan<T>& plan = frame_.plan;
+  const meta::Vectors<V>& vectors = worker_.vectors;
+  const Weights<T> start = weights(vectors.theta(0));
+  pack(plan, frame_.call.theta + task * frame_.call.theta_stride, start);
+  if (frame_.problem.algorithm.adapts_all(plan.depth)) return;
+  const int steps = frame_.problem.algorithm.steps;
+  for (int k = 1; k <= (vectors.taped ? steps : std::min(steps, 1)); ++k) {
+    const Weights<T> later = weights(vectors.theta(k));
+    std::copy_n(start.values, plan.packed_parameters, later.values);
+    std::copy_n(start.transposes, plan.packed_transposes, later.transposes);
+  }
+}
+
+template <class T>
+bool Learning<T>::unroll(Tasks& tasks, Index task) {
+  const Call<T>& call = frame_.call;
+  const int steps = frame_.problem.algorithm.steps;
+  const V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
+    if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss[0];
+    if (frame_.problem.wants_trace) trace(tasks, task, k, loss[0]);
+  });
+  const V* last = worker_.vectors.theta(steps);
+  if (frame_.problem.wants_trace) {
+    trace(tasks, task, steps, tasks.support_loss(0, last, nullptr)[0]);
+  }
+  return wrong[0] == T(0) && is_finite(weights(last).values, frame_.plan.packed_parameters);
+}
+
+template <class T>
+void Learning<T>::trace(Tasks& tasks, Index task, int k, T loss) {
+  const Call<T>& call = frame_.call;
+  const Index place = task * (frame_.problem.algorithm.steps + 1) + k;
+  const V* theta = worker_.vectors.theta(k);
+  if (call.trace_losses != nullptr) call.trace_losses[place] = loss;
+  if (call.trace_query_losses != nullptr) {
+    call.trace_query_losses[place] = tasks.query_loss(theta)[0];
+  }
+  if (call.trace_thetas != nullptr) {
+    unpack(frame_.plan, weights(theta), call.trace_thetas + place * frame_.plan.parameters);
+  }
+}
+
+template <class T>
+void Learning<T>::adapt(Index task) {
+  start(task);
+  Tasks tasks(*this, task);
+  if (!unroll(tasks, task)) frame_.call.diverged[task] = 1;
+  if (frame_.call.task_vectors == nullptr) return;
+  unpack(frame_.plan, weights(worker_.vectors.theta(frame_.problem.algorithm.steps)),
+         frame_.call.task_vectors + task * frame_.plan.parameters);
+}
+
+template <class T>
+void Learning<T>::meta_gradient(Index task, T* partial) {
+  const Call<T>& call = frame_.call;
+  const Index size = worker_.vectors.size;
+  start(task);
+  Tasks tasks(*this, task);
+  bool finite = unroll(tasks, task);
+  meta::Solution<V> solution;
+  V* const lambda = worker_.lambda;
+  const V loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
+  const Weights<T> gradient{reinterpret_cast<T*>(lambda), nullptr};
+  call.losses[task] = loss[0];
+  finite = finite && meta::defect(loss + solution.residual)[0] == T(0) &&
+           is_finite(gradient.values, frame_.plan.packed_parameters);
+  if (!finite) call.diverged[task] = 1;
+  if (call.solver.residuals != nullptr) {
+    call.solver.residuals[task] = solution.residual[0];
+    call.solver.iterations[task] = static_cast<std::int32_t>(solution.iterations[0]);
+    call.solver.indefinite[task] = solution.indefinite[0] > 0 ? 1 : 0;
+  }
+  if (call.task_vectors != nullptr) {
+    unpack(frame_.plan, gradient, call.task_vectors + task * frame_.plan.parameters);
+  }
+  const T weight = call.task_weights == nullptr ? T(1) : call.task_weights[task];
+  V* const sum = reinterpret_cast<V*>(partial);
+  meta::add_scaled(lambda, broadcast<V>(weight), size, sum);
+  if (worker_.vectors.co_rate == nullptr) return;
+  if (frame_.problem.algorithm.rates_per_parameter) {
+    meta::add_scaled(worker_.vectors.co_rate, broadcast<V>(weight), size, sum + size);
+  } else {
+    T* const rates = partial + frame_.plan.packed_parameters;
+    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * worker_.vectors.co_rate[i][0];
+  }
+}
+
+/// grad_scale * the sum of the partial sums, in their order.
+template <class T>
+void Learning<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
+  const Plan<T>& plan = frame.plan;
+  constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
+  team.share((shared.summed + kChunk - 1) / kChunk, [&](Index chunk) {
+    T* from = shared.partials + chunk * kChunk;
+    sum_terms(from, shared.blocks, shared.summed, std::min(kChunk, shared.summed - chunk * kChunk),
+              frame.call.grad_scale, from);
+  });
+  team.barrier();
+  const bool learns = frame.problem.algorithm.learns_rates;
+  const bool per_parameter = frame.problem.algorithm.rates_per_parameter;
+  const Weights<T> total{shared.partials, nullptr};
+  const Weights<T> rates{shared.partials + plan.packed_parameters, nullptr};
+  team.share(plan.panels, [&](Index i) {
+    const PanelOf place = locate_panel(plan, i);
+    unpack_panel(plan, total, place, frame.call.grad);
+    if (learns && per_parameter) unpack_panel(plan, rates, place, frame.call.rate_grad);
+  });
+  if (learns && !per_parameter && team.worker() == 0) {
+    std::copy_n(rates.values, shared.n_rates, frame.call.rate_grad);
+  }
+}
+
+template <class T>
+void Learning<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team) {
+  const Index tasks = frame.problem.tasks;
+  if (frame.problem.algorithm.rates_per_parameter) {
+    pack_shared(frame.plan, frame.call.rates, shared.rates, team);
+  }
+  Learning learning(frame, shared, worker);
+  if (frame.problem.operation == Operation::adapt) {
+    return team.share(tasks, [&](Index task) { learning.adapt(task); });
+  }
+  team.share(shared.blocks, [&](Index block) {
+    T* partial = shared.partials + block * shared.summed;
+    std::fill_n(partial, shared.summed, T(0));
+    const Index last = tasks * (block + 1) / shared.blocks;
+    for (Index task = tasks * block / shared.blocks; task < last && !team.stopped(); ++task) {
+      learning.meta_gradient(task, partial);
+    }
+  });
+  team.barrier();
+  reduce(frame, shared, team);
+}
+
+template class Learning<float>;
+template class Learning<double>;
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

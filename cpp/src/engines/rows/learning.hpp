@@ -1,0 +1,70 @@
+// adapt and meta_gradient by the flows of meta/: every algorithm that the fused steps of
+// adaptation.hpp do not cover.
+//
+// Vectors of parameters are packed as the products want them, and taken as packs of neighbouring
+// numbers by the elementwise steps.
+#pragma once
+
+#include "engines/rows/curvature.hpp"
+#include "engines/rows/operation.hpp"
+#include "engines/rows/packing.hpp"
+#include "meta/flow.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::rows {
+
+template <class T>
+class Learning {
+ public:
+  using V = Vec<T>;
+
+  struct Shared {
+    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+    Index blocks = 0;
+    Index n_rates = 0;       ///< packs in the cotangent of the rates
+    Index rates_summed = 0;  ///< numbers of it in a partial sum
+    Index summed = 0;        ///< numbers in a partial sum: the meta-gradient, then the rates'
+    T* partials = nullptr;   ///< [blocks, summed]
+    Weights<T> rates;        ///< per parameter, packed
+  };
+
+  struct Worker {
+    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
+    meta::Vectors<V> vectors;
+    T* transposes = nullptr;  ///< W' of every theta
+    V* lambda = nullptr;
+    Pass<T> support, query;
+    CurvatureScratch<T> curvature;
+    LossScratch<T> loss;
+    T* below_first = nullptr;  ///< put off: R of the gradient on what does not adapt
+  };
+
+  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+
+ private:
+  class Tasks;
+  Learning(const Frame<T>& frame, const Shared& shared, Worker& worker);
+
+  void start(Index task);
+  bool unroll(Tasks& tasks, Index task);
+  void trace(Tasks& tasks, Index task, int k, T loss);
+  void adapt(Index task);
+  void meta_gradient(Index task, T* partial);
+  static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
+
+  [[nodiscard]] Weights<T> weights(const V* theta) const {
+    const Index slot = (theta - worker_.vectors.thetas) / worker_.vectors.size;
+    return {const_cast<T*>(reinterpret_cast<const T*>(theta)),
+            worker_.transposes + slot * frame_.plan.packed_transposes};
+  }
+
+  const Frame<T>& frame_;
+  const Shared& shared_;
+  Worker& worker_;
+  /// A layer's weights and biases may lie apart.
+  std::array<inner::Segment, 2 * kMaxLayers> segments_{};
+  inner::Adapted<V> adapted_;
+  meta::Inputs<V> inputs_;
+  bool has_start_ = false;  ///< theta_0 is in place, and stays there
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::rows

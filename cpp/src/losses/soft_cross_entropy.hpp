@@ -1,0 +1,52 @@
+#pragma once
+
+#include "losses/softmax.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::losses {
+
+/// -sum_j p_j log softmax(o)_j for a row p of probabilities, which need not sum to 1.
+struct SoftCrossEntropy {
+  static constexpr const char* name = "soft_cross_entropy";
+  static constexpr Targets targets = Targets::values;
+
+  template <class V>
+  FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* p, Index n) {
+    const V shift = largest(o, n);
+    V sum{};
+    for (Index j = 0; j < n; ++j) sum += math::exp(o[j] - shift);
+    return total(p, n) * math::log(sum) + below(o, p, shift, n);
+  }
+
+  template <class V>
+  FOMAML_FAST_INLINE static V gradient(LossParameter, const V* o, const V* p, Index n, V* d) {
+    const V shift = largest(o, n), mass = total(p, n);
+    const V sum = softmax(o, shift, n, d);
+    for (Index j = 0; j < n; ++j) d[j] = mass * d[j] - p[j];
+    return mass * math::log(sum) + below(o, p, shift, n);
+  }
+
+  template <class V>
+  FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V* o, const V* p, const V* ro,
+                                                Index n, V* rd) {
+    softmax_jacobian(o, ro, n, rd);
+    const V mass = total(p, n);
+    for (Index j = 0; j < n; ++j) rd[j] *= mass;
+  }
+
+ private:
+  template <class V>
+  FOMAML_FAST_INLINE static V total(const V* p, Index n) {
+    V sum{};
+    for (Index j = 0; j < n; ++j) sum += p[j];
+    return sum;
+  }
+  /// sum_j p_j (shift - o_j): terms of one sign.
+  template <class V>
+  FOMAML_FAST_INLINE static V below(const V* o, const V* p, V shift, Index n) {
+    V sum{};
+    for (Index j = 0; j < n; ++j) sum += p[j] * (shift - o[j]);
+    return sum;
+  }
+};
+
+}  // namespace FOMAML_FAST_NAMESPACE::losses
