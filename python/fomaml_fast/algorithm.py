@@ -165,7 +165,9 @@ class Algorithm:
             learns_rates=self.learn_rates is not False,
             step_weights=list(self.step_weights or ()),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
-            query_loss=self.query_loss and (self.query_loss.name, self.query_loss.parameter),
+            query_loss=None
+            if self.query_loss is None
+            else (self.query_loss.name, self.query_loss.parameter),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def rate_kind(shape: tuple[int, ...], net: MLP) -> str:
 
 def _as_layers(adapt: Any) -> str | tuple[int, ...]:
     if isinstance(adapt, str):
-        return one_of(adapt, "adapt", ADAPT)
+        return str(one_of(adapt, "adapt", ADAPT))
     if not isinstance(adapt, Sequence | np.ndarray) or len(adapt) == 0:
         raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {adapt!r}")
     for i, layer in enumerate(adapt):

@@ -158,7 +158,6 @@ class TaskBatch:
     ) -> None:
         self._bound = (support, query)
         self._arrays = (support_arrays, query_arrays)
-        self._task_weights: Any = None
         self._none_diverged = np.zeros(support.tasks, np.bool_)
         self._none_diverged.setflags(write=False)
         self._task_weights: FloatArray | None = None

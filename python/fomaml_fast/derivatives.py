@@ -12,7 +12,7 @@ import numpy as np
 from fomaml_fast._arrays import FloatArray, as_floats, as_parameters, as_threads
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
-from fomaml_fast._rows import is_ragged
+from fomaml_fast._row_numbers import is_ragged
 
 
 class Derivatives:
@@ -258,7 +258,7 @@ def _separate_jacobian(
     if theta.ndim == 2:
         counts = np.diff(rows.offsets)
         theta = np.repeat(theta, counts if len(counts) > 1 else counts[0], axis=0)
-    bound = core.Rows(x, None, np.arange(len(x) + 1, dtype=np.int64), False, len(x), -1)
+    bound = core.Rows(x, None, np.arange(len(x) + 1, dtype=np.int64), False, len(x), -1, None, None)
     jacobian = np.empty((len(x), n_out, n_params), theta.dtype)
     for output in range(n_out):
         cotangent = np.zeros((len(x), n_out), theta.dtype)
@@ -280,7 +280,7 @@ def _coupled_jacobian(
         x = sets[task if len(sets) > 1 else 0]
         theta = request.theta if request.theta.ndim == 1 else request.theta[task]
         count = len(x) * n_out
-        bound = core.Rows(x, None, np.array([0, len(x)], np.int64), True, count, -1)
+        bound = core.Rows(x, None, np.array([0, len(x)], np.int64), True, count, -1, None, None)
         cotangents = np.eye(count, dtype=theta.dtype).reshape(-1, n_out)
         products = core.vjp(network, theta, bound, cotangents, threads)
         parts.append(products.reshape(len(x), n_out, n_params))

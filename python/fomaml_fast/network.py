@@ -375,7 +375,7 @@ class MLP(Derivatives):
         """
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         extras = weights, mask, class_mask
-        request = Request(self, theta, x, y, check_finite, tangent, extras)
+        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.hvp(
             self._core, request.theta, request.bound, request.tangent, as_threads(threads)
         )
