@@ -31,7 +31,7 @@ def test_module_runs():
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Replace both experiments by ones that only record how they are called."""
+    """Replace the experiments by ones that only record how they are called."""
     calls = []
 
     def experiment(name):
@@ -47,14 +47,15 @@ def recorded(monkeypatch):
     return calls
 
 
-def test_demo_runs_both_with_defaults(recorded, capsys):
+def test_demo_runs_all_with_defaults(recorded, capsys):
     assert cli.main(["demo"]) == 0
     options = {"quick": False, "seed": 0, "threads": None}
     folder = Path("fomaml_fast_demo")
-    assert recorded == [("sinusoid", folder, options), ("gapminder", folder, options)]
+    assert recorded == [(name, folder, options) for name in cli.EXPERIMENTS]
+    assert {"sinusoid", "gapminder", "quadratic", "presets"} == set(cli.EXPERIMENTS)
     shown = capsys.readouterr().out
-    assert str(folder / "sinusoid.png") in shown
-    assert str(folder / "gapminder.png") in shown
+    for name in cli.EXPERIMENTS:
+        assert str(folder / f"{name}.png") in shown
 
 
 def test_demo_passes_options_on(recorded, tmp_path):

@@ -12,7 +12,7 @@ from fomaml_fast._version import __version__
 from fomaml_fast.build import build_info
 
 #: Experiments by name, in the order in which ``demo`` runs them.
-EXPERIMENTS = ("sinusoid", "gapminder")
+EXPERIMENTS = ("sinusoid", "gapminder", "quadratic", "presets")
 
 #: Packages of the ``demo`` extra, by the name they are imported under.
 EXTRAS = ("matplotlib", "pandas", "plotly", "rich", "statsmodels")

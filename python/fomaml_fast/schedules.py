@@ -1,11 +1,21 @@
-"""Learning-rate schedules: frozen callables ``step -> rate``, steps counted from 0."""
+"""Schedules: frozen callables of the outer step, counted from 0.
+
+`cosine`, `exponential` and `piecewise` give the rate of an outer optimiser, `derivative_order` and
+`multi_step_weights` the algorithm of a meta-step.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from fomaml_fast._arrays import as_count, as_number
+from fomaml_fast.algorithm import Algorithm
+
+#: Share of its first value below which a step's weight does not fall (MAML++'s public code).
+_FLOOR = 0.03
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,50 @@ class _Piecewise:
 
     def __call__(self, step: int) -> float:
         return self.rates[sum(step >= boundary for boundary in self.boundaries)]
+
+
+@dataclass(frozen=True)
+class _DerivativeOrder:
+    algorithm: Algorithm | Callable[[int], Algorithm]
+    switch: int
+
+    def __call__(self, step: int) -> Algorithm:
+        order = "first" if step < self.switch else "exact"
+        return _with_gradient(_at(self.algorithm, step), order)
+
+
+@dataclass(frozen=True)
+class _MultiStepWeights:
+    algorithm: Algorithm | Callable[[int], Algorithm]
+    steps: int
+
+    def __call__(self, step: int) -> Algorithm:
+        # Steps past the end share one key, so that they share one object.
+        return _with_weights(_at(self.algorithm, step), min(step, self.steps), self.steps)
+
+
+def _at(algorithm: Algorithm | Callable[[int], Algorithm], step: int) -> Algorithm:
+    return algorithm if isinstance(algorithm, Algorithm) else algorithm(step)
+
+
+# Cached: an algorithm keeps what the core made of it, which a new equal one would make again.
+@lru_cache(maxsize=64)
+def _with_gradient(algorithm: Algorithm, gradient: str) -> Algorithm:
+    return replace(algorithm, gradient=gradient)
+
+
+@lru_cache(maxsize=64)
+def _with_weights(algorithm: Algorithm, step: int, steps: int) -> Algorithm:
+    count = algorithm.steps
+    if count == 0:
+        raise ValueError("algorithm.steps must be at least 1 to have weights, got 0")
+    early = max(1 - step / steps, _FLOOR) / count
+    return replace(algorithm, step_weights=(early,) * (count - 1) + (1 - (count - 1) * early,))
+
+
+def _check_algorithm(algorithm: object) -> None:
+    if not isinstance(algorithm, Algorithm) and not callable(algorithm):
+        raise TypeError(f"algorithm must be an Algorithm or a schedule of one, got {algorithm!r}")
 
 
 def cosine(lr: float, steps: int, final: float = 0.0, warmup: int = 0) -> _Cosine:
@@ -127,3 +181,78 @@ def piecewise(rates: tuple[float, ...], boundaries: tuple[int, ...]) -> _Piecewi
     if list(steps) != sorted(set(steps)):
         raise ValueError(f"boundaries must increase, got {list(steps)}")
     return _Piecewise(values, steps)
+
+
+def derivative_order(
+    algorithm: Algorithm | Callable[[int], Algorithm], switch: int
+) -> _DerivativeOrder:
+    """First order at first, the exact meta-gradient from then on (MAML++, Antoniou et al. 2019).
+
+    Parameters
+    ----------
+    algorithm : Algorithm, or callable
+        What to train with; its `gradient` is replaced. Another schedule ``step -> Algorithm`` may
+        stand in its place.
+    switch : int
+        Outer steps of first order.
+
+    Returns
+    -------
+    callable
+        ``step -> Algorithm``, which `meta_step` takes for an algorithm.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, naming the argument.
+
+    Examples
+    --------
+    >>> import fomaml_fast as ff
+    >>> schedule = derivative_order(ff.maml(), switch=50)
+    >>> schedule(49).gradient, schedule(50).gradient
+    ('first', 'exact')
+    """
+    _check_algorithm(algorithm)
+    return _DerivativeOrder(algorithm, as_count(switch, "switch"))
+
+
+def multi_step_weights(
+    algorithm: Algorithm | Callable[[int], Algorithm], steps: int
+) -> _MultiStepWeights:
+    """Weights of the inner steps' losses that end near the last alone (MAML++).
+
+    All S weights are 1/S at the start. Those before the last fall by 1/S over `steps`, to 0.03/S
+    at least; the last takes the rest, so that their sum stays 1 (Antoniou, Edwards & Storkey 2019,
+    section 4, with the floor of their public code).
+
+    Parameters
+    ----------
+    algorithm : Algorithm, or callable
+        What to train with; its `step_weights` are replaced. Another schedule ``step ->
+        Algorithm`` may stand in its place.
+    steps : int
+        Outer steps of annealing, at least 1.
+
+    Returns
+    -------
+    callable
+        ``step -> Algorithm``, which `meta_step` takes for an algorithm.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, naming the argument; also where step weights have no meaning.
+
+    Examples
+    --------
+    >>> import fomaml_fast as ff
+    >>> schedule = multi_step_weights(ff.maml(steps=2), steps=100)
+    >>> schedule(0).step_weights, schedule(50).step_weights, schedule(100).step_weights
+    ((0.5, 0.5), (0.25, 0.75), (0.015, 0.985))
+    """
+    _check_algorithm(algorithm)
+    schedule = _MultiStepWeights(algorithm, as_count(steps, "steps", least=1))
+    if isinstance(algorithm, Algorithm):
+        schedule(0)  # what has no meaning is told here, not in the middle of training
+    return schedule

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import fomaml_fast as ff
 from fomaml_fast.experiments.sinusoid.settings import Settings
 from fomaml_fast.experiments.sinusoid.training import SAMPLER, Trained
-from fomaml_fast.samplers import Curves
+from fomaml_fast.samplers import Curves, Sinusoid
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,19 @@ class TestSet:
     by_shots: dict[int, ff.TaskBatch]
 
     @classmethod
-    def draw(cls, settings: Settings, n_tasks: int, rng: np.random.Generator) -> TestSet:
+    def draw(
+        cls,
+        settings: Settings,
+        n_tasks: int,
+        rng: np.random.Generator,
+        sampler: Sinusoid = SAMPLER,
+    ) -> TestSet:
         """Draw the curves once, and their points for every K of the test."""
-        curves = SAMPLER.draw(rng, n_tasks)
+        curves = sampler.draw(rng, n_tasks)
         return cls(
             curves,
             {
-                k: SAMPLER.observe_on_grid(rng, curves, k, settings.grid_points)
+                k: sampler.observe_on_grid(rng, curves, k, settings.grid_points)
                 for k in settings.test_shots
             },
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ class Trained:
     """What a training run gave.
 
     ``curve [chunks]`` is the mean query loss of each chunk of meta-batches, ``seconds`` the time
-    in `meta_step` alone, and ``dropped`` the tasks left out because they diverged.
+    in `meta_step` alone, ``dropped`` the tasks left out because they diverged, and ``rates`` the
+    learned inner rates (None where none are learned).
     """
 
     method: Method
@@ -41,6 +42,7 @@ class Trained:
     curve: npt.NDArray[np.float64]
     seconds: float
     dropped: int
+    rates: npt.NDArray[Any] | None = None
 
 
 def methods(settings: Settings, shots: int) -> list[Method]:
@@ -68,8 +70,8 @@ def methods(settings: Settings, shots: int) -> list[Method]:
     return found
 
 
-def make_network(settings: Settings) -> ff.MLP:
-    """Return the network of the protocol.
+def make_network(settings: Settings, context: int = 0) -> ff.MLP:
+    """Return the network of the protocol, with an input more for each context parameter.
 
     Examples
     --------
@@ -77,7 +79,8 @@ def make_network(settings: Settings) -> ff.MLP:
     >>> make_network(Settings()).sizes
     (1, 40, 40, 1)
     """
-    return ff.MLP(settings.sizes, activation=settings.activation)
+    n_in, *others = settings.sizes
+    return ff.MLP((n_in + context, *others), activation=settings.activation)
 
 
 def train(
@@ -85,6 +88,8 @@ def train(
     shots: int,
     *,
     seed: int,
+    todo: Sequence[Method] | None = None,
+    sampler: Sinusoid = SAMPLER,
     threads: int | None = None,
     advance: Callable[[int], None] = lambda n: None,
     stop: threading.Event | None = None,
@@ -98,6 +103,10 @@ def train(
         Support rows a task, and query rows.
     seed : int
         Of the initial weights and the tasks.
+    todo : sequence of Method, optional
+        What to train; `methods` by default.
+    sampler : Sinusoid
+        Where the tasks come from.
     threads : int or None
         For each meta-step.
     advance : callable
@@ -108,26 +117,27 @@ def train(
     Returns
     -------
     list of Trained
-        One per method, in the order of `methods`.
+        One per method, in order.
     """
-    net, outer = make_network(settings), ff.outer.Adam(settings.outer_rate)
-    todo = methods(settings, shots)
+    outer = ff.outer.Adam(settings.outer_rate)
+    chosen = methods(settings, shots) if todo is None else list(todo)
+    nets = [make_network(settings, m.algorithm.context) for m in chosen]
     states = [
         ff.init_state(net, m.algorithm, outer, theta=net.init(seed, np.float32, m.scheme))
-        for m in todo
+        for net, m in zip(nets, chosen, strict=True)
     ]
-    curves: list[list[float]] = [[] for _ in todo]
-    seconds, dropped = [0.0] * len(todo), [0] * len(todo)
+    curves: list[list[float]] = [[] for _ in chosen]
+    seconds, dropped = [0.0] * len(chosen), [0] * len(chosen)
     rng = np.random.default_rng([seed, shots])
-    for batches in _chunks(settings, shots, rng):
+    for batches in _chunks(settings, sampler, shots, rng):
         if stop is not None and stop.is_set():
             break
-        for i, method in enumerate(todo):
+        for i, method in enumerate(chosen):
             state, total = states[i], 0.0
             start = time.perf_counter()
             for batch in batches:
                 state, metrics = ff.meta_step(
-                    net,
+                    nets[i],
                     state,
                     batch,
                     method.algorithm,
@@ -142,19 +152,19 @@ def train(
             curves[i].append(total / len(batches))
             advance(len(batches))
     return [
-        Trained(m, shots, s.theta, np.array(c), t, d)
-        for m, s, c, t, d in zip(todo, states, curves, seconds, dropped, strict=True)
+        Trained(m, shots, s.theta, np.array(c), t, d, s.rates if s.rates.size else None)
+        for m, s, c, t, d in zip(chosen, states, curves, seconds, dropped, strict=True)
     ]
 
 
 def _chunks(
-    settings: Settings, shots: int, rng: np.random.Generator
+    settings: Settings, sampler: Sinusoid, shots: int, rng: np.random.Generator
 ) -> Iterator[list[ff.TaskBatch]]:
     """Draw meta-batches, many by one call of the sampler; each is a view into its arrays."""
     size = settings.tasks_per_batch
     for done in range(0, settings.iterations, settings.chunk):
         count = min(settings.chunk, settings.iterations - done)
-        drawn = SAMPLER.sample(rng, count * size, shots)
+        drawn = sampler.sample(rng, count * size, shots)
         arrays = drawn.x_support, drawn.y_support, drawn.x_query, drawn.y_query
         yield [
             ff.TaskBatch(*(a[i * size : (i + 1) * size] for a in arrays), check_finite=False)

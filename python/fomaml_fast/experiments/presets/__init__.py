@@ -1,0 +1,13 @@
+"""The published sinusoid figures of the presets, reproduced side by side.
+
+``protocols``
+    Every paper's protocol, what it is run with, and its published figures.
+``experiment``
+    Train, test, and compare.
+"""
+
+from __future__ import annotations
+
+from fomaml_fast.experiments.presets.experiment import PresetReport, run
+
+__all__ = ["PresetReport", "run"]

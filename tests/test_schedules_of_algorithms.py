@@ -1,0 +1,110 @@
+"""Schedules that change the algorithm during training: derivative order and multi-step weights."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fomaml_fast as ff
+from fomaml_fast.schedules import derivative_order, multi_step_weights
+
+
+def by_hand(step, steps, count):
+    """MAML++'s weights, a step at a time: each early weight gives 1/(S steps) to the last."""
+    weights = [1 / count] * count
+    for _ in range(min(step, steps)):
+        for k in range(count - 1):
+            weights[k] = max(weights[k] - 1 / (count * steps), 0.03 / count)
+    weights[-1] = 1 - sum(weights[:-1])
+    return weights
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("step", [0, 1, 7, 19, 20, 21, 1000])
+def test_weights_are_those_of_mamlpp(count, step):
+    weights = multi_step_weights(ff.mamlpp(steps=count), steps=20)(step).step_weights
+    np.testing.assert_allclose(weights, by_hand(step, 20, count), rtol=1e-12, atol=1e-15)
+    assert sum(weights) == pytest.approx(1, abs=1e-15)
+
+
+def test_weights_move_monotonically_to_the_last_step():
+    schedule = multi_step_weights(ff.maml(steps=5), steps=30)
+    weights = np.array([schedule(step).step_weights for step in range(40)])
+    assert (np.diff(weights[:, 0]) <= 0).all()
+    assert (np.diff(weights[:, -1]) >= -1e-15).all()
+    assert weights[0].tolist() == pytest.approx([0.2] * 5)
+    np.testing.assert_allclose(weights[-1], [0.006] * 4 + [0.976])
+
+
+@pytest.mark.parametrize("algorithm", [ff.maml(0.1, 2), ff.fomaml(0.1, 2), ff.anil(0.1)])
+def test_order_changes_at_the_switch_and_nothing_else_does(algorithm):
+    schedule = derivative_order(algorithm, switch=3)
+    assert [schedule(i).gradient for i in range(5)] == ["first"] * 3 + ["exact"] * 2
+    for step in (0, 4):
+        assert (schedule(step).inner, schedule(step).adapt) == (algorithm.inner, algorithm.adapt)
+    assert derivative_order(algorithm, 0)(0).gradient == "exact"
+
+
+def test_equal_results_are_one_object():
+    """An algorithm caches what the core made of it: a new one each step would make it again."""
+    order = derivative_order(ff.maml(), 10)
+    assert order(0) is order(9)
+    assert order(10) is order(99)
+    weights = multi_step_weights(ff.maml(steps=3), 10)
+    assert weights(10) is weights(5000)
+    assert weights(4) is weights(4)
+    assert weights(4) is not weights(5)
+
+
+def test_they_compose():
+    both = derivative_order(multi_step_weights(ff.mamlpp(steps=2), 10), 5)
+    other = multi_step_weights(derivative_order(ff.mamlpp(steps=2), 5), 10)
+    for step in (0, 4, 5, 10, 11):
+        assert both(step) == other(step)
+    assert both(4).gradient == "first"
+    assert both(5).step_weights == (0.25, 0.75)
+
+
+def test_they_are_values():
+    make = (lambda: derivative_order(ff.maml(), 5), lambda: multi_step_weights(ff.maml(), 5))
+    for one, same in ((f(), f()) for f in make):
+        assert one == same
+        assert hash(one) == hash(same)
+        assert pickle.loads(pickle.dumps(one)) == one
+        with pytest.raises(AttributeError):
+            one.algorithm = None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: derivative_order("maml", 1), TypeError, "algorithm"),
+        (lambda: derivative_order(ff.maml(), -1), ValueError, "switch"),
+        (lambda: derivative_order(ff.maml(), 1.5), TypeError, "switch"),
+        (lambda: multi_step_weights(None, 1), TypeError, "algorithm"),
+        (lambda: multi_step_weights(ff.maml(), 0), ValueError, "steps"),
+        (lambda: multi_step_weights(ff.maml(steps=0), 5), ValueError, "algorithm.steps"),
+        (lambda: multi_step_weights(ff.reptile(), 5), ValueError, "no meaning"),
+        (lambda: multi_step_weights(ff.imaml(), 5), ValueError, "no meaning"),
+    ],
+)
+def test_what_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_training_follows_the_schedule():
+    """A scheduled step is the step of the algorithm that the schedule names."""
+    net, outer = ff.MLP([1, 6, 1], "tanh"), ff.outer.Adam(0.01)
+    batch = ff.samplers.Sinusoid().sample(0, 4, 5, 5, dtype=np.float64)
+    schedule = derivative_order(multi_step_weights(ff.mamlpp(0.1, steps=2), 3), 2)
+    scheduled = plain = ff.init_state(net, schedule, outer, dtype=np.float64)
+    for step in range(5):
+        scheduled, _ = ff.meta_step(net, scheduled, batch, schedule, outer)
+        plain, _ = ff.meta_step(net, plain, batch, schedule(step), outer)
+        np.testing.assert_array_equal(scheduled.theta, plain.theta)
+        np.testing.assert_array_equal(scheduled.rates, plain.rates)
+    frozen = ff.init_state(net, schedule, outer, dtype=np.float64)
+    for _ in range(5):
+        frozen, _ = ff.meta_step(net, frozen, batch, schedule(0), outer)
+    assert not np.array_equal(frozen.theta, scheduled.theta)
