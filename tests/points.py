@@ -94,14 +94,18 @@ class Point:
 
     @property
     def ill_posed(self) -> bool:
-        """Whether a reverse sweep must cancel numbers of the size of 1 / eps.
+        """Whether rounding is divided by an adaptive optimiser's tiny eps, so that no digit is sure.
 
-        The direction of a dead ReLU has the slope 1 / eps, 1e10 with Adagrad; a pull carries it to
-        theta_k and, with the other sign, to the anchor.
+        Where a gradient is 0 (a dead rectifier, quantiles that balance), the direction has the
+        slope 1 / eps, 1e10 with Adagrad; a pull carries it to theta_k and, with the other sign, to
+        the anchor. A shift that batch normalisation of the next layer takes out has a gradient of
+        rounding alone, which the optimiser turns into a whole step.
         """
-        return bool(
-            self.optimiser in ILL_CONDITIONED and self.activation == "relu" and self.proximal
-        )
+        if self.optimiser not in ILL_CONDITIONED:
+            return False
+        zeros = self.activation in ("relu", "leaky_relu") or self.loss == "quantile"
+        undone = self.norm == "batch" and self.activation == "identity"
+        return bool(zeros and self.proximal) or undone
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -113,7 +117,7 @@ class Point:
         """The oracle's network."""
         options: dict[str, Any] = {}
         if self.norm is not None:
-            options["norms"] = (self.norm,) * 2
+            options["norm"] = (self.norm,) * 2
         return oracle.Net(self.sizes, (self.activation,) * 2, self.loss, **options)
 
     def rng(self, purpose: str) -> np.random.Generator:

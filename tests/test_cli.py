@@ -51,10 +51,10 @@ def test_demo_runs_all_with_defaults(recorded, capsys):
     assert cli.main(["demo"]) == 0
     options = {"quick": False, "seed": 0, "threads": None}
     folder = Path("fomaml_fast_demo")
-    assert recorded == [(name, folder, options) for name in cli.EXPERIMENTS]
+    assert recorded == [(name, folder, options) for name in cli.MAIN]
     assert {"sinusoid", "gapminder", "quadratic", "presets"} == set(cli.EXPERIMENTS)
     shown = capsys.readouterr().out
-    for name in cli.EXPERIMENTS:
+    for name in cli.MAIN:
         assert str(folder / f"{name}.png") in shown
 
 

@@ -90,7 +90,11 @@ def turned(number: int, optimiser: str, rate: str, mask: Any, flow: str) -> Poin
         norm=pick(NORMS),
         seed=number,
     )
-    return replace(point, proximal=0.0) if point.ill_posed else point
+    return (
+        replace(point, proximal=0.0, norm="layer" if point.norm else None)
+        if point.ill_posed
+        else point
+    )
 
 
 @pytest.mark.parametrize(
