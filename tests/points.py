@@ -94,7 +94,7 @@ class Point:
 
     @property
     def ill_posed(self) -> bool:
-        """Whether rounding is divided by an adaptive optimiser's tiny eps, so that no digit is sure.
+        """Whether an adaptive optimiser divides rounding by its tiny eps: then no digit is sure.
 
         Where a gradient is 0 (a dead rectifier, quantiles that balance), the direction has the
         slope 1 / eps, 1e10 with Adagrad; a pull carries it to theta_k and, with the other sign, to

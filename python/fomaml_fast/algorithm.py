@@ -156,7 +156,7 @@ class Algorithm:
             inner=self.inner.name,
             options=list(self.inner.options),
             shared=self.inner.shared,
-            rates=np.asarray(self.inner.lr, np.float64),
+            rates=self._rates,
             steps=self.steps,
             flow=self.gradient if isinstance(self.gradient, str) else "implicit",
             adapt="listed" if listed else str(self.adapt),
@@ -169,6 +169,10 @@ class Algorithm:
             if self.query_loss is None
             else (self.query_loss.name, self.query_loss.parameter),
         )
+
+    @cached_property
+    def _rates(self) -> FloatArray:
+        return np.asarray(self.inner.lr, np.float64)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
@@ -201,7 +205,7 @@ class Algorithm:
         array([[0.5, 0.5],
                [0.5, 0.5]])
         """
-        rates: FloatArray = np.asarray(self.inner.lr, dtype)
+        rates: FloatArray = self._rates.astype(dtype)
         layers = len(net.sizes) - 1
         found = rate_kind(rates.shape, net)
         wanted = found if isinstance(self.learn_rates, bool) else self.learn_rates
@@ -211,8 +215,7 @@ class Algorithm:
             shape = (layers,) if wanted == "layer" else (max(self.steps, 1), layers)
             return np.array(np.broadcast_to(rates, shape), order="C")
         if found in ("scalar", "layer") and wanted == "parameter":
-            counts = [sum(part.size for part in parts) for parts in net.unflatten(net.init(0))]
-            return np.repeat(np.broadcast_to(rates, (layers,)), counts)
+            return np.repeat(np.broadcast_to(rates, (layers,)), net.layer_params)
         raise ValueError(f"learn_rates={wanted!r} cannot hold an inner.lr per {found}")
 
 

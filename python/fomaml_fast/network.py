@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,12 @@ class MLP(Derivatives):
     def n_params(self) -> int:
         """Length P of the flat parameter vector."""
         return int(self._network.n_params)
+
+    @cached_property
+    def layer_params(self) -> tuple[int, ...]:
+        """Number of parameters of each layer."""
+        starts = [*self._network.weight_offsets, self.n_params]
+        return tuple(end - start for start, end in pairwise(starts))
 
     def init(
         self,

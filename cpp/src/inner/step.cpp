@@ -54,23 +54,10 @@ struct Terms {
   V decay, pull, shrink;
 };
 
-template <class V, class Body>
-void with_rates(const Adapted<V>& adapted, int k, Body&& body) {
-  for (int s = 0; s < adapted.count; ++s) {
-    const Segment& segment = adapted.segments[s];
-    if (adapted.rates.per_parameter != nullptr) {
-      for (Index i = segment.first; i < segment.last; ++i) body(i, adapted.parameter_rate(i));
-    } else {
-      const V rate = broadcast<V>(adapted.rates.table[adapted.rates.place(k, segment.layer)]);
-      for (Index i = segment.first; i < segment.last; ++i) body(i, rate);
-    }
-  }
-}
-
 /// The state of one pack, out of [states, size].
 template <class V, int kMost>
 struct State {
-  V value[kMost > 0 ? kMost : 1];
+  V value[kMost > 0 ? kMost : 1]{};
   FOMAML_FAST_INLINE State(const V* all, int states, Index size, Index i) {
     for (int s = 0; s < states; ++s) value[s] = all[s * size + i];
   }
@@ -79,29 +66,70 @@ struct State {
   }
 };
 
-/// Adds -co_theta d to the cotangents of the rates.
-template <class Optimizer, class V>
-void add_rate_cotangents(const Spec& spec, const Adapted<V>& adapted, int k,
-                         const Before<V>& before, const Clip<V>& clip, const V* co_theta,
-                         V* co_rate) {
+/// The rates of one segment's packs.
+template <class V>
+class SegmentRates {
+ public:
+  SegmentRates(const Adapted<V>& adapted, int k, const Segment& segment)
+      : adapted_(adapted), per_parameter_(adapted.rates.per_parameter != nullptr) {
+    if (!per_parameter_) {
+      common_ = broadcast<V>(adapted.rates.table[adapted.rates.place(k, segment.layer)]);
+    }
+  }
+  FOMAML_FAST_INLINE V operator[](Index i) const {
+    return per_parameter_ ? adapted_.parameter_rate(i) : common_;
+  }
+  [[nodiscard]] bool per_parameter() const { return per_parameter_; }
+
+ private:
+  const Adapted<V>& adapted_;
+  bool per_parameter_;
+  V common_{};
+};
+
+/// One pass over what adapts, for one optimiser: the pullback (exact), and -co_theta d to the
+/// cotangents of the rates, where they are learned.
+template <bool kExact, bool kRates, class Optimizer, class V>
+void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
+                     const Clip<V>& clip, const Cotangents<V>& co) {
   const typename Optimizer::template At<V> at(spec.parameters, k + 1);
   const Terms<V> terms(spec);
   const int states = Optimizer::states(spec.parameters);
+  // The first step starts at the anchor: what it hands to both would cancel.
+  const bool pulls = terms.pulls && k > 0;
   for (int s = 0; s < adapted.count; ++s) {
     const Segment& segment = adapted.segments[s];
-    V sum{};
+    const SegmentRates<V> rates(adapted, k, segment);
+    V share{};
     for (Index i = segment.first; i < segment.last; ++i) {
-      State<V, Optimizer::kStates> state(before.state, states, adapted.size, i);
-      V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), state.value);
-      if (terms.shrinks) d += terms.shrink * before.theta[i];
-      if (adapted.rates.per_parameter != nullptr) {
-        co_rate[i] -= co_theta[i] * d;
-      } else {
-        sum += co_theta[i] * d;
+      const State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
+      const V g = terms.gradient(clip(before.gradient[i]), before, i);
+      if constexpr (kRates) {
+        State<V, Optimizer::kStates> next = own;
+        V d = at.direction(g, next.value);
+        if (terms.shrinks) d += terms.shrink * before.theta[i];
+        if (rates.per_parameter()) {
+          co.rate[i] -= co.theta[i] * d;
+        } else {
+          share += co.theta[i] * d;
+        }
+      }
+      if constexpr (kExact) {
+        State<V, Optimizer::kStates> back(co.state, states, adapted.size, i);
+        const V co_direction = -rates[i] * co.theta[i];
+        const V v = at.pullback(co_direction, g, own.value, back.value);
+        back.put(co.state, states, adapted.size, i);
+        if (terms.decays) co.theta[i] += terms.decay * v;
+        if (pulls) {
+          co.theta[i] += terms.pull * v;
+          co.anchor[i] -= terms.pull * v;
+        }
+        if (terms.shrinks) co.theta[i] += terms.shrink * co_direction;
+        co.gradient[i] = v;
       }
     }
-    if (adapted.rates.per_parameter == nullptr) {
-      co_rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(sum);
+    if (kRates && !rates.per_parameter()) {
+      co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(share);
     }
   }
 }
@@ -116,45 +144,33 @@ void take_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
     const typename Optimizer::template At<V> at(spec.parameters, k + 1);
     const int states = Optimizer::states(spec.parameters);
-    with_rates(adapted, k, [&](Index i, V rate) {
-      State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
-      V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), own.value);
-      if (terms.shrinks) d += terms.shrink * before.theta[i];
-      own.put(state, states, adapted.size, i);
-      theta[i] = before.theta[i] - rate * d;
-    });
+    for (int s = 0; s < adapted.count; ++s) {
+      const Segment& segment = adapted.segments[s];
+      const SegmentRates<V> rates(adapted, k, segment);
+      for (Index i = segment.first; i < segment.last; ++i) {
+        State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
+        V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), own.value);
+        if (terms.shrinks) d += terms.shrink * before.theta[i];
+        own.put(state, states, adapted.size, i);
+        theta[i] = before.theta[i] - rates[i] * d;
+      }
+    }
   });
 }
 
 template <class V>
 void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
                     bool exact, const Cotangents<V>& co) {
+  if (!exact && co.rate == nullptr) return;
   const Clip<V> clip(spec, adapted, before.gradient);
-  const Terms<V> terms(spec);
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
-    if (co.rate != nullptr) {
-      add_rate_cotangents<Optimizer>(spec, adapted, k, before, clip, co.theta, co.rate);
+    if (!exact) {
+      pull_back_packs<false, true, Optimizer>(spec, adapted, k, before, clip, co);
+    } else if (co.rate != nullptr) {
+      pull_back_packs<true, true, Optimizer>(spec, adapted, k, before, clip, co);
+    } else {
+      pull_back_packs<true, false, Optimizer>(spec, adapted, k, before, clip, co);
     }
-    if (!exact) return;
-    const typename Optimizer::template At<V> at(spec.parameters, k + 1);
-    const int states = Optimizer::states(spec.parameters);
-    // The first step starts at the anchor: what it hands to both would cancel.
-    const bool pulls = terms.pulls && k > 0;
-    with_rates(adapted, k, [&](Index i, V rate) {
-      const State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
-      State<V, Optimizer::kStates> back(co.state, states, adapted.size, i);
-      const V co_direction = -rate * co.theta[i];
-      const V v = at.pullback(co_direction, terms.gradient(clip(before.gradient[i]), before, i),
-                              own.value, back.value);
-      back.put(co.state, states, adapted.size, i);
-      if (terms.decays) co.theta[i] += terms.decay * v;
-      if (pulls) {
-        co.theta[i] += terms.pull * v;
-        co.anchor[i] -= terms.pull * v;
-      }
-      if (terms.shrinks) co.theta[i] += terms.shrink * co_direction;
-      co.gradient[i] = v;
-    });
   });
   if (exact && clip.active()) clip.pull_back(adapted, before.gradient, co.gradient);
 }
