@@ -30,7 +30,8 @@ struct Case {
 /// Operands of a call, in double precision and as T.
 template <class T>
 struct Data {
-  std::vector<T> theta, tangent, rates, x[2], y[2], coefficients[2];
+  std::vector<T> theta, tangent, rates, step_weights, task_weights;
+  std::vector<T> x[2], y[2], coefficients[2];
   std::vector<std::int32_t> labels[2];
   std::vector<Index> offsets[2];
 
@@ -41,6 +42,8 @@ struct Data {
     data.theta = convert(other.theta);
     data.tangent = convert(other.tangent);
     data.rates = convert(other.rates);
+    data.step_weights = convert(other.step_weights);
+    data.task_weights = convert(other.task_weights);
     for (int i = 0; i < 2; ++i) {
       data.x[i] = convert(other.x[i]);
       data.y[i] = convert(other.y[i]);
@@ -66,6 +69,7 @@ inline Problem problem_of(const Case& c, Operation operation, Flow flow) {
   problem.layout = Layout(problem.net);
   problem.algorithm.steps = c.steps;
   problem.algorithm.flow = flow;
+  problem.rate_rows = 2;
   problem.tasks = c.tasks;
   problem.theta_per_task = c.theta_per_task;
   problem.wants_task_gradients = true;
@@ -85,9 +89,12 @@ inline Data<double> draw(const Case& c, Problem& problem) {
   Data<double> data;
   data.theta = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1), 0.5);
   data.tangent = numbers(problem.layout.n_params * (c.theta_per_task ? c.tasks : 1));
-  for (int i = 0; i < 2 * net.depth; ++i) {
-    data.rates.push_back(static_cast<float>(0.05 + 0.03 * i));
+  for (Index i = 0; i < std::max<Index>(problem.n_rates(), 2 * net.depth); ++i) {
+    data.rates.push_back(static_cast<float>(0.05 + 0.03 * static_cast<double>(i % 7)));
   }
+  for (int k = 0; k < c.steps; ++k) data.step_weights.push_back(1.0 / c.steps);
+  for (Index task = 0; task < c.tasks; ++task)
+    data.task_weights.push_back(0.5 * static_cast<double>(task % 4));
   for (int set = 0; set < 2; ++set) {
     const Index most = set == 0 ? c.support : c.query;
     RowShape& shape = set == 0 ? problem.support : problem.query;
@@ -120,8 +127,9 @@ inline Data<double> draw(const Case& c, Problem& problem) {
 
 template <class T>
 struct Results {
-  std::vector<T> outputs, losses, support_losses, task_vectors, grad;
-  std::vector<std::uint8_t> diverged;
+  std::vector<T> outputs, losses, support_losses, task_vectors, grad, rate_grad, residuals;
+  std::vector<std::int32_t> iterations;
+  std::vector<std::uint8_t> diverged, indefinite;
   Status status = Status::unsupported;
 };
 
@@ -138,7 +146,11 @@ Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T
   results.support_losses.resize(tasks);
   results.task_vectors.resize(tasks * P);
   results.grad.resize(P);
+  results.rate_grad.resize(static_cast<std::size_t>(problem.n_rates()));
+  results.residuals.resize(tasks);
+  results.iterations.resize(tasks);
   results.diverged.resize(tasks);
+  results.indefinite.resize(tasks);
 
   Call<T> call;
   call.theta = data.theta.data();
@@ -155,7 +167,13 @@ Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T
     s.shared = shared;
   }
   call.rates = data.rates.data();
-  call.rate_steps = 2;
+  call.rate_steps = problem.algorithm.rates_per_parameter ? 1 : 2;
+  if (problem.algorithm.multi_step) call.step_weights = data.step_weights.data();
+  if (problem.weighs_tasks) call.task_weights = data.task_weights.data();
+  if (problem.algorithm.learns_rates) call.rate_grad = results.rate_grad.data();
+  if (problem.algorithm.flow == Flow::implicit) {
+    call.solver = {results.residuals.data(), results.iterations.data(), results.indefinite.data()};
+  }
   call.grad_scale = T(1) / static_cast<T>(problem.tasks);
   call.outputs = results.outputs.data();
   call.losses = results.losses.data();

@@ -40,7 +40,7 @@ using namespace FOMAML_FAST_NAMESPACE;
 namespace {
 
 template <class T>
-void warm_calls_allocate_nothing(Operation operation, Flow flow) {
+void warm_calls_allocate_nothing(Operation operation, Flow flow, InnerId inner = InnerId::sgd) {
   Problem problem;
   problem.operation = operation;
   problem.net.depth = 3;
@@ -48,6 +48,10 @@ void warm_calls_allocate_nothing(Operation operation, Flow flow) {
   problem.net.activations = {ActivationId::tanh, ActivationId::gelu};
   problem.layout = Layout(problem.net);
   problem.algorithm.flow = flow;
+  problem.algorithm.inner.id = inner;
+  problem.algorithm.inner.parameters.value = {0.9, 0.99, 0.1};
+  if (inner == InnerId::sgd) problem.algorithm.inner.parameters = {};
+  problem.algorithm.implicit = {10, 0, 2};
   problem.algorithm.steps = 2;
   problem.tasks = 19;
   problem.support = problem.query = {4, 4 * problem.tasks, false, {}};
@@ -87,6 +91,9 @@ int main() {
         warm_calls_allocate_nothing<float>(operation, flow);
         warm_calls_allocate_nothing<double>(operation, flow);
       }
+    }
+    for (const Flow flow : {Flow::first, Flow::exact, Flow::reptile, Flow::implicit}) {
+      warm_calls_allocate_nothing<float>(Operation::meta_gradient, flow, InnerId::adam);
     }
   }
 #ifdef COUNTS_ALLOCATIONS
