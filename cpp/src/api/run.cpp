@@ -16,15 +16,13 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   if (chosen < 0) return Status::unsupported;
   const Engine<T> engine = api::engine<T>(chosen);
   Execution chosen_execution = execution;
-  if (!execution.exact) {
-    chosen_execution.workers = worthwhile_workers(problem, execution.workers);
-  }
+  chosen_execution.workers = worthwhile_workers(problem, execution);
   const Workspace workspace =
       Workspace::checkout(engine.workspace_bytes(problem, chosen_execution.workers));
   if (workspace.memory() == nullptr) return Status::out_of_memory;
   const auto start = std::chrono::steady_clock::now();
   const Status status = engine.run(problem, call, chosen_execution, workspace.memory());
-  if (!execution.exact && chosen_execution.workers > 1) {
+  if (chosen_execution.workers > 1) {
     learn_from(problem, std::chrono::steady_clock::now() - start);
   }
   if (status != Status::ok || call.diverged == nullptr) return status;

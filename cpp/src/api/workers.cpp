@@ -45,10 +45,12 @@ void learn_from(const Problem& problem, Clock::duration elapsed) {
   alone_until.store((Clock::now().time_since_epoch() + pause).count(), std::memory_order_relaxed);
 }
 
-int worthwhile_workers(const Problem& problem, int available) {
+int worthwhile_workers(const Problem& problem, const Execution& execution) {
+  if (crowded()) return 1;
+  if (execution.exact) return execution.workers;
   const double needed = parallel::warm() ? kWarmMicroseconds : kColdMicroseconds;
-  if (microseconds_alone(problem) < needed || crowded()) return 1;
-  return static_cast<int>(std::min<Index>(available, std::max<Index>(problem.tasks, 1)));
+  if (microseconds_alone(problem) < needed) return 1;
+  return static_cast<int>(std::min<Index>(execution.workers, std::max<Index>(problem.tasks, 1)));
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -7,9 +7,9 @@
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
-/// Threads for `problem` where the caller leaves the choice: all of `available`, or one where
-/// waking the others would cost more than they save.
-int worthwhile_workers(const Problem& problem, int available);
+/// Threads for `problem`: all that the call may use, or one where another process holds a processor
+/// or, if the caller leaves the choice, where waking the others would cost more than they save.
+int worthwhile_workers(const Problem& problem, const Execution& execution);
 
 /// Learns from a run with several threads: where another process holds a processor, a region waits
 /// for a thread that the system has put aside, many times longer than the work. The next calls then

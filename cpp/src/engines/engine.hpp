@@ -105,7 +105,7 @@ struct Call {
 /// How a call runs; no result depends on it.
 struct Execution {
   int workers = 1;     ///< most threads to use
-  bool exact = false;  ///< use just that many, even where fewer would be faster
+  bool exact = false;  ///< use them even where waking them costs more than they save
   Interrupt interrupt{};
 };
 
