@@ -18,9 +18,14 @@ bool supports(const Problem& problem) {
     default:
       break;
   }
-  if (problem.net.normalized() || problem.algorithm.context > 0) return false;
+  const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
+  // Statistics over rows are taken of all of them at once, and of as many in every lane.
+  if (problem.net.normalized(Norm::batch) &&
+      (!whole || problem.support.ragged || problem.query.ragged)) {
+    return false;
+  }
   // Only the fused steps know sets in pieces.
-  return problem.is_plain() || (Pieces(problem.support).whole() && Pieces(problem.query).whole());
+  return problem.is_plain() || whole;
 }
 
 /// Lane sums of each block's meta-gradients, then of those of the rates.
