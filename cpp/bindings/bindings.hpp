@@ -166,6 +166,15 @@ inline bool is_double(const py::array& array) { return array.itemsize() == sizeo
 /// float32 or float64, C-contiguous and aligned.
 bool is_plain(const py::handle& object);
 
+/// The same of native int32 or int64.
+bool is_plain_labels(const py::handle& object);
+
+/// Copies plain labels and returns the largest; none if some label does not fit [0, 2^31).
+std::optional<Index> copy_labels(const py::array& labels, std::int32_t* to);
+
+/// Whether some number of a plain array is below 0.
+bool any_negative(const py::array& array);
+
 /// Whether `theta` is plain and one set of parameters [P]; with `check_finite`, all finite.
 bool is_plain_theta(const py::handle& theta, const Network& net, bool check_finite);
 
@@ -195,11 +204,16 @@ decltype(auto) dispatch(const py::array& theta, Body&& body) {
   return is_double(theta) ? body(double{}) : body(float{});
 }
 
-/// Theta of a call: [P] for all tasks, or [tasks, P].
+/// Whether there is one vector of P numbers for every task, [tasks, P], not one for all of them.
+inline bool per_task(const py::array& vectors) {
+  return vectors.ndim() == 2 && vectors.shape(0) > 1;
+}
+
+/// Theta of a call: [P] or [1, P] for all tasks, or [tasks, P].
 template <class T>
 void set_theta(core::Problem& problem, core::Call<T>& call, const py::array& theta) {
   call.theta = data<T>(theta);
-  problem.theta_per_task = theta.ndim() == 2;
+  problem.theta_per_task = per_task(theta);
   call.theta_stride = problem.theta_per_task ? problem.layout.n_params : 0;
 }
 

@@ -1,19 +1,10 @@
 #include <algorithm>
-#include <limits>
 
 #include "bindings.hpp"
 
 namespace fomaml_fast_bindings {
 
 namespace {
-
-template <class T>
-bool any_negative(const py::array& array) {
-  const T* numbers = data<T>(array);
-  bool found = false;
-  for (Index i = 0; i < array.size(); ++i) found |= numbers[i] < T(0);
-  return found;
-}
 
 Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>& offsets,
                bool shared, Index tasks, Index top_label, const py::object& coefficients,
@@ -30,7 +21,7 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
     rows.y_data = targets.data();
     if (!rows.labels) {
       rows.target_columns = targets.shape(targets.ndim() - 1);
-      rows.negative = dispatch(x, [&]<class T>(T) { return any_negative<T>(targets); });
+      rows.negative = any_negative(targets);
     }
   }
   if (!coefficients.is_none()) {
@@ -58,34 +49,14 @@ Rows make_rows(const py::array& x, const py::object& y, const py::array_t<Index>
   return rows;
 }
 
-/// An int32 copy of labels [tasks, rows] that are all at least 0; none otherwise.
-std::optional<py::array_t<std::int32_t>> copy_labels(const py::array& labels, Index& top) {
+/// An int32 copy of labels [tasks, rows] that nobody writes to; none if some do not fit.
+std::optional<py::array_t<std::int32_t>> own_labels(const py::array& labels, Index& top) {
   auto copy = new_array<std::int32_t>({labels.shape(0), labels.shape(1)});
-  const auto convert = [&]<class Integer>(Integer) {
-    const Integer* from = data<Integer>(labels);
-    Integer least = 0, most = 0;
-    for (Index i = 0; i < labels.size(); ++i) {
-      least = std::min(least, from[i]);
-      most = std::max(most, from[i]);
-      copy.mutable_data()[i] = static_cast<std::int32_t>(from[i]);
-    }
-    top = static_cast<Index>(most);
-    return least >= 0 && most <= std::numeric_limits<std::int32_t>::max();
-  };
-  const bool fits = labels.itemsize() == 8 ? convert(std::int64_t{}) : convert(std::int32_t{});
-  if (!fits) return std::nullopt;
+  const auto most = copy_labels(labels, copy.mutable_data());
+  if (!most) return std::nullopt;
+  top = *most;
   py::detail::array_proxy(copy.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return copy;
-}
-
-bool is_plain_labels(const py::object& y) {
-  if (!py::isinstance<py::array>(y)) return false;
-  const auto array = py::reinterpret_borrow<py::array>(y);
-  constexpr int kReadable =
-      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  return (array.flags() & kReadable) == kReadable && array.ndim() == 2 &&
-         array.dtype().kind() == 'i' && array.dtype().byteorder() == '=' &&
-         (array.itemsize() == 8 || array.itemsize() == 4);
 }
 
 template <class T>
@@ -107,7 +78,9 @@ py::object stack_plain(const py::object& x_object, const py::object& y_object, b
       return py::none();
     }
   } else if (is_plain_labels(y_object)) {
-    auto copy = copy_labels(py::reinterpret_borrow<py::array>(y_object), top_label);
+    const auto labels = py::reinterpret_borrow<py::array>(y_object);
+    if (labels.ndim() != 2) return py::none();
+    auto copy = own_labels(labels, top_label);
     if (!copy) return py::none();
     y = std::move(*copy);
   } else {

@@ -116,6 +116,27 @@ def vjp_tangent(
     cotangent_tangents: Floats,
     threads: int,
 ) -> Floats: ...
+def predict_plain(
+    net: Network, theta: Any, x: Any, threads: Any, check_finite: bool
+) -> Floats | None: ...
+def loss_plain(
+    net: Network, theta: Any, x: Any, y: Any, threads: Any, check_finite: bool
+) -> Any: ...
+def gradient_plain(
+    net: Network, theta: Any, x: Any, y: Any, threads: Any, check_finite: bool
+) -> tuple[Any, Floats] | None: ...
+def hvp_plain(
+    net: Network, theta: Any, x: Any, y: Any, tangent: Any, threads: Any, check_finite: bool
+) -> Floats | None: ...
+def gnvp_plain(
+    net: Network, theta: Any, x: Any, y: Any, tangent: Any, threads: Any, check_finite: bool
+) -> Floats | None: ...
+def jvp_plain(
+    net: Network, theta: Any, x: Any, tangent: Any, threads: Any, check_finite: bool
+) -> Floats | None: ...
+def vjp_plain(
+    net: Network, theta: Any, x: Any, cotangents: Any, threads: Any, check_finite: bool
+) -> Floats | None: ...
 def adapt(
     net: Network,
     theta: Floats,

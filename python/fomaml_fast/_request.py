@@ -45,11 +45,13 @@ class Request:
         tangent: FloatArray | None = None,
         context: int = 0,
         tasks_of: dict[str, int] | None = None,
-        extras: tuple[Any, Any, Any] = (None, None, None),
+        extras: tuple[Any, Any, Any] | None = None,
     ) -> None:
-        """Check the arguments; `extras` are weights, mask and class_mask."""
+        """Check the arguments; `extras` are weights, mask and class_mask where there are targets."""
         sizes = (net.sizes[0] - context, *net.sizes[1:])
-        weights, mask, class_mask = extras
+        if extras is not None and y is None:
+            raise TypeError("y must be given")
+        weights, mask, class_mask = extras or (None, None, None)
         self.theta = as_parameters(theta, net.n_params, check_finite=check_finite)
         dtype = self.theta.dtype
         if not is_ragged(x):

@@ -285,11 +285,12 @@ def evaluate(
     if not points:
         raise ValueError("steps must name at least one number of steps")
     flat = check_meta_arguments(net, theta, batch, algorithm, check_finite)
+    support, query = batch._bound
     _, losses, query_losses, _ = core.trace(
         net._core,
         flat,
-        batch._support.bound,
-        batch._query.bound,
+        support,
+        query,
         algorithm._core,
         check_rates(algorithm, net, rates, flat.dtype),
         max(points),

@@ -76,21 +76,20 @@ class TaskBatch:
         dtype: npt.DTypeLike | None = None,
         check_finite: bool = True,
     ) -> None:
+        wanted = None if dtype is None else float_dtype(dtype)
+        convert = wanted is not None
         if (
-            dtype is None
-            and weights_support is None
+            weights_support is None
             and weights_query is None
             and mask_support is None
             and mask_query is None
             and class_mask is None
         ):  # plain stacked arrays: two calls of the core
-            plain_support = core.stack_plain(x_support, y_support, bool(check_finite))
-            plain_query = core.stack_plain(x_query, y_query, bool(check_finite))
+            plain_support = _stack_plain(x_support, y_support, wanted, check_finite)
+            plain_query = _stack_plain(x_query, y_query, wanted, check_finite)
             if plain_support and plain_query and core.match(plain_support, plain_query):
-                self._set(plain_support, plain_query, task_weights=task_weights)
+                self._set(plain_support, plain_query, task_weights=task_weights, convert=convert)
                 return
-        wanted = None if dtype is None else float_dtype(dtype)
-        convert = wanted is not None
         classes = None if class_mask is None else as_class_mask(class_mask)
         support = build_rows(
             x_support,
@@ -268,6 +267,17 @@ class TaskBatch:
             raise ValueError(f"indices must name at least one task, got {indices!r}")
         weights = None if self._task_weights is None else self._task_weights[chosen]
         return TaskBatch._of(self._support.take(chosen), self._query.take(chosen), weights)
+
+
+def _stack_plain(x: Any, y: Any, wanted: np.dtype[Any] | None, check_finite: bool) -> Any:
+    """Rows of stacked plain arrays, their numbers as `wanted`; None where they are not plain."""
+    if wanted is not None:
+        if type(x) is not np.ndarray or x.ndim != 3 or x.dtype.kind not in "fiu":
+            return None
+        x = x.astype(wanted, "C", copy=False)
+        if type(y) is np.ndarray and y.dtype.kind == "f":  # integers are labels
+            y = y.astype(wanted, "C", copy=False)
+    return core.stack_plain(x, y, bool(check_finite))
 
 
 def _restored(arrays: tuple[Any, ...], options: dict[str, Any]) -> TaskBatch:

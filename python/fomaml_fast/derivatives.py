@@ -64,6 +64,9 @@ class Derivatives:
         >>> MLP([1, 1]).vjp(np.array([2.0, 0.0]), [[3.0], [4.0]], [[1.0], [10.0]])
         array([43., 11.])
         """
+        plain = core.vjp_plain(self._network, theta, x, cotangent, threads, bool(check_finite))
+        if plain is not None:
+            return plain
         many = _tasks_of(cotangent)
         request = Request(self, theta, x, None, check_finite, tasks_of=_named(many))
         _refuse_empty(request)
@@ -110,6 +113,9 @@ class Derivatives:
         array([[3.5],
                [4.5]])
         """
+        plain = core.jvp_plain(self._network, theta, x, v, threads, bool(check_finite))
+        if plain is not None:
+            return plain
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         request = Request(self, theta, x, None, check_finite, tangent)
         if request.empty is not None:
@@ -208,6 +214,10 @@ class Derivatives:
         extras = weights, mask, class_mask
         if isinstance(self.loss_spec, Custom):
             return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).gnvp()
+        if weights is None and mask is None and class_mask is None:
+            plain = core.gnvp_plain(self._core, theta, x, y, v, threads, bool(check_finite))
+            if plain is not None:
+                return plain
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.gnvp(

@@ -259,6 +259,9 @@ class MLP(Derivatives):
         >>> net.predict(net.init(0), np.zeros((3, 1), np.float32)).tolist()
         [[0.0], [0.0], [0.0]]
         """
+        plain = core.predict_plain(self._network, theta, x, threads, bool(check_finite))
+        if plain is not None:
+            return plain
         request = Request(self, theta, x, None, check_finite)
         if request.empty is not None:
             return request.empty
@@ -310,6 +313,10 @@ class MLP(Derivatives):
         extras = weights, mask, class_mask
         if isinstance(self.loss_spec, _losses.Custom):
             return CustomLoss(self, theta, x, y, threads, check_finite, extras).values()
+        if weights is None and mask is None and class_mask is None:
+            plain = core.loss_plain(self._core, theta, x, y, threads, bool(check_finite))
+            if plain is not None:
+                return plain
         request = Request(self, theta, x, y, check_finite, extras=extras)
         losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
         return float(losses[0]) if request.single else losses
@@ -350,6 +357,10 @@ class MLP(Derivatives):
         if isinstance(self.loss_spec, _losses.Custom):
             custom = CustomLoss(self, theta, x, y, threads, check_finite, extras)
             return custom.values(), custom.gradient()
+        if weights is None and mask is None and class_mask is None:
+            plain = core.gradient_plain(self._core, theta, x, y, threads, bool(check_finite))
+            if plain is not None:
+                return plain
         request = Request(self, theta, x, y, check_finite, extras=extras)
         losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
         return (float(losses[0]), grads[0]) if request.single else (losses, grads)
@@ -390,6 +401,10 @@ class MLP(Derivatives):
         extras = weights, mask, class_mask
         if isinstance(self.loss_spec, _losses.Custom):
             return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
+        if weights is None and mask is None and class_mask is None:
+            plain = core.hvp_plain(self._core, theta, x, y, v, threads, bool(check_finite))
+            if plain is not None:
+                return plain
         tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
         request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
         products = core.hvp(

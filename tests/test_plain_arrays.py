@@ -1,0 +1,225 @@
+"""Plain arrays take a short way into the core: the same bits, shapes and errors as the long one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fomaml_fast as ff
+from fomaml_fast._loader import core
+
+SIZES = (3, 5, 2)
+LOSSES = ("mse", "cross_entropy", "binary_cross_entropy")
+METHODS = ("predict", "loss", "value_and_grad", "hvp", "gnvp", "jvp", "vjp")
+PLAIN = {method: f"{method}_plain" for method in METHODS} | {"value_and_grad": "gradient_plain"}
+#: Tasks of theta, x and y, v: None where there is no such axis.
+TASKS = [
+    (None, None, None),
+    (None, 1, None),
+    (1, None, None),
+    (None, None, 1),
+    (None, 3, None),
+    (3, None, None),
+    (None, None, 3),
+    (3, 1, 1),
+    (1, 3, 3),
+    (3, 3, 3),
+    (3, 3, None),
+]
+
+
+def draw(rng, tasks, *shape):
+    return rng.standard_normal(shape if tasks is None else (tasks, *shape))
+
+
+def arguments(method, loss, tasks, dtype, rows=4, labels=np.int64):
+    """A network and the arrays of one call."""
+    of_theta, of_x, of_v = tasks
+    rng = np.random.default_rng(7)
+    net = ff.MLP(SIZES, "tanh", loss)
+    theta = draw(rng, of_theta, net.n_params).astype(dtype)
+    x = draw(rng, of_x, rows, SIZES[0]).astype(dtype)
+    y = np.abs(draw(rng, of_x, rows, SIZES[-1]) % 1).astype(dtype)
+    if loss == "cross_entropy" and labels is not None:
+        y = rng.integers(0, SIZES[-1], y.shape[:-1]).astype(labels)
+    v = draw(rng, of_v, net.n_params).astype(dtype)
+    cotangent = draw(rng, of_v, rows, SIZES[-1]).astype(dtype)
+    return net, {
+        "predict": (theta, x),
+        "loss": (theta, x, y),
+        "value_and_grad": (theta, x, y),
+        "hvp": (theta, x, y, v),
+        "gnvp": (theta, x, y, v),
+        "jvp": (theta, x, v),
+        "vjp": (theta, x, cotangent),
+    }[method]
+
+
+def strided(array):
+    """The same numbers with gaps between them, so that they have to be copied."""
+    wide = np.full((*array.shape, 2), 77, array.dtype)
+    wide[..., 0] = array
+    return wide[..., 0]
+
+
+def plain_result(net, method, arrays, threads=None, check_finite=True):
+    """What the short way returns; None where it declines."""
+    return getattr(core, PLAIN[method])(net._core, *arrays, threads, check_finite)
+
+
+def assert_same(short, long):
+    assert type(short) is type(long)
+    if isinstance(short, tuple):
+        for mine, other in zip(short, long, strict=True):
+            assert_same(mine, other)
+    elif isinstance(short, float):
+        assert short == long
+    else:
+        assert (short.dtype, short.shape) == (long.dtype, long.shape)
+        assert short.tobytes() == long.tobytes()
+        assert short.flags.writeable
+
+
+@pytest.mark.parametrize(("method", "tasks"), list(itertools.product(METHODS, TASKS)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_short_way_gives_the_same_bits(method, tasks, dtype):
+    for loss in LOSSES:
+        net, arrays = arguments(method, loss, tasks, dtype)
+        long = getattr(net, method)(*map(strided, arrays))
+        assert plain_result(net, method, list(map(strided, arrays))) is None
+        assert_same(getattr(net, method)(*arrays), long)
+        short = plain_result(net, method, arrays)
+        repeated = method == "vjp" and tasks[2] != max(tasks, key=lambda count: count or 0)
+        assert (short is None) == (repeated and max(count or 1 for count in tasks) > 1)
+        if short is not None:
+            assert_same(short, long)
+        for threads in (1, 2):
+            assert_same(getattr(net, method)(*arrays, threads=threads), long)
+        assert_same(getattr(net, method)(*arrays, check_finite=False), long)
+
+
+@pytest.mark.parametrize("labels", [np.int32, np.int64, None])
+def test_labels_of_both_widths_and_probabilities(labels):
+    net, arrays = arguments("loss", "cross_entropy", (None, 3, None), "float32", labels=labels)
+    assert_same(plain_result(net, "loss", arrays), net.loss(*map(strided, arrays)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_read_only_arrays_stay_as_they_are(method):
+    net, arrays = arguments(method, "mse", (None, None, None), "float64")
+    expected = getattr(net, method)(*map(strided, arrays))
+    for array in arrays:
+        array.setflags(write=False)
+    assert_same(plain_result(net, method, arrays), expected)
+
+
+def replaced(arrays, index, value):
+    return [value if i == index else array for i, array in enumerate(arrays)]
+
+
+def spoiled(arrays):
+    """The arguments of a call, each of them wrong in some way, one at a time."""
+    for index, array in enumerate(arrays):
+        yield replaced(arrays, index, array[..., :-1].copy())
+        yield replaced(arrays, index, array[None, None])
+        yield replaced(arrays, index, array[:0].copy())
+        yield replaced(arrays, index, np.stack([array, array])[:0])
+        yield replaced(arrays, index, array.astype(np.complex128))
+        yield replaced(arrays, index, None)
+        yield replaced(arrays, index, np.ma.masked_array(array))
+        if array.dtype.kind == "f":
+            yield replaced(arrays, index, array.astype(np.float16))
+            yield replaced(arrays, index, array.astype(np.float64))
+            yield replaced(arrays, index, np.full_like(array, np.nan))
+        else:
+            for label in (-1, SIZES[-1], 2**31, 2**40):
+                yield replaced(arrays, index, np.full_like(array, label))
+
+
+def outcome(call, arrays):
+    try:
+        return call(*arrays)
+    except (TypeError, ValueError) as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(("method", "loss"), list(itertools.product(METHODS, LOSSES)))
+@pytest.mark.parametrize("tasks", [(None, None, None), (None, 3, None), (3, 3, 3)])
+def test_wrong_arguments_are_explained_as_ever(method, loss, tasks, monkeypatch):
+    net, arrays = arguments(method, loss, tasks, "float32")
+    call = getattr(net, method)
+    cases = list(spoiled(arrays))
+    got = [outcome(call, case) for case in cases]
+    monkeypatch.setattr(core, PLAIN[method], lambda *_: None)
+    errors = 0
+    for case, mine in zip(cases, got, strict=True):
+        expected = outcome(call, case)
+        if isinstance(expected, tuple) and isinstance(expected[0], type):
+            errors += 1
+            assert mine == expected
+        else:
+            np.testing.assert_equal(mine, expected)
+    assert errors > len(cases) // 2
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.0, True, "2", 2**31, 2**70])
+def test_wrong_threads_are_refused(threads):
+    net, arrays = arguments("loss", "mse", (None, None, None), "float32")
+    assert plain_result(net, "loss", arrays, threads) is None
+    with pytest.raises((TypeError, ValueError), match="threads"):
+        net.loss(*arrays, threads=threads)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3), (0, 4, 3)])
+def test_no_rows_predict_nothing(shape):
+    net = ff.MLP(SIZES)
+    theta = net.init(0)
+    outputs = net.predict(theta, np.empty(shape, np.float32))
+    assert outputs.shape == (*shape[:-1], SIZES[-1])
+    with pytest.raises(ValueError, match="x"):
+        net.loss(theta, np.empty(shape, np.float32), np.empty((*shape[:-1], 2), np.float32))
+
+
+# ----------------------------------------------------------------------------- batches with a dtype
+
+
+def batch_arrays(kind, labelled):
+    rng = np.random.default_rng(3)
+    xs = [rng.standard_normal((4, n, 3)).astype(kind) for n in (2, 5)]
+    if labelled:
+        ys = [rng.integers(0, 2, (4, n)) for n in (2, 5)]
+    else:
+        ys = [rng.standard_normal((4, n, 2)).astype(kind) for n in (2, 5)]
+    return xs[0], ys[0], xs[1], ys[1]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", ">f8"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_batch_with_a_dtype_holds_the_same_numbers(kind, dtype, labelled):
+    arrays = batch_arrays(kind, labelled)
+    short = ff.TaskBatch(*arrays, dtype=dtype, task_weights=np.arange(4))
+    long = ff.TaskBatch(*map(list, arrays), dtype=dtype, task_weights=np.arange(4))
+    assert short._arrays == (None, None)  # the core made its rows
+    assert long._arrays != (None, None)
+    assert short.dtype == long.dtype == dtype
+    for name in ("x_support", "y_support", "x_query", "y_query", "task_weights"):
+        assert_same(np.asarray(getattr(short, name)).copy(), np.asarray(getattr(long, name)).copy())
+
+
+def test_a_batch_that_has_its_dtype_is_not_copied():
+    arrays = batch_arrays("float32", False)
+    tasks = ff.TaskBatch(*arrays, dtype=np.float32)
+    for name, array in zip(("x_support", "y_support", "x_query", "y_query"), arrays, strict=True):
+        assert np.shares_memory(getattr(tasks, name), array)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_wrong_arrays_are_refused_with_a_dtype(index):
+    names = ("x_support", "y_support", "x_query", "y_query")
+    arrays = batch_arrays("float64", False)
+    for wrong in (arrays[index] * np.nan, arrays[index][:-1], arrays[index].astype(complex)):
+        with pytest.raises((TypeError, ValueError), match=names[index][2:]):
+            ff.TaskBatch(*replaced(arrays, index, wrong), dtype=np.float32)
