@@ -8,19 +8,21 @@ namespace FOMAML_FAST_NAMESPACE {
 namespace lanes {
 namespace {
 
-bool supports(const Problem& problem) {
+const char* unsupported(const Problem& problem) {
   switch (problem.operation) {
     case Operation::vjp:
     case Operation::jvp:
     case Operation::vjp_tangent:
     case Operation::gnvp:
-      return false;
+      return "products with the network's Jacobian";
     default:
       break;
   }
-  if (problem.net.normalized() || problem.algorithm.context > 0) return false;
+  if (problem.net.normalized()) return "normalised layers";
+  if (problem.algorithm.context > 0) return "context parameters";
   // Only the fused steps know sets in pieces.
-  return problem.is_plain() || (Pieces(problem.support).whole() && Pieces(problem.query).whole());
+  const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
+  return problem.is_plain() || whole ? nullptr : kInPieces;
 }
 
 /// Lane sums of each block's meta-gradients, then of those of the rates.
@@ -128,7 +130,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> lanes_engine() {
-  return {"lanes", &lanes::supports, &lanes::workspace_bytes<T>, &lanes::run<T>};
+  return {"lanes", &lanes::unsupported, &lanes::workspace_bytes<T>, &lanes::run<T>};
 }
 
 template Engine<float> lanes_engine<float>();
