@@ -59,7 +59,7 @@ def public_objects():
 
 def is_constructed_by_users(value):
     """Whether a class is neither a result, whose fields users read, nor an abstract base."""
-    is_result = hasattr(value, "_fields") or value in (ff.Evaluation, ff.MetaGrad, ff.Metrics)
+    is_result = hasattr(value, "_fields") or value in (ff.Evaluation, ff.EnginePlan, ff.Plan)
     return not is_result and not inspect.getdoc(value).startswith("Base of")
 
 

@@ -31,6 +31,7 @@ void register_outer(py::module_& m);
 void register_evaluation(py::module_& m);
 void register_adaptation(py::module_& m);
 void register_meta_gradient(py::module_& m);
+void register_plan(py::module_& m);
 
 struct Network {
   core::NetworkSpec spec;
@@ -127,6 +128,10 @@ class AlgorithmCall {
   Index rate_rows_ = 1;
   std::vector<py::ssize_t> shape_;
 };
+
+/// A meta-gradient's problem, but for what follows from the rates and the options of the call.
+core::Problem meta_problem(const Network& net, const Rows& support, const Rows& query,
+                           const Algorithm& algorithm);
 
 struct Outer {
   core::OuterSpec spec;

@@ -4,6 +4,18 @@
 
 namespace fomaml_fast_bindings {
 
+core::Problem meta_problem(const Network& net, const Rows& support, const Rows& query,
+                           const Algorithm& algorithm) {
+  core::Problem problem;
+  problem.operation = core::Operation::meta_gradient;
+  problem.net = net.spec;
+  problem.layout = net.layout;
+  problem.tasks = support.tasks;
+  problem.support = support.shape_with(loss_for(net, support));
+  problem.query = query.shape_with(loss_for(net, query, algorithm.query_loss));
+  return problem;
+}
+
 namespace {
 
 /// One meta-gradient: its results as arrays.
@@ -21,13 +33,7 @@ struct MetaGradient {
                bool mean, bool per_task, int threads)
       : grad(new_array<T>({net.layout.n_params})), losses(new_array<T>({support.tasks})) {
     Flags flags(support.tasks);
-    core::Problem problem;
-    problem.operation = core::Operation::meta_gradient;
-    problem.net = net.spec;
-    problem.layout = net.layout;
-    problem.tasks = support.tasks;
-    problem.support = support.shape_with(loss_for(net, support));
-    problem.query = query.shape_with(loss_for(net, query, algorithm.query_loss));
+    core::Problem problem = meta_problem(net, support, query, algorithm);
     problem.wants_task_gradients = per_task;
 
     const double weight = mean ? 1.0 / static_cast<double>(support.tasks) : 1.0;

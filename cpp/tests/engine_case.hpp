@@ -136,7 +136,7 @@ struct Results {
 template <class T>
 Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
                    bool shared, const Execution& execution) {
-  CHECK(engine.supports(problem));
+  CHECK(engine.unsupported(problem) == nullptr);
   const std::size_t tasks = static_cast<std::size_t>(problem.tasks);
   const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
   const Index rows = shared ? problem.tasks * problem.support.longest : problem.support.total;

@@ -188,9 +188,9 @@ void test_nan_parameters() {
 void test_declines() {
   Problem problem = problem_of(Case{}, Operation::adapt, Flow::first);
   problem.support.longest = 1000;
-  CHECK(lanes_engine<float>().supports(problem));
+  CHECK(lanes_engine<float>().unsupported(problem) == nullptr);
   problem.wants_trace = true;  // only the fused steps know sets in pieces
-  CHECK(!lanes_engine<float>().supports(problem));
+  CHECK(lanes_engine<float>().unsupported(problem) != nullptr);
 }
 
 /// An interrupt ends a call that would take a minute, and every worker comes home.

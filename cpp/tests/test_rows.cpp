@@ -89,7 +89,7 @@ class Fixture {
   };
 
   Results run(const Engine<T>& engine, int workers) {
-    CHECK(engine.supports(problem));
+    CHECK(engine.unsupported(problem) == nullptr);
     Results r;
     const auto tasks = static_cast<std::size_t>(problem.tasks);
     const Index rows = case_.shared ? problem.tasks * support_.offsets[1] : support_.offsets.back();

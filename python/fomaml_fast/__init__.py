@@ -14,6 +14,7 @@ from fomaml_fast.build import build_info
 from fomaml_fast.errors import DivergenceError
 from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
+from fomaml_fast.planning import EnginePlan, Plan, plan
 from fomaml_fast.presets import (
     anil,
     boil,
@@ -33,10 +34,12 @@ __all__ = [
     "Adaptation",
     "Algorithm",
     "DivergenceError",
+    "EnginePlan",
     "Evaluation",
     "Implicit",
     "MetaGrad",
     "Metrics",
+    "Plan",
     "SolverReport",
     "State",
     "TaskBatch",
@@ -59,6 +62,7 @@ __all__ = [
     "meta_sgd",
     "meta_step",
     "outer",
+    "plan",
     "presets",
     "reptile",
     "samplers",

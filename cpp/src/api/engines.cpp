@@ -58,12 +58,12 @@ template <class T>
 int choose_engine(const Problem& problem) {
   // Traces diagnose the other calls: they are never forced upon an engine that has none.
   if (const int index = forced_engine(); index >= 0 && !problem.wants_trace) {
-    return engines<T>()[index].supports(problem) ? index : -1;
+    return engines<T>()[index].unsupported(problem) == nullptr ? index : -1;
   }
   int best = -1;
   double least = 0;
   for (int i = 0; i < kCount; ++i) {
-    if (!engines<T>()[i].supports(problem)) continue;
+    if (engines<T>()[i].unsupported(problem) != nullptr) continue;
     const double cost = estimated_cost<T>(kNames[i], problem);
     if (best < 0 || cost < least) {
       best = i;

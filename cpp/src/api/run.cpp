@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "api/engines.hpp"
+#include "api/plan.hpp"
 #include "api/workers.hpp"
 #include "base/memory.hpp"
 
@@ -12,16 +13,15 @@ namespace FOMAML_FAST_NAMESPACE::api {
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution) {
   if (call.diverged != nullptr) std::fill_n(call.diverged, problem.tasks, std::uint8_t{0});
-  const int chosen = choose_engine<T>(problem);
-  if (chosen < 0) return Status::unsupported;
-  const Engine<T> engine = api::engine<T>(chosen);
+  const PlanReport planned = plan<T>(problem, execution);
+  if (planned.chosen < 0) return Status::unsupported;
   Execution chosen_execution = execution;
-  chosen_execution.workers = worthwhile_workers(problem, execution);
-  const Workspace workspace =
-      Workspace::checkout(engine.workspace_bytes(problem, chosen_execution.workers));
+  chosen_execution.workers = planned.workers;
+  const Workspace workspace = Workspace::checkout(planned.workspace_bytes);
   if (workspace.memory() == nullptr) return Status::out_of_memory;
   const auto start = std::chrono::steady_clock::now();
-  const Status status = engine.run(problem, call, chosen_execution, workspace.memory());
+  const Status status =
+      engine<T>(planned.chosen).run(problem, call, chosen_execution, workspace.memory());
   if (chosen_execution.workers > 1) {
     learn_from(problem, std::chrono::steady_clock::now() - start);
   }

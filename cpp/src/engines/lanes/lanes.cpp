@@ -8,24 +8,24 @@ namespace FOMAML_FAST_NAMESPACE {
 namespace lanes {
 namespace {
 
-bool supports(const Problem& problem) {
+const char* unsupported(const Problem& problem) {
   switch (problem.operation) {
     case Operation::vjp:
     case Operation::jvp:
     case Operation::vjp_tangent:
     case Operation::gnvp:
-      return false;
+      return "products with the network's Jacobian";
     default:
       break;
   }
   const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
   // Statistics over rows are taken of all of them at once, and of as many in every lane.
-  if (problem.net.normalized(Norm::batch) &&
-      (!whole || problem.support.ragged || problem.query.ragged)) {
-    return false;
+  if (problem.net.normalized(Norm::batch)) {
+    if (problem.support.ragged || problem.query.ragged) return "ragged rows in batch normalisation";
+    if (!whole) return kInPieces;
   }
   // Only the fused steps know sets in pieces.
-  return problem.is_plain() || whole;
+  return problem.is_plain() || whole ? nullptr : kInPieces;
 }
 
 /// Lane sums of each block's meta-gradients, then of those of the rates.
@@ -133,7 +133,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> lanes_engine() {
-  return {"lanes", &lanes::supports, &lanes::workspace_bytes<T>, &lanes::run<T>};
+  return {"lanes", &lanes::unsupported, &lanes::workspace_bytes<T>, &lanes::run<T>};
 }
 
 template Engine<float> lanes_engine<float>();

@@ -14,6 +14,9 @@ inline constexpr Index kMostRows = 64;
 /// Partial sums of a meta-gradient: enough for the threads of a desktop, few enough to add up.
 inline constexpr Index kMostBlocks = 16;
 
+inline constexpr const char* kInPieces = "sets longer than 64 rows, but for plain gradient descent";
+static_assert(kMostRows == 64, "the text says so");
+
 /// Rows of one task set, cut into equal pieces.
 struct Pieces {
   Index count = 0;

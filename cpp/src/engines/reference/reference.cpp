@@ -147,7 +147,7 @@ class Run {
   const Call<T>& call_;
 };
 
-bool supports(const Problem&) { return true; }
+const char* unsupported(const Problem&) { return nullptr; }
 
 template <class T>
 T* take_partials(const Problem& problem, Arena& arena) {
@@ -185,7 +185,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> reference_engine() {
-  return {"reference", &reference::supports, &reference::workspace_bytes<T>, &reference::run<T>};
+  return {"reference", &reference::unsupported, &reference::workspace_bytes<T>, &reference::run<T>};
 }
 
 template Engine<float> reference_engine<float>();

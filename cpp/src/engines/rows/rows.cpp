@@ -10,8 +10,10 @@ namespace FOMAML_FAST_NAMESPACE {
 namespace rows {
 namespace {
 
-bool supports(const Problem& problem) {
-  return !problem.net.normalized() && problem.algorithm.context == 0;
+const char* unsupported(const Problem& problem) {
+  if (problem.net.normalized()) return "normalised layers";
+  if (problem.algorithm.context > 0) return "context parameters";
+  return nullptr;
 }
 
 /// Calls `visitor` with the class that computes the problem: fused steps where they can.
@@ -48,7 +50,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> rows_engine() {
-  return {"rows", &rows::supports, &rows::workspace_bytes<T>, &rows::run<T>};
+  return {"rows", &rows::unsupported, &rows::workspace_bytes<T>, &rows::run<T>};
 }
 
 template Engine<float> rows_engine<float>();

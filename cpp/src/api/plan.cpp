@@ -1,0 +1,21 @@
+#include "api/plan.hpp"
+
+#include "api/engines.hpp"
+#include "api/workers.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::api {
+
+template <class T>
+PlanReport plan(const Problem& problem, const Execution& execution) {
+  PlanReport report;
+  report.chosen = choose_engine<T>(problem);
+  if (report.chosen < 0) return report;
+  report.workers = worthwhile_workers(problem, execution);
+  report.workspace_bytes = engine<T>(report.chosen).workspace_bytes(problem, report.workers);
+  return report;
+}
+
+template PlanReport plan<float>(const Problem&, const Execution&);
+template PlanReport plan<double>(const Problem&, const Execution&);
+
+}  // namespace FOMAML_FAST_NAMESPACE::api

@@ -1,0 +1,138 @@
+"""What a call would do: which engine computes it and why, with how many threads and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fomaml_fast._arrays import as_threads, one_of
+from fomaml_fast._checks import check_algorithm
+from fomaml_fast._loader import core
+from fomaml_fast._rows import check_against_network
+from fomaml_fast.algorithm import Algorithm
+from fomaml_fast.batch import TaskBatch
+from fomaml_fast.network import MLP
+
+OPERATIONS = ("meta_grad", "adapt", "predict")
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """One engine's part in a `Plan`."""
+
+    name: str  #: one of ``build_info()["engines"]``
+    unsupported: str | None  #: why it cannot compute the call, in words; None if it can
+    cost: float  #: estimated, relative to the other engines only
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call would do; printed, a table of the engines."""
+
+    operation: str  #: "meta_grad", "adapt" or "predict"
+    engine: str | None  #: the one that computes it; None if the forced one cannot
+    forced: bool  #: whether an engine was forced (FOMAML_FAST_ENGINE), so that costs do not count
+    engines: tuple[EnginePlan, ...]  #: all of them, in registry order
+    threads: int  #: that would run now: few where waking the others costs more than they save
+    workspace_bytes: int  #: of working memory, reused from call to call
+    operations: float  #: floating-point operations of the matrix products, in any implementation
+
+    def __str__(self) -> str:
+        """The choice and its reason, then a line an engine."""
+        if self.engine is None:
+            choice = "no engine: the forced one cannot"
+        else:
+            choice = f"{self.engine}, {'forced' if self.forced else 'the least estimated cost'}"
+        lines = [
+            f"{self.operation}: {choice}",
+            f"  threads {self.threads}, workspace {self.workspace_bytes:,} bytes, "
+            f"{self.operations:,.0f} operations",
+        ]
+        for engine in self.engines:
+            mark = "*" if engine.name == self.engine else " "
+            note = f"cost {engine.cost:.2f}"
+            if engine.unsupported is not None:
+                note = f"cannot: {engine.unsupported}"
+            lines.append(f"  {mark} {engine.name:<10}{note}")
+        return "\n".join(lines)
+
+
+def plan(
+    net: MLP,
+    batch: TaskBatch,
+    algorithm: Algorithm,
+    *,
+    operation: str = "meta_grad",
+    threads: int | None = None,
+) -> Plan:
+    """Say what a call would do, without doing it.
+
+    The engine depends on shapes, dtype and algorithm, never on threads.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    batch : TaskBatch
+        The tasks.
+    algorithm : Algorithm
+        How a task adapts, and how the gradient flows back.
+    operation : {"meta_grad", "adapt", "predict"}, default "meta_grad"
+        The meta-gradient of the batch; adaptation to its support sets; or predictions for its query
+        rows, each task at parameters of its own.
+    threads : int or None, default None
+        As in `meta_grad`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        For any argument that does not fit, naming it.
+
+    Examples
+    --------
+    >>> import fomaml_fast as ff
+    >>> batch = ff.samplers.Sinusoid().sample(0, n_tasks=25, k_support=10, k_query=10)
+    >>> found = ff.plan(ff.MLP([1, 40, 40, 1], norm="batch"), batch, ff.maml())
+    >>> [engine.name for engine in found.engines]
+    ['reference', 'rows', 'lanes']
+    >>> print(found)
+    meta_grad: ...
+    """
+    one_of(operation, "operation", OPERATIONS)
+    if not isinstance(net, MLP):
+        raise TypeError(f"net must be an MLP, got {net!r}")
+    if not isinstance(batch, TaskBatch):
+        raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
+    check_algorithm(algorithm, net)
+    workers = 0 if threads is None else as_threads(threads)
+    sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
+    query_loss = algorithm.query_loss or net.loss_spec
+    check_against_network(batch._support, sizes, net.loss_spec, "x_support", "y_support")
+    check_against_network(batch._query, sizes, query_loss, "x_query", "y_query")
+    rates: Any = None
+    if algorithm.learn_rates is not False:
+        rates = algorithm.initial_rates(net, batch.dtype)
+    support, query = batch._bound
+    engine, forced, n_threads, n_bytes, operations, engines = core.plan(
+        operation,
+        net._core,
+        support,
+        query,
+        algorithm._core,
+        rates,
+        batch.task_weights is not None,
+        workers,
+    )
+    return Plan(
+        operation,
+        engine or None,
+        forced,
+        tuple(EnginePlan(*facts) for facts in engines),
+        n_threads,
+        n_bytes,
+        operations,
+    )

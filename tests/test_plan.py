@@ -1,0 +1,109 @@
+"""The plan report: what it says is what calls do."""
+
+import numpy as np
+import pytest
+
+import fomaml_fast as ff
+from fomaml_fast import _debug
+
+ENGINES = ff.build_info()["engines"]
+
+
+def tasks(n_tasks=9, rows=6, dtype=np.float64, **more):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, n_tasks, rows, 2)), rng.standard_normal((4, n_tasks, rows, 1))
+    return ff.TaskBatch(x[0], y[0], x[1], y[1], dtype=dtype, **more)
+
+
+def reasons(report):
+    return {engine.name: engine.unsupported for engine in report.engines}
+
+
+#: A network, an algorithm, rows a set, and what the fast engines say.
+CASES = {
+    "plain": (ff.MLP([2, 4, 1]), ff.maml(), 6, {"rows": None, "lanes": None}),
+    "normalised": (
+        ff.MLP([2, 4, 1], norm="layer"),
+        ff.maml(),
+        6,
+        {"rows": "normalised layers", "lanes": None},
+    ),
+    "context": (
+        ff.MLP([5, 4, 1]),
+        ff.cavia(context=3),
+        6,
+        {"rows": "context parameters", "lanes": None},
+    ),
+    "long, plain": (ff.MLP([2, 4, 1]), ff.maml(), 65, {"rows": None, "lanes": None}),
+    "long, Adam": (
+        ff.MLP([2, 4, 1]),
+        ff.Algorithm(ff.inner.Adam(0.01), gradient="exact"),
+        65,
+        {"rows": None, "lanes": "sets longer than 64 rows, but for plain gradient descent"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reasons_are_given_and_true(name):
+    net, algorithm, rows, said = CASES[name]
+    batch = tasks(rows=rows)
+    report = ff.plan(net, batch, algorithm)
+    assert said.items() <= reasons(report).items()
+    assert reasons(report)["reference"] is None
+    theta = net.init(0, dtype=np.float64)
+    for engine, reason in reasons(report).items():
+        with _debug.force_engine(engine):
+            forced = ff.plan(net, batch, algorithm)
+            assert forced.forced
+            assert forced.engine == (engine if reason is None else None)
+            if reason is None:
+                ff.meta_grad(net, theta, batch, algorithm)
+            else:
+                with pytest.raises(RuntimeError, match=engine):
+                    ff.meta_grad(net, theta, batch, algorithm)
+
+
+@pytest.mark.parametrize("operation", ["meta_grad", "adapt", "predict"])
+@pytest.mark.parametrize("sizes", [(2, 4, 1), (2, 300, 300, 1)], ids=str)
+def test_the_cheapest_that_can_is_chosen(operation, sizes):
+    report = ff.plan(ff.MLP(sizes), tasks(), ff.maml(), operation=operation)
+    able = [engine for engine in report.engines if engine.unsupported is None]
+    assert not report.forced
+    assert report.engine == min(able, key=lambda engine: engine.cost).name
+    assert report.operations > 0
+    assert report.workspace_bytes > 0
+
+
+def test_threads_are_capped_and_choose_no_engine():
+    net, batch = ff.MLP([2, 64, 64, 1]), tasks(64, 32)
+    reports = [ff.plan(net, batch, ff.maml(), threads=threads) for threads in (1, 2)]
+    assert reports[0].threads == 1
+    assert reports[1].threads <= 2
+    assert reports[0].engine == reports[1].engine
+
+
+def test_operations_count_the_products_of_predict():
+    # 9 tasks of 6 rows; a multiplication and an addition for each weight.
+    report = ff.plan(ff.MLP([2, 4, 1]), tasks(), ff.maml(), operation="predict")
+    assert report.operations == 9 * 6 * 2 * (2 * 4 + 4 * 1)
+
+
+def test_it_prints_the_choice_and_the_reasons():
+    text = str(ff.plan(ff.MLP([2, 4, 1], norm="batch"), tasks(), ff.maml()))
+    assert text.startswith("meta_grad: ")
+    assert "the least estimated cost" in text
+    assert "cannot: normalised layers" in text
+    assert all(name in text for name in ENGINES)
+
+
+def test_what_does_not_fit_is_named():
+    net, batch = ff.MLP([2, 4, 1]), tasks()
+    with pytest.raises(ValueError, match="operation"):
+        ff.plan(net, batch, ff.maml(), operation="train")
+    with pytest.raises(TypeError, match="net"):
+        ff.plan(None, batch, ff.maml())
+    with pytest.raises(TypeError, match="batch"):
+        ff.plan(net, None, ff.maml())
+    with pytest.raises(ValueError, match="x_support"):
+        ff.plan(ff.MLP([3, 4, 1]), batch, ff.maml())
