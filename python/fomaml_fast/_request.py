@@ -47,7 +47,7 @@ class Request:
         tasks_of: dict[str, int] | None = None,
         extras: tuple[Any, Any, Any] | None = None,
     ) -> None:
-        """Check the arguments; `extras` are weights, mask and class_mask where there are targets."""
+        """Check the arguments; `extras` of targets: weights, mask and class_mask."""
         sizes = (net.sizes[0] - context, *net.sizes[1:])
         if extras is not None and y is None:
             raise TypeError("y must be given")

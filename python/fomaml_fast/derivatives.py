@@ -1,4 +1,4 @@
-"""Products with the network's Jacobian: what further methods are built of.
+"""Products with Jacobians and Hessians: what further methods are built of.
 
 J is the Jacobian of a task's outputs ``[n, n_L]`` over theta ``[P]``. `MLP` has these as methods.
 """
@@ -18,7 +18,7 @@ from fomaml_fast.losses import Custom
 
 
 class Derivatives:
-    """Jacobian products of `MLP`."""
+    """Jacobian and Hessian products of `MLP`."""
 
     sizes: tuple[int, ...]
     norms: tuple[str | None, ...]
@@ -170,6 +170,54 @@ class Derivatives:
         if request.rows.ragged:
             return request.rows.per_task(jacobian)
         return jacobian.reshape(request.tasks, -1, *jacobian.shape[1:])
+
+    def hvp(
+        self,
+        theta: Any,
+        x: Any,
+        y: Any,
+        v: Any,
+        *,
+        weights: Any = None,
+        mask: Any = None,
+        class_mask: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
+    ) -> FloatArray:
+        """Product of the loss's Hessian with a vector, exact (Pearlmutter 1994).
+
+        Parameters
+        ----------
+        theta, x, y, weights, mask, class_mask, threads, check_finite
+            As in `MLP.loss`; `v` is not scanned.
+        v : array
+            ``[P]`` or ``[T, P]``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``[P]`` or ``[T, P]``.
+
+        Examples
+        --------
+        >>> from fomaml_fast import MLP
+        >>> net = MLP([1, 1])
+        >>> net.hvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
+        array([18.,  6.])
+        """
+        extras = weights, mask, class_mask
+        if isinstance(self.loss_spec, Custom):
+            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
+        if weights is None and mask is None and class_mask is None:
+            plain = core.hvp_plain(self._core, theta, x, y, v, threads, bool(check_finite))
+            if plain is not None:
+                return plain
+        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
+        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
+        products = core.hvp(
+            self._core, request.theta, request.bound, request.tangent, as_threads(threads)
+        )
+        return products[0] if request.single else products
 
     def gnvp(
         self,
