@@ -28,11 +28,17 @@ CASES = {
         6,
         {"rows": "normalised layers"},
     ),
+    "batch normalised, long": (
+        ff.MLP([2, 4, 1], norm="batch"),
+        ff.maml(),
+        65,
+        {"lanes": "batch normalisation of sets longer than 64 rows"},
+    ),
     "context": (
         ff.MLP([5, 4, 1]),
         ff.cavia(context=3),
         6,
-        {"rows": "context parameters", "lanes": "context parameters"},
+        {"rows": "context parameters"},
     ),
     "long, plain": (ff.MLP([2, 4, 1]), ff.maml(), 65, {"rows": None, "lanes": None}),
     "long, Adam": (

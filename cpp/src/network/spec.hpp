@@ -40,6 +40,14 @@ struct NetworkSpec {
     return false;
   }
 
+  /// Whether any layer is, by `wanted`.
+  [[nodiscard]] bool normalized(Norm wanted) const {
+    for (int l = 0; l < depth; ++l) {
+      if (norm(l) == wanted) return true;
+    }
+    return false;
+  }
+
   static constexpr std::size_t at(int i) { return static_cast<std::size_t>(i); }
 };
 

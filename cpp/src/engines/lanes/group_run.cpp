@@ -85,8 +85,7 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
                                    work_.gradient);
   for (int l = 0; l < plan_.depth; ++l) {
     const V factor = broadcast<V>(factors[NetworkSpec::at(l)]);
-    const Index end = plan_[l].bias + plan_[l].fan_out;
-    for (Index i = plan_[l].weight; i < end; ++i) {
+    for (Index i = plan_[l].weight; i < plan_[l].end; ++i) {
       to[i] = pack_at<V>(from + i) + factor * work_.gradient[i];
     }
   }
@@ -169,8 +168,7 @@ void GroupRun<T>::reverse(const B* theta, V* lambda) {
   for (int k = plan_.steps - 1; k >= 0; --k) {
     for (int l = 0; l < plan_.depth; ++l) {
       const V factor = broadcast<V>(-call_.rate(k, l, plan_.depth));
-      const Index end = plan_[l].bias + plan_[l].fan_out;
-      for (Index i = plan_[l].weight; i < end; ++i) work_.tangent[i] = factor * lambda[i];
+      for (Index i = plan_[l].weight; i < plan_[l].end; ++i) work_.tangent[i] = factor * lambda[i];
     }
     if (k == 0) {
       hessian_vector(theta, 0, true, lambda);

@@ -132,6 +132,7 @@ LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, In
   LaneRows rows;
   rows.x = arena.take<V>(most_rows * net.inputs());
   rows.loss = shape.loss;
+  rows.context = problem.algorithm.context;
   rows.y = arena.take<V>(most_rows * (shape.loss.targets() == Targets::labels ? 1 : net.outputs()));
   rows.c = arena.take<V>(most_rows);
   rows.absent = arena.take<V>(net.outputs());
@@ -160,8 +161,11 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
     return arrays;
   };
 
-  const Index inputs = net.inputs();
-  gather(lanes_of(set.x, inputs), rows * inputs, x);
+  const Index inputs = net.inputs(), columns = inputs - context;
+  gather(lanes_of(set.x, columns), rows * columns, x);
+  for (Index row = rows - 1; context > 0 && row > 0; --row) {
+    std::copy_backward(x + row * columns, x + (row + 1) * columns, x + row * inputs + columns);
+  }
   Index targets = 0;
   if (set.y != nullptr) {
     targets = net.outputs();
@@ -204,8 +208,15 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   }
   gather(lanes_of(set.coefficients, 1), rows, c);
   for (Index row = 0; row < rows; ++row) {
-    clear_where_zero(c[row], inputs, x + row * inputs);
+    if (!net.normalized(Norm::batch)) clear_where_zero(c[row], columns, x + row * inputs);
     clear_where_zero(c[row], targets, y + row * targets);
+  }
+}
+
+template <class T>
+void LaneRows<T>::set_context(const NetworkSpec& net, const V* phi) const {
+  for (Index row = 0; row < rows; ++row) {
+    std::copy_n(phi, context, x + (row + 1) * net.inputs() - context);
   }
 }
 

@@ -48,17 +48,19 @@ template <class T>
 bool lane_sums(const Vec<T>* packs, Index length, T* sums);
 
 /// Some rows of a group of tasks. Rows that a task does not have, or that it gives the coefficient
-/// 0, are all zeros, whatever memory holds.
+/// 0, are all zeros, whatever memory holds; but where rows enter each other's statistics, those
+/// that it has stay what they are.
 template <class T>
 struct LaneRows {
   using V = Vec<T>;
-  V* x = nullptr;  ///< [rows, n_0]
+  V* x = nullptr;  ///< [rows, n_0], the last `context` columns being left to set_context
   V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
   V* c = nullptr;  ///< [rows] coefficients
   /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.
   V* absent = nullptr;
   bool masked = false;
   Index rows = 0;
+  Index context = 0;
   LossSpec loss{};
 
   static LaneRows carve(const Problem& problem, const RowShape& shape, Index most_rows,
@@ -66,6 +68,8 @@ struct LaneRows {
   /// Piece `piece` of the group's tasks; fewer rows, or none, where all its tasks are shorter.
   void load(const NetworkSpec& net, const RowSet<T>& set, Group group, const Pieces& pieces,
             Index piece);
+  /// The same last columns in every row.
+  void set_context(const NetworkSpec& net, const V* phi) const;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -18,10 +18,13 @@ const char* unsupported(const Problem& problem) {
     default:
       break;
   }
-  if (problem.net.normalized()) return "normalised layers";
-  if (problem.algorithm.context > 0) return "context parameters";
-  // Only the fused steps know sets in pieces.
   const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
+  // Statistics over rows are taken of all of them at once, and of as many in every lane.
+  if (problem.net.normalized(Norm::batch)) {
+    if (!whole) return "batch normalisation of sets longer than 64 rows";
+    if (problem.support.ragged || problem.query.ragged) return "batch normalisation of ragged sets";
+  }
+  // Only the fused steps know sets in pieces.
   return problem.is_plain() || whole ? nullptr : kInPieces;
 }
 

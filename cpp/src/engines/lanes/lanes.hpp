@@ -20,8 +20,8 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
-/// Plain SGD inside, every activation and loss, ragged tasks, row coefficients, first order and
-/// exact; no trace of the adaptation.
+/// Every algorithm, activation, loss and normalisation, context, ragged tasks and row coefficients;
+/// not products with the Jacobian, and neither ragged rows under batch normalisation.
 template <class T>
 Engine<T> lanes_engine();
 

@@ -18,20 +18,31 @@ bool takes_hessians(const Problem& problem, const Plan& plan) {
   return plan.exact || (plan.meta && problem.algorithm.flow == Flow::implicit);
 }
 
+/// The lowest layer whose inputs, or parameters, adapt.
+int first_layer(const Problem& problem) {
+  return problem.algorithm.context > 0 ? 0 : problem.algorithm.first_adapted(problem.net.depth);
+}
+
+/// Parameters, then the context.
+Index vector_size(const Problem& problem) {
+  return problem.layout.n_params + problem.algorithm.context;
+}
+
 }  // namespace
 
 template <class T>
 LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena) {
-  const Index P = plan.n_params;
-  const int first = problem.algorithm.first_adapted(plan.depth);
-  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, P, problem.n_rates(), arena);
+  const Index size = vector_size(problem);
+  const int first = first_layer(problem);
+  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, size, problem.n_rates(), arena);
+  if (problem.algorithm.context > 0) context_sums = arena.take<V>(2 * plan[0].fan_out);
   support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
   if (plan.meta || problem.wants_trace) {
     query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
     query_activity = Activity<T>::carve(plan, plan.query.rows, plan.meta, arena);
   }
   if (plan.meta) {
-    lambda = arena.take<V>(P);
+    lambda = arena.take<V>(size);
     total = arena.take<V>(partial_size(problem));
   }
   const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
@@ -44,6 +55,7 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
       const std::size_t i = NetworkSpec::at(l);
       carved.h[i] = tape[0].h[i];
       carved.s[i] = tape[0].s[i];
+      carved.norms[i] = tape[0].norms[i];
     }
     tape[k] = carved;
   }
@@ -62,7 +74,7 @@ class Learning<T>::Tasks {
         body_(learning.plan_),
         net_(learning.problem_.net),
         buffers_(learning.buffers_),
-        first_(learning.problem_.algorithm.first_adapted(plan_.depth)) {
+        first_(first_layer(learning.problem_)) {
     body_.depth = first_;
     ones_.fill(T(1));
     const V* const start = buffers_.vectors.theta(0);
@@ -73,15 +85,22 @@ class Learning<T>::Tasks {
   V support_gradient(int k, const V* theta, V* g) {
     const Activity<T>& kept = buffers_.tape[k];
     const V loss = support_loss(k, theta, kept.d[top()]);
-    backward(plan_, theta, buffers_.support, kept, kNothing, ones_.data(), g, first_);
+    if (context() > 0) {
+      deltas(plan_, theta, buffers_.support, kept);
+      context_gradient(theta, delta_sums(kept.d[0], buffers_.support.rows, 0), g);
+    } else {
+      backward(plan_, theta, buffers_.support, kept, kNothing, ones_.data(), g, first_);
+    }
     return loss;
   }
   V support_loss(int k, const V* theta, V* d) {
     const Activity<T>& kept = buffers_.tape[k];
+    set_context(buffers_.support, theta);
     forward(plan_, theta, buffers_.support, kept, first_);
     return output_loss(net_.outputs(), buffers_.support, kept.h[top()], d);
   }
   void add_hessian(int k, const V* theta, const V* v, bool all, V* to) {
+    if (context() > 0) return add_context_hessian(k, theta, v, to);
     V* below = nullptr;
     if (all && first_ > 0) {
       below = buffers_.below_first;
@@ -98,17 +117,23 @@ class Learning<T>::Tasks {
     if (!put_off_) return;
     put_off_ = false;
     Activity<T> activity = buffers_.tape[0];
-    activity.d = buffers_.tangents.rd;
-    activity.dh = activity.d;
-    activity.d[NetworkSpec::at(first_ - 1)] = buffers_.below_first;
-    through_activation(plan_, first_ - 1, buffers_.support, activity, buffers_.below_first);
-    backward(body_, buffers_.vectors.theta(0), buffers_.support, activity, to, ones_.data(), to);
+    for (int l = 0; l < first_; ++l) {
+      const std::size_t i = NetworkSpec::at(l);
+      V* const outputs = l == first_ - 1 ? buffers_.below_first : buffers_.tangents.rz[i];
+      activity.d[i] = buffers_.tangents.rd[i];
+      activity.dh[i] = activity.du[i] = outputs;
+      if (!plan_[l].normalized()) activity.d[i] = outputs;
+    }
+    const V* const start = buffers_.vectors.theta(0);
+    through_layer(plan_, start, first_ - 1, buffers_.support, activity);
+    backward(body_, start, buffers_.support, activity, to, ones_.data(), to);
   }
 
   V query_gradient(const V* theta, V* g) {
     const Activity<T>& activity = buffers_.query_activity;
     const V loss = query_outputs(theta, activity.d[top()]);
     backward(plan_, theta, buffers_.query, activity, kNothing, ones_.data(), g);
+    if (context() > 0) context_gradient(theta, g + plan_[0].bias, g);
     return loss;
   }
   V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
@@ -117,6 +142,63 @@ class Learning<T>::Tasks {
   static constexpr const V* kNothing = nullptr;
   [[nodiscard]] std::size_t top() const { return NetworkSpec::at(plan_.depth - 1); }
 
+  [[nodiscard]] Index context() const { return learning_.problem_.algorithm.context; }
+  /// C, the last rows of W_0: what the context goes through. [context, fan_out]
+  const V* context_weight(const V* theta) const {
+    return theta + plan_[0].bias - context() * plan_[0].fan_out;
+  }
+  void set_context(const LaneRows<T>& rows, const V* theta) const {
+    if (context() > 0) rows.set_context(net_, theta + plan_.n_params);
+  }
+  /// Sums over the rows of a gradient on z_0, in place `slot` of two; 0 as that of b_0 is.
+  const V* delta_sums(const V* d, Index rows, int slot) const {
+    const Index units = plan_[0].fan_out;
+    V* const sums = buffers_.context_sums + slot * units;
+    std::fill_n(sums, units, V{});
+    if (plan_[0].norm == Norm::batch) rows = 0;
+    for (Index i = 0; i < rows * units; i += units) {
+      for (Index unit = 0; unit < units; ++unit) sums[unit] += d[i + unit];
+    }
+    return sums;
+  }
+  V along_context(const V* theta, Index i, const V* sums) const {
+    const V* const weight = context_weight(theta) + i * plan_[0].fan_out;
+    V total{};
+    for (Index unit = 0; unit < plan_[0].fan_out; ++unit) total += weight[unit] * sums[unit];
+    return total;
+  }
+  /// The context's part of a gradient.
+  void context_gradient(const V* theta, const V* sums, V* g) const {
+    V* const phi = g + plan_.n_params;
+    for (Index i = 0; i < context(); ++i) phi[i] = along_context(theta, i, sums);
+  }
+  /// For a v that is 0 but for the context, whose columns of x are parameters to the pass.
+  void add_context_hessian(int k, const V* theta, const V* v, V* to) {
+    const Activity<T>& kept = buffers_.tape[k];
+    const Index units = plan_[0].fan_out, rows = buffers_.support.rows;
+    const V* const v_phi = v + plan_.n_params;
+    V* const pushed = buffers_.context_sums;
+    std::copy_n(v + plan_[0].bias, units, pushed);
+    for (Index i = 0; i < context(); ++i) {
+      const V* const weight = context_weight(theta) + i * units;
+      for (Index unit = 0; unit < units; ++unit) pushed[unit] += v_phi[i] * weight[unit];
+    }
+    Tangents<T> tangents = buffers_.tangents;
+    tangents.lowest_bias = pushed;
+    set_context(buffers_.support, theta);
+    hessian_vector(plan_, theta, buffers_.support, kept, v, tangents, true, to);
+
+    const V* const sums = delta_sums(kept.d[0], rows, 0);
+    const V* const r_sums = delta_sums(tangents.rd[0], rows, 1);
+    V* const to_weight = to + (context_weight(theta) - theta);
+    for (Index i = 0; i < context(); ++i) {
+      for (Index unit = 0; unit < units; ++unit) {
+        to_weight[i * units + unit] += v_phi[i] * sums[unit];
+      }
+      to[plan_.n_params + i] += along_context(theta, i, r_sums) + along_context(v, i, sums);
+    }
+  }
+
   V query_outputs(const V* theta, V* d) {
     const Activity<T>& activity = buffers_.query_activity;
     if (!has_query_) {
@@ -124,6 +206,7 @@ class Learning<T>::Tasks {
       buffers_.query.load(net_, learning_.call_.query, learning_.group_, plan_.query, 0);
       forward(body_, buffers_.vectors.theta(0), buffers_.query, activity);
     }
+    set_context(buffers_.query, theta);
     forward(plan_, theta, buffers_.query, activity, first_);
     return output_loss(net_.outputs(), buffers_.query, activity.h[top()], d);
   }
@@ -150,11 +233,14 @@ Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& c
               !problem.algorithm.adapts_all(plan.depth), call.step_weights} {
   for (int l = 0; l < plan.depth; ++l) {
     if (!problem.algorithm.adapts(l)) continue;
-    segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight,
-                                                             plan[l].bias + plan[l].fan_out, l};
+    segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight, plan[l].end, l};
   }
   adapted_.segments = segments_.data();
-  adapted_.size = plan.n_params;
+  adapted_.size = vector_size(problem);
+  if (problem.algorithm.context > 0) {  // phi stands behind theta, and has one rate
+    segments_[0] = {plan.n_params, adapted_.size, 0};
+    adapted_.count = 1;
+  }
   if (problem.algorithm.rates_per_parameter) {
     adapted_.rates.per_parameter = call.rates;
   } else {
@@ -175,6 +261,7 @@ void Learning<T>::start(Group group) {
     for (Index i = 0; i < plan_.n_params; ++i) start[i] = broadcast<V>(call_.theta[i]);
     has_start_ = true;
   }
+  std::fill_n(start + plan_.n_params, problem_.algorithm.context, V{});
   fill_frozen(start);
 }
 
@@ -183,7 +270,7 @@ void Learning<T>::fill_frozen(const V* start) const {
   const int slots = buffers_.vectors.taped ? plan_.steps : std::min(plan_.steps, 1);
   for (int l = 0; l < plan_.depth; ++l) {
     if (problem_.algorithm.adapts(l)) continue;
-    const Index from = plan_[l].weight, end = plan_[l].bias + plan_[l].fan_out;
+    const Index from = plan_[l].weight, end = plan_[l].end;
     for (int k = 1; k <= slots; ++k) {
       std::copy(start + from, start + end, buffers_.vectors.theta(k) + from);
     }
@@ -198,7 +285,7 @@ Vec<T> Learning<T>::unroll(Tasks& tasks) {
   });
   const V* last = buffers_.vectors.theta(plan_.steps);
   if (problem_.wants_trace) trace(tasks, plan_.steps, tasks.support_loss(0, last, nullptr));
-  return wrong + defect_of(last, plan_.n_params);
+  return wrong + defect_of(last, adapted_.size);
 }
 
 template <class T>
@@ -210,7 +297,8 @@ void Learning<T>::trace(Tasks& tasks, int k, V loss) const {
     write_lanes(tasks.query_loss(theta), call_.trace_query_losses + k, points);
   }
   if (call_.trace_thetas != nullptr) {
-    scatter_to(theta, call_.trace_thetas + k * plan_.n_params, points * plan_.n_params);
+    const Index n = problem_.n_adapted();
+    scatter_to(adapted_at(k), n, call_.trace_thetas + k * n, points * n);
   }
 }
 
@@ -220,7 +308,8 @@ void Learning<T>::adapt(Group group) {
   Tasks tasks(*this);
   flag(unroll(tasks));
   if (call_.task_vectors != nullptr) {
-    scatter_to(buffers_.vectors.theta(plan_.steps), call_.task_vectors, plan_.n_params);
+    const Index n = problem_.n_adapted();
+    scatter_to(adapted_at(plan_.steps), n, call_.task_vectors, n);
   }
 }
 
@@ -237,7 +326,7 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
   flag(wrong);
   report(solution);
   if (call_.task_vectors != nullptr) {
-    scatter_to(buffers_.lambda, call_.task_vectors, plan_.n_params);
+    scatter_to(buffers_.lambda, plan_.n_params, call_.task_vectors, plan_.n_params);
   }
   add_to_total(buffers_.lambda, starts_total);
 }
@@ -283,10 +372,10 @@ void Learning<T>::flag(V defect) const {
   }
 }
 
-/// The lanes' vectors, `stride` apart.
+/// `length` numbers of every lane, `stride` apart.
 template <class T>
-void Learning<T>::scatter_to(const V* packs, T* first, Index stride) const {
-  scatter<T>(packs, plan_.n_params, LaneArrays<T>::of(first, stride, plan_.n_params, group_));
+void Learning<T>::scatter_to(const V* packs, Index length, T* first, Index stride) const {
+  scatter<T>(packs, length, LaneArrays<T>::of(first, stride, length, group_));
 }
 
 template struct LearningBuffers<float>;

@@ -15,9 +15,10 @@ struct LearningBuffers {
   LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena);
 
   meta::Vectors<V> vectors;
-  V* lambda = nullptr;       ///< [P]
-  V* total = nullptr;        ///< meta-gradients of a block, added up, then those of the rates
-  V* below_first = nullptr;  ///< put off: tangents of the gradient on what does not adapt
+  V* lambda = nullptr;        ///< [P], then of the context
+  V* total = nullptr;         ///< meta-gradients of a block, added up, then those of the rates
+  V* below_first = nullptr;   ///< put off: tangents of the gradient on what does not adapt
+  V* context_sums = nullptr;  ///< sums over the rows of layer 0: [2, fan_out]
   LaneRows<T> support, query;
   Activity<T>* tape = nullptr;  ///< of every step if the flow looks back, else of the latest
   Activity<T> query_activity;
@@ -51,7 +52,11 @@ class Learning {
   void report(const meta::Solution<V>& solution) const;
   void write_lanes(V values, T* to, Index stride = 1) const;
   void flag(V defect) const;
-  void scatter_to(const V* packs, T* first, Index stride) const;
+  void scatter_to(const V* packs, Index length, T* first, Index stride) const;
+  /// What adapts of theta_k: all of it, or the context behind it.
+  [[nodiscard]] const V* adapted_at(int k) const {
+    return buffers_.vectors.theta(k) + (problem_.algorithm.context > 0 ? plan_.n_params : 0);
+  }
 
   const Problem& problem_;
   const Plan& plan_;

@@ -7,6 +7,7 @@
 
 #include "engines/lanes/lane_rows.hpp"
 #include "engines/lanes/product.hpp"
+#include "network/normalization.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
@@ -18,18 +19,23 @@ struct Activity {
   using PerLayer = std::array<E, kMaxLayers>;
 
   PerLayer<V*> h{};   ///< outputs
-  PerLayer<V*> s{};   ///< where the activation's derivatives are taken: z or h
-  PerLayer<V*> d{};   ///< gradient on z
-  PerLayer<V*> dh{};  ///< gradient on h; apart from d only where a second derivative will want it
+  PerLayer<V*> s{};   ///< where the activation's derivatives are taken: its inputs u, or h
+  PerLayer<V*> d{};   ///< gradient on z, the affine map's outputs
+  PerLayer<V*> du{};  ///< gradient on u: apart from d where a normalisation stands between
+  PerLayer<V*> dh{};  ///< gradient on h; apart from du only where a second derivative wants it
+  PerLayer<normalization::Layer<V>> norms{};
 
   static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
 };
 
-/// What a Hessian-vector product keeps on the way: tangents of h, z, d.
+/// What a Hessian-vector product keeps on the way: tangents of h, u (which is z where the layer is
+/// not normalised), d, and of what the normalisation keeps.
 template <class T>
 struct Tangents {
   using V = Vec<T>;
-  std::array<V*, kMaxLayers> rh{}, rz{}, rd{};
+  std::array<V*, kMaxLayers> rh{}, rz{}, rd{}, r_xhat{}, r_log_scale{};
+  /// The lowest layer's b-part of v, where not v's own: [fan_out].
+  const V* lowest_bias = nullptr;
 
   static Tangents carve(const Plan& plan, Index most_rows, Arena& arena);
 };
@@ -60,9 +66,9 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
                     bool add, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
 
-/// The gradient on z of a layer from that on its outputs, in place.
-template <class T>
-void through_activation(const Plan& plan, int layer, const LaneRows<T>& rows,
-                        const Activity<T>& activity, Vec<T>* d);
+/// The gradients on u, in place, and on z of a layer from that on its outputs, which lies in `du`.
+template <class T, class B>
+void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T>& rows,
+                   const Activity<T>& activity);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -27,6 +27,21 @@ const Vec<T>* input(const LaneRows<T>& rows, const Activity<T>& activity, int la
   return layer == 0 ? rows.x : activity.h[at(layer - 1)];
 }
 
+/// What the layer's normalisation keeps of these rows.
+template <class T>
+normalization::Layer<Vec<T>> norm_of(const Activity<T>& activity, int layer, Index rows) {
+  return activity.norms[at(layer)].with_rows(rows);
+}
+/// The same with its tangents.
+template <class T>
+normalization::Layer<Vec<T>> norm_of(const Activity<T>& activity, const Tangents<T>& tangents,
+                                     int layer, Index rows) {
+  auto norm = norm_of(activity, layer, rows);
+  norm.r_xhat = tangents.r_xhat[at(layer)];
+  norm.r_log_scale = tangents.r_log_scale[at(layer)];
+  return norm;
+}
+
 /// Sum over the rows of a [rows, width] buffer, column by column, into `finish`.
 template <class V, class Finish>
 void column_sums(const V* data, Index rows, Index width, V* to, const Finish& finish) {
@@ -37,16 +52,46 @@ void column_sums(const V* data, Index rows, Index width, V* to, const Finish& fi
   }
 }
 
-/// The gradient of one layer's parameters, from `in` (its inputs) and d.
+/// The gradient on b from that on z. Before batch normalisation a shift changes nothing: it is 0,
+/// and not the rounding that adaptive optimisers would turn into steps.
+template <class V, class Finish>
+void bias_sums(const Layer& layer, const V* d, Index rows, V* to, const Finish& finish) {
+  column_sums(d, layer.norm == Norm::batch ? 0 : rows, layer.fan_out, to + layer.bias, finish);
+}
+
+/// The gradient on the gains from that on u.
+template <class V, class Finish>
+void gain_sums(const normalization::Layer<V>& norm, const V* du, V* to, const Finish& finish) {
+  for (Index unit = 0; unit < norm.units; ++unit) {
+    V sum{};
+    for (Index i = unit; i < norm.rows * norm.units; i += norm.units) sum += du[i] * norm.xhat[i];
+    to[unit] = finish(sum, 0, unit);
+  }
+}
+
+/// Its tangent.
+template <class V, class Finish>
+void gain_tangent_sums(const normalization::Layer<V>& norm, const V* du, const V* r_du, V* to,
+                       const Finish& finish) {
+  for (Index unit = 0; unit < norm.units; ++unit) {
+    V sum{};
+    for (Index i = unit; i < norm.rows * norm.units; i += norm.units) {
+      sum += r_du[i] * norm.xhat[i] + du[i] * norm.r_xhat[i];
+    }
+    to[unit] = finish(sum, 0, unit);
+  }
+}
+
+/// The gradient on W and b, from `in` (its inputs) and d.
 template <class V, class FinishWeight, class FinishBias>
 void parameter_sums(const Layer& layer, Index rows, const V* in, const V* d, V* to,
                     const FinishWeight& finish_weight, const FinishBias& finish_bias) {
   const Term<V, V> term{transpose(in, layer.fan_in), matrix(d, layer.fan_out), rows};
   multiply(layer.fan_in, layer.fan_out, term, Zero{}, to + layer.weight, finish_weight);
-  column_sums(d, rows, layer.fan_out, to + layer.bias, finish_bias);
+  bias_sums(layer, d, rows, to, finish_bias);
 }
 
-/// The tangent of the gradient of one layer's parameters: H'RD + RH'D where it is fed a tangent RH.
+/// The tangent of the gradient on W and b: H'RD + RH'D where it is fed a tangent RH.
 template <class T, class FinishWeight, class FinishBias>
 void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& rows,
                         const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
@@ -63,7 +108,18 @@ void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& 
   const V* const d = activity.d[at(l)];
   const Term<V, V> by_d{transpose(rh, layer.fan_in), matrix(d, layer.fan_out), rows.rows};
   multiply(layer.fan_in, layer.fan_out, by_d, by_rd, Zero{}, to + layer.weight, finish_weight);
-  column_sums(rd, rows.rows, layer.fan_out, to + layer.bias, finish_bias);
+  bias_sums(layer, rd, rows.rows, to, finish_bias);
+}
+
+/// d[layer] from du[layer], where the layer is normalised.
+template <class T, class B>
+void through_norm(const Plan& plan, const B* theta, Index rows, const Activity<T>& activity,
+                  int layer) {
+  const Layer& here = plan[layer];
+  if (!here.normalized()) return;
+  Vec<T>* const d = activity.d[at(layer)];
+  std::copy_n(activity.du[at(layer)], rows * here.fan_out, d);
+  normalization::pull_back(norm_of(activity, layer, rows), theta + here.gain, d);
 }
 
 /// d[layer] from the delta of the layer above.
@@ -76,16 +132,17 @@ void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity
   const Term<V, B> term{matrix(activity.d[at(layer + 1)], above.fan_out),
                         transpose(theta + above.weight, above.fan_out), above.fan_out};
   V* const dh = activity.dh[at(layer)];
-  V* const d = activity.d[at(layer)];
+  V* const du = activity.du[at(layer)];
   const V* const s = activity.s[at(layer)];
   if (here.activation == ActivationId::relu) {
-    multiply(rows, here.fan_out, term, Zero{}, d, TimesSlope<activations::Relu, V>{s});
-  } else if (here.activation == ActivationId::tanh && dh == d) {
-    multiply(rows, here.fan_out, term, Zero{}, d, TimesSlope<activations::Tanh, V>{s});
+    multiply(rows, here.fan_out, term, Zero{}, du, TimesSlope<activations::Relu, V>{s});
+  } else if (here.activation == ActivationId::tanh && dh == du) {
+    multiply(rows, here.fan_out, term, Zero{}, du, TimesSlope<activations::Tanh, V>{s});
   } else {
     multiply(rows, here.fan_out, term, Zero{}, dh, Store{});
-    times_slope(here.activation, s, dh, rows * here.fan_out, d);
+    times_slope(here.activation, s, dh, rows * here.fan_out, du);
   }
+  through_norm(plan, theta, rows, activity, layer);
 }
 
 }  // namespace
@@ -97,10 +154,13 @@ Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients
     const Index size = most_rows * plan[l].fan_out;
     activity.h[at(l)] = arena.take<V>(size);
     activity.s[at(l)] = plan[l].needs_input ? arena.take<V>(size) : activity.h[at(l)];
+    activity.norms[at(l)] = normalization::Layer<V>::carve(plan[l].norm, most_rows,
+                                                           plan[l].fan_out, false, arena);
     if (!gradients) continue;
     activity.d[at(l)] = arena.take<V>(size);
+    activity.du[at(l)] = plan[l].normalized() ? arena.take<V>(size) : activity.d[at(l)];
     const bool apart = plan.second_order && plan[l].curved;
-    activity.dh[at(l)] = apart ? arena.take<V>(size) : activity.d[at(l)];
+    activity.dh[at(l)] = apart ? arena.take<V>(size) : activity.du[at(l)];
   }
   return activity;
 }
@@ -114,6 +174,9 @@ Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) 
     // The tangent of h may take the place of that of z where nothing else wants the latter.
     tangents.rh[at(l)] = plan[l].curved ? arena.take<V>(size) : tangents.rz[at(l)];
     tangents.rd[at(l)] = arena.take<V>(size);
+    if (!plan[l].normalized()) continue;
+    tangents.r_xhat[at(l)] = arena.take<V>(size);
+    tangents.r_log_scale[at(l)] = arena.take<V>(std::max(most_rows, plan[l].fan_out));
   }
   return tangents;
 }
@@ -129,7 +192,13 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
     const Row<B> bias{theta + layer.bias};
     V* const h = activity.h[at(l)];
     V* const z = activity.s[at(l)];  // h's own place unless z is wanted
-    if (layer.activation == ActivationId::relu) {
+    if (layer.normalized()) {
+      multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
+      normalization::apply(norm_of(activity, l, rows.rows), theta + layer.gain,
+                           theta + layer.shift, z);
+      if (layer.activation == ActivationId::identity) continue;
+      activate(layer.activation, z, rows.rows * layer.fan_out, h);
+    } else if (layer.activation == ActivationId::relu) {
       multiply(rows.rows, layer.fan_out, term, bias, h, Activate<activations::Relu>{});
     } else {
       multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
@@ -156,10 +225,18 @@ void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     const V* const d = activity.d[at(l)];
     if (from == nullptr) {
       parameter_sums(layer, rows.rows, in, d, to, Store{}, Store{});
+      if (!layer.normalized()) continue;
+      gain_sums(norm_of(activity, l, rows.rows), activity.du[at(l)], to + layer.gain, Store{});
+      column_sums(activity.du[at(l)], rows.rows, layer.fan_out, to + layer.shift, Store{});
     } else {
       const V factor = broadcast<V>(factors[l]);
       parameter_sums(layer, rows.rows, in, d, to, AddTo<V, S>{from + layer.weight, factor},
                      AddTo<V, S>{from + layer.bias, factor});
+      if (!layer.normalized()) continue;
+      gain_sums(norm_of(activity, l, rows.rows), activity.du[at(l)], to + layer.gain,
+                AddTo<V, S>{from + layer.gain, factor});
+      column_sums(activity.du[at(l)], rows.rows, layer.fan_out, to + layer.shift,
+                  AddTo<V, S>{from + layer.shift, factor});
     }
   }
 }
@@ -173,7 +250,8 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
   for (int l = first; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     V* const rz = tangents.rz[at(l)];
-    const Row<V> bias{v + layer.bias};
+    const bool given = l == first && tangents.lowest_bias != nullptr;
+    const Row<V> bias{given ? tangents.lowest_bias : v + layer.bias};
     const Term<V, V> by_v{matrix(input(rows, activity, l), layer.fan_in),
                           matrix(v + layer.weight, layer.fan_out), layer.fan_in};
     if (l == first) {
@@ -183,6 +261,10 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
       const Term<V, B> by_theta{matrix(rh_below, layer.fan_in),
                                 matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
       multiply(n, layer.fan_out, by_theta, by_v, bias, rz, Store{});
+    }
+    if (layer.normalized()) {
+      normalization::apply_tangent(norm_of(activity, tangents, l, n), theta + layer.gain,
+                                   v + layer.gain, v + layer.shift, rz);
     }
     if (layer.activation == ActivationId::identity) continue;
     times_slope(layer.activation, activity.s[at(l)], rz, n * layer.fan_out, tangents.rh[at(l)]);
@@ -219,16 +301,33 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     } else if (below.activation != ActivationId::identity) {
       times_slope(below.activation, s, rd, count, rd);
     }
+    if (!below.normalized()) continue;
+    const auto norm = norm_of(activity, tangents, l - 1, n);
+    const V* const du = activity.du[at(l - 1)];
+    if (add) {
+      const V one = broadcast<V>(1);
+      gain_tangent_sums(norm, du, rd, to + below.gain, AddTo<V, V>{to + below.gain, one});
+      column_sums(rd, n, below.fan_out, to + below.shift, AddTo<V, V>{to + below.shift, one});
+    } else {
+      gain_tangent_sums(norm, du, rd, to + below.gain, Store{});
+      column_sums(rd, n, below.fan_out, to + below.shift, Store{});
+    }
+    // d comes out as it was.
+    std::copy_n(du, count, activity.d[at(l - 1)]);
+    normalization::pull_back_tangent(norm, theta + below.gain, v + below.gain,
+                                     activity.d[at(l - 1)], rd);
   }
 }
 
-/// The gradient on z from that on h, in place.
-template <class T>
-void through_activation(const Plan& plan, int layer, const LaneRows<T>& rows,
-                        const Activity<T>& activity, Vec<T>* d) {
-  const ActivationId id = plan[layer].activation;
-  if (id == ActivationId::identity) return;
-  times_slope(id, activity.s[at(layer)], d, rows.rows * plan[layer].fan_out, d);
+template <class T, class B>
+void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T>& rows,
+                   const Activity<T>& activity) {
+  const Layer& here = plan[layer];
+  Vec<T>* const du = activity.du[at(layer)];
+  if (here.activation != ActivationId::identity) {
+    times_slope(here.activation, activity.s[at(layer)], du, rows.rows * here.fan_out, du);
+  }
+  through_norm(plan, theta, rows.rows, activity, layer);
 }
 
 #define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                         \
@@ -244,7 +343,7 @@ void through_activation(const Plan& plan, int layer, const LaneRows<T>& rows,
 #define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \
   template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, const Activity<T>&, \
                                   const T*, const T*, Vec<T>*, int);                             \
-  template void through_activation<T>(const Plan&, int, const LaneRows<T>&, const Activity<T>&,  \
-                                      Vec<T>*);
+  template void through_layer<T, Vec<T>>(const Plan&, const Vec<T>*, int, const LaneRows<T>&,    \
+                                         const Activity<T>&);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -31,9 +31,14 @@ struct Pieces {
 struct Layer {
   Index fan_in = 0, fan_out = 0;
   Index weight = 0, bias = 0;  ///< offsets in theta
+  Index gain = 0, shift = 0;   ///< the same, of what a normalised layer has besides
+  Index end = 0;               ///< of its parameters
+  Norm norm = Norm::none;
   ActivationId activation = ActivationId::identity;
   bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
   bool curved = false;       ///< sigma'' is not 0
+
+  [[nodiscard]] bool normalized() const { return norm != Norm::none; }
 };
 
 struct Plan {
@@ -47,13 +52,19 @@ struct Plan {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
       const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      layers[NetworkSpec::at(l)] = {net.fan_in(l),
-                                    net.fan_out(l),
-                                    problem.layout.weight[NetworkSpec::at(l)],
-                                    problem.layout.bias[NetworkSpec::at(l)],
-                                    id,
-                                    activation_needs_input(id),
-                                    id != ActivationId::identity && id != ActivationId::relu};
+      const Layout& layout = problem.layout;
+      const std::size_t i = NetworkSpec::at(l);
+      layers[i] = {.fan_in = net.fan_in(l),
+                   .fan_out = net.fan_out(l),
+                   .weight = layout.weight[i],
+                   .bias = layout.bias[i],
+                   .gain = layout.gain[i],
+                   .shift = layout.shift[i],
+                   .end = (net.normalized(l) ? layout.shift[i] : layout.bias[i]) + net.fan_out(l),
+                   .norm = net.norm(l),
+                   .activation = id,
+                   .needs_input = activation_needs_input(id),
+                   .curved = id != ActivationId::identity && id != ActivationId::relu};
     }
     const Operation operation = problem.operation;
     unrolls = operation == Operation::adapt || operation == Operation::meta_gradient;
