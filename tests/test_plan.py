@@ -28,6 +28,12 @@ CASES = {
         6,
         {"rows": "normalised layers", "lanes": None},
     ),
+    "batch normalised, long": (
+        ff.MLP([2, 4, 1], norm="batch"),
+        ff.maml(),
+        65,
+        {"lanes": "batch normalisation of sets longer than 64 rows"},
+    ),
     "context": (
         ff.MLP([5, 4, 1]),
         ff.cavia(context=3),

@@ -21,8 +21,8 @@ const char* unsupported(const Problem& problem) {
   const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
   // Statistics over rows are taken of all of them at once, and of as many in every lane.
   if (problem.net.normalized(Norm::batch)) {
-    if (problem.support.ragged || problem.query.ragged) return "ragged rows in batch normalisation";
-    if (!whole) return kInPieces;
+    if (!whole) return "batch normalisation of sets longer than 64 rows";
+    if (problem.support.ragged || problem.query.ragged) return "batch normalisation of ragged sets";
   }
   // Only the fused steps know sets in pieces.
   return problem.is_plain() || whole ? nullptr : kInPieces;
