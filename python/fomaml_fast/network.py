@@ -26,6 +26,7 @@ from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, s
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
 from fomaml_fast.derivatives import Derivatives
+from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
 
@@ -93,8 +94,8 @@ class MLP(Derivatives):
     def _core(self) -> Any:
         """For all that takes the loss, too."""
         if isinstance(self.loss_spec, _losses.Custom):
-            raise NotImplementedError(
-                "a custom loss works with the network's own methods only; this needs one of "
+            raise NeedsPythonError(
+                "a custom loss is not available here; this needs one of "
                 f"{', '.join(_losses.names())}"
             )
         return self._network
