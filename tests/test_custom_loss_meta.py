@@ -46,7 +46,8 @@ def assert_same(ours, expected, dtype):
         mine, other = getattr(ours, name), getattr(expected, name)
         assert (mine is None) == (other is None), name
         if other is not None:
-            assert mine.dtype == other.dtype and mine.shape == other.shape
+            assert mine.dtype == other.dtype
+            assert mine.shape == other.shape
             assert_close(mine, other, "gradient", dtype)
 
 
@@ -79,8 +80,10 @@ def test_ragged_rows_and_both_dtypes(dtype, gradient):
 
 
 def test_a_custom_query_loss_alone():
-    case = build((3, 6, 4), "tanh", ff.losses.Huber(0.3), n_tasks=3)
-    net, batch = ff.MLP(*case.spec), ff.TaskBatch(*case.arrays())
+    case = build((3, 6, 4), "tanh", "mse", n_tasks=3)
+    sizes, activations, _, norms = case.spec
+    net = ff.MLP(sizes, activations, ff.losses.Huber(0.3), norms)
+    batch = ff.TaskBatch(*case.arrays())
     found = []
     for loss in (ff.losses.Custom(squares), "mse"):
         algorithm = ff.Algorithm(ff.inner.SGD(0.1), 2, gradient="exact", query_loss=loss)
@@ -149,7 +152,8 @@ def test_divergence_is_never_silent():
         assert list(error.value.tasks) == [1]
         result = ff.meta_grad(net, case.theta, batch, algorithm, on_divergence="drop")
     kept = ff.meta_grad(net, case.theta, batch.take([0, 2]), algorithm)
-    assert result.n_dropped == 1 and result.diverged.tolist() == [False, True, False]
+    assert result.n_dropped == 1
+    assert result.diverged.tolist() == [False, True, False]
     assert_close(result.grad, kept.grad, "gradient", np.float64)
 
 

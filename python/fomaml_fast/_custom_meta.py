@@ -192,7 +192,7 @@ class _InnerLoop:
             began.gradient,
             self.states,
         )
-        self.mark(~np.isfinite(stepped).all(axis=1), k + 1)
+        self.mark(np.any(~np.isfinite(stepped), axis=1), k + 1)
         stays = self.diverged[:, None]
         self.theta = np.where(stays, self.theta, stepped)
         self.states = np.where(stays[..., None], self.states, states)
@@ -282,7 +282,7 @@ def meta_grad(
     before = query.at(loop.theta).values if trace else None
     steps = [loop.step(k)[0] for k in range(algorithm.steps)]
     losses, grads, co_rates = _through_steps(loop, steps, query)
-    loop.mark(~(np.isfinite(losses) & np.isfinite(grads).all(axis=1)), algorithm.steps)
+    loop.mark(~np.isfinite(losses) | np.any(~np.isfinite(grads), axis=1), algorithm.steps)
     diverged = loop.diverged
     losses[diverged] = np.nan
     if diverged.any() and (on_divergence == "raise" or diverged.all()):
@@ -331,7 +331,9 @@ def trace(
         query_loss = algorithm.query_loss or net.loss_spec
         wanted = _objective(net, query_loss, *query, workers, "_query")
     loop = _InnerLoop(net, theta, objective, algorithm, rates, bound.tasks, exact=False)
-    thetas, losses, query_losses = [loop.theta], [], []
+    thetas = [loop.theta]
+    losses: list[FloatArray] = []
+    query_losses: list[FloatArray] = []
 
     def note(values: FloatArray, to: list[FloatArray], lost: Flags) -> None:
         to.append(np.where(lost, values.dtype.type(np.nan), values))

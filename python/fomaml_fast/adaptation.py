@@ -70,8 +70,8 @@ def diagnose(
 
 def _last_finite(thetas: FloatArray) -> FloatArray:
     """Of every task's way ``[T, S + 1, P]``, the last parameters that are finite."""
-    finite = np.isfinite(thetas).all(axis=-1)
-    last = finite.shape[1] - 1 - finite[:, ::-1].argmax(axis=1)
+    finite: npt.NDArray[np.bool_] = ~np.any(~np.isfinite(thetas), axis=-1)
+    last = finite.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
     found: FloatArray = thetas[np.arange(len(thetas)), last]
     return found
 
@@ -189,9 +189,10 @@ def adapt(
             raise DivergenceError(bad, int(first_bad_step(thetas, losses)[bad].min()), tasks)
         if not trace:
             adapted = _last_finite(thetas)
+            lost: Any = diverged
             if request.single:
-                adapted, diverged = adapted[0], bool(diverged[0])
-            return adapted if on_divergence == "raise" else (adapted, diverged)
+                adapted, lost = adapted[0], bool(diverged[0])
+            return adapted if on_divergence == "raise" else (adapted, lost)
         if request.single:
             return Adaptation(thetas[0], losses[0], bool(diverged[0]))
         return Adaptation(thetas, losses, diverged)
@@ -328,6 +329,7 @@ def evaluate(
             False,
             workers,
         )
+    assert query_losses is not None
     # Support losses before a step decide whether what follows still means something.
     before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
     lost = ~np.isfinite(query_losses)

@@ -180,7 +180,7 @@ class Algorithm:
         )
 
     @cached_property
-    def _rates(self) -> FloatArray:
+    def _rates(self) -> npt.NDArray[np.float64]:
         return np.asarray(self.inner.lr, np.float64)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Products with the network's Jacobian: what further methods are built of.
+"""Outputs and products with their Jacobian: what further methods are built of.
 
 J is the Jacobian of a task's outputs ``[n, n_L]`` over theta ``[P]``. `MLP` has these as methods.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fomaml_fast._arrays import FloatArray, as_floats, as_parameters, as_threads
+from fomaml_fast._context import with_context
 from fomaml_fast._custom import CustomLoss
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
@@ -18,7 +19,7 @@ from fomaml_fast.losses import Custom
 
 
 class Derivatives:
-    """Jacobian products of `MLP`."""
+    """Outputs and Jacobian products of `MLP`."""
 
     sizes: tuple[int, ...]
     norms: tuple[str | None, ...]
@@ -26,6 +27,60 @@ class Derivatives:
     n_params: Any
     _core: Any
     _network: Any
+
+    def predict(
+        self,
+        theta: Any,
+        x: Any,
+        *,
+        context: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
+        """Outputs of the network (before any link function: the loss owns it).
+
+        Parameters
+        ----------
+        theta : array
+            ``[P]`` or ``[T, P]``.
+        x : array
+            ``[n, n_0]``, or ``[T, n, n_0]``, or a list of one ``[n_t, n_0]`` a task.
+        context : array or None, default None
+            Context parameters ``[k]`` or ``[T, k]``, such as `adapt` returns: the last k inputs of
+            every row of a task; x then has ``n_0 - k`` columns.
+        threads : int or None, default None
+            None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
+        check_finite : bool, default True
+            Raise if theta, context or data hold NaN or infinity.
+
+        Returns
+        -------
+        numpy.ndarray or list
+            ``[n, n_L]`` or ``[T, n, n_L]``; a list where x is one of different lengths.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes or dtypes that do not fit, naming the argument.
+
+        Examples
+        --------
+        >>> from fomaml_fast import MLP
+        >>> net = MLP([1, 8, 1])
+        >>> net.predict(net.init(0), np.zeros((3, 1), np.float32)).tolist()
+        [[0.0], [0.0], [0.0]]
+        >>> MLP([2, 1]).predict(np.array([3.0, 1.0, 0.0]), [[1.0], [2.0]], context=[0.5])
+        array([[3.5],
+               [6.5]])
+        """
+        if context is not None:
+            flat = as_parameters(theta, self.n_params, check_finite=False)
+            x = with_context(x, context, self.sizes[0], flat.dtype, check_finite)
+        request = Request(self, theta, x, None, check_finite)
+        if request.empty is not None:
+            return request.empty
+        outputs = core.predict(self._network, request.theta, request.bound, as_threads(threads))
+        return request.shape_rows(outputs)
 
     def vjp(
         self,

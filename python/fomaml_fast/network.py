@@ -233,39 +233,6 @@ class MLP(Derivatives):
         """
         return join(layers, part_shapes(self.sizes, self.norms), out)
 
-    def predict(
-        self, theta: Any, x: Any, *, threads: int | None = None, check_finite: bool = True
-    ) -> Any:
-        """Outputs of the network (before any link function: the loss owns it).
-
-        Parameters
-        ----------
-        theta : array
-            ``[P]`` or ``[T, P]``.
-        x : array
-            ``[n, n_0]``, or ``[T, n, n_0]``, or a list of one ``[n_t, n_0]`` a task.
-        threads : int or None, default None
-            None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
-        check_finite : bool, default True
-            Raise if theta or data hold NaN or infinity.
-
-        Returns
-        -------
-        numpy.ndarray or list
-            ``[n, n_L]`` or ``[T, n, n_L]``; a list where x is one of different lengths.
-
-        Examples
-        --------
-        >>> net = MLP([1, 8, 1])
-        >>> net.predict(net.init(0), np.zeros((3, 1), np.float32)).tolist()
-        [[0.0], [0.0], [0.0]]
-        """
-        request = Request(self, theta, x, None, check_finite)
-        if request.empty is not None:
-            return request.empty
-        outputs = core.predict(self._network, request.theta, request.bound, as_threads(threads))
-        return request.shape_rows(outputs)
-
     def loss(
         self,
         theta: Any,
