@@ -10,7 +10,6 @@ import pytest
 import fomaml_fast as ff
 import oracle
 from cases import DTYPES, build, parameters, ragged_rows
-from subject import algorithm, batch
 from tolerances import assert_close
 
 
@@ -187,11 +186,3 @@ def test_the_network_stays_a_value():
     assert net == pickle.loads(pickle.dumps(net))
     assert "Custom(fn=<function squares" in repr(net)
     assert net.init(0).shape == (net.n_params,)
-
-
-def test_what_needs_a_loss_of_the_core_says_so():
-    case = build((2, 5, 1))
-    net, tasks = custom(case), batch(case)
-    for call in (ff.meta_grad, ff.evaluate):
-        with pytest.raises(NotImplementedError, match="custom loss"):
-            call(net, case.theta, tasks, algorithm())

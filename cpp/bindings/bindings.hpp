@@ -32,6 +32,7 @@ void register_evaluation(py::module_& m);
 void register_adaptation(py::module_& m);
 void register_meta_gradient(py::module_& m);
 void register_plan(py::module_& m);
+void register_inner(py::module_& m);
 
 struct Network {
   core::NetworkSpec spec;

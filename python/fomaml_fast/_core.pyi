@@ -196,6 +196,30 @@ def meta_grad(
     ]
     | None
 ): ...
+def inner_states(algorithm: Algorithm) -> int: ...
+def inner_step(
+    net: Network,
+    algorithm: Algorithm,
+    rates: Floats | None,
+    k: int,
+    thetas: Floats,
+    anchor: Floats,
+    gradients: Floats,
+    states: Floats,
+) -> tuple[Floats, Floats]: ...
+def inner_pullback(
+    net: Network,
+    algorithm: Algorithm,
+    rates: Floats | None,
+    k: int,
+    exact: bool,
+    thetas: Floats,
+    anchor: Floats,
+    gradients: Floats,
+    states: Floats,
+    co_thetas: Floats,
+    co_states: Floats,
+) -> tuple[Floats, Floats, Floats, Floats, Floats]: ...
 def outer_step(
     outer: Outer, lr: float, step: int, theta: Floats, gradient: Floats, moments: Floats
 ) -> tuple[Floats, Floats, float]: ...

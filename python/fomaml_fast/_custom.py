@@ -45,7 +45,7 @@ class CustomLoss:
         )
         targets = _targets(y, request, [group.shape[:2] for group in outputs])
         results = [
-            _checked(net.loss_spec.fn(*both), both[0].shape)
+            checked_result(net.loss_spec.fn(*both), both[0].shape)
             for both in zip(outputs, targets, strict=True)
         ]
         self._values = [result[0] for result in results]
@@ -108,10 +108,7 @@ class CustomLoss:
         )
         products = []
         for hessian, tangent in zip(self._hessians, tangents, strict=True):
-            assert hessian is not None
-            product = as_array(hessian(tangent), "hessian_vector's result")
-            _check_shape(product, tangent.shape, "hessian_vector's result")
-            products.append(product)
+            products.append(checked_product(hessian, tangent))
         return self._stacked(products)
 
     def _in_groups(self, outputs: FloatArray) -> list[FloatArray]:
@@ -153,7 +150,7 @@ def _targets(y: Any, request: Request, shapes: list[tuple[int, ...]]) -> list[An
 Result = tuple[FloatArray, FloatArray, Callable[[FloatArray], Any] | None]
 
 
-def _checked(result: Any, shape: tuple[int, ...]) -> Result:
+def checked_result(result: Any, shape: tuple[int, ...]) -> Result:
     """What the function returned, if it is what `losses.Custom` asks for."""
     if not isinstance(result, tuple) or len(result) not in (2, 3):
         raise TypeError(
@@ -161,15 +158,26 @@ def _checked(result: Any, shape: tuple[int, ...]) -> Result:
             f"(value, gradient, hessian_vector), got {type(result).__name__}"
         )
     value, gradient = as_array(result[0], "value"), as_array(result[1], "gradient")
-    _check_shape(value, shape[:1], "value")
-    _check_shape(gradient, shape, "gradient")
+    _check_numbers(value, shape[:1], "value")
+    _check_numbers(gradient, shape, "gradient")
     hessian = result[2] if len(result) == 3 else None
     if hessian is not None and not callable(hessian):
         raise TypeError(f"hessian_vector of the custom loss must be callable, got {hessian!r}")
     return value, gradient, hessian
 
 
-def _check_shape(array: Any, shape: tuple[int, ...], name: str) -> None:
+def checked_product(hessian: Callable[[FloatArray], Any] | None, tangent: FloatArray) -> FloatArray:
+    """What the function's Hessian-vector product returned, if it is one."""
+    assert hessian is not None
+    name = "hessian_vector's result"
+    product = as_array(hessian(tangent), name)
+    _check_numbers(product, tangent.shape, name)
+    return product
+
+
+def _check_numbers(array: Any, shape: tuple[int, ...], name: str) -> None:
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} of the custom loss must hold real numbers, got {array.dtype}")
     if array.shape != shape:
         raise ValueError(
             f"{name} of the custom loss must have shape {list(shape)}, got {list(array.shape)}"

@@ -21,7 +21,7 @@ from fomaml_fast._row_numbers import (
     flatten_weights,
     is_ragged,
 )
-from fomaml_fast.losses import Loss
+from fomaml_fast.losses import Custom, Loss
 
 Targets = npt.NDArray[Any]
 
@@ -297,7 +297,7 @@ def check_against_network(
         raise ValueError(
             f"{x_name} must have {sizes[0]} columns, the network's inputs, got {rows.x.shape[1]}"
         )
-    if rows.y is None:
+    if rows.y is None or isinstance(loss, Custom):  # whose targets are its own affair
         return
     if rows.labelled != loss.takes_labels and (rows.labelled or not loss.takes_probabilities):
         wanted = "integer labels" if loss.takes_labels else "floating-point targets"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import FloatArray, as_count, as_threads, one_of
 from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
 from fomaml_fast._loader import core
@@ -62,11 +63,17 @@ def diagnose(
             net._core, own, bound, None, algorithm._core, rates, steps, True, 0
         )
         step = first_bad_step(thetas, losses)
-        finite = np.isfinite(thetas).all(axis=-1)
-        last = finite.shape[1] - 1 - finite[:, ::-1].argmax(axis=1)
         first_steps.append(step)
-        last_thetas.append(thetas[np.arange(len(some)), last])
+        last_thetas.append(_last_finite(thetas))
     return np.concatenate(first_steps), np.concatenate(last_thetas)
+
+
+def _last_finite(thetas: FloatArray) -> FloatArray:
+    """Of every task's way ``[T, S + 1, P]``, the last parameters that are finite."""
+    finite: npt.NDArray[np.bool_] = ~np.any(~np.isfinite(thetas), axis=-1)
+    last = finite.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
+    found: FloatArray = thetas[np.arange(len(thetas)), last]
+    return found
 
 
 def adapt(
@@ -152,21 +159,40 @@ def adapt(
     own_rates = check_rates(algorithm, net, rates, request.theta.dtype)
     workers = as_threads(threads)
     tasks = request.tasks
-    if trace:
-        thetas, losses, _, diverged = core.trace(
-            net._core,
-            request.theta,
-            request.bound,
-            None,
-            algorithm._core,
-            own_rates,
-            count,
-            True,
-            workers,
-        )
+    custom = _custom_meta.uses_custom(net, algorithm)
+    if trace or custom:
+        if custom:
+            thetas, losses, _, diverged = _custom_meta.trace(
+                net,
+                request.theta,
+                (request.rows, request.bound),
+                None,
+                algorithm,
+                own_rates,
+                count,
+                workers,
+            )
+        else:
+            thetas, losses, _, diverged = core.trace(
+                net._core,
+                request.theta,
+                request.bound,
+                None,
+                algorithm._core,
+                own_rates,
+                count,
+                True,
+                workers,
+            )
         if on_divergence == "raise" and diverged.any():
             bad = np.flatnonzero(diverged)
             raise DivergenceError(bad, int(first_bad_step(thetas, losses)[bad].min()), tasks)
+        if not trace:
+            adapted = _last_finite(thetas)
+            lost: Any = diverged
+            if request.single:
+                adapted, lost = adapted[0], bool(diverged[0])
+            return adapted if on_divergence == "raise" else (adapted, lost)
         if request.single:
             return Adaptation(thetas[0], losses[0], bool(diverged[0]))
         return Adaptation(thetas, losses, diverged)
@@ -285,18 +311,24 @@ def evaluate(
     if not points:
         raise ValueError("steps must name at least one number of steps")
     flat = check_meta_arguments(net, theta, batch, algorithm, check_finite)
-    support, query = batch._bound
-    _, losses, query_losses, _ = core.trace(
-        net._core,
-        flat,
-        support,
-        query,
-        algorithm._core,
-        check_rates(algorithm, net, rates, flat.dtype),
-        max(points),
-        False,
-        as_threads(threads),
-    )
+    own_rates, workers = check_rates(algorithm, net, rates, flat.dtype), as_threads(threads)
+    if _custom_meta.uses_custom(net, algorithm):
+        support, query = ((rows, rows.bound) for rows in (batch._support, batch._query))
+        _, losses, query_losses, _ = _custom_meta.trace(
+            net, flat, support, query, algorithm, own_rates, max(points), workers
+        )
+    else:
+        _, losses, query_losses, _ = core.trace(
+            net._core,
+            flat,
+            *batch._bound,
+            algorithm._core,
+            own_rates,
+            max(points),
+            False,
+            workers,
+        )
+    assert query_losses is not None
     # Support losses before a step decide whether what follows still means something.
     before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
     lost = ~np.isfinite(query_losses)

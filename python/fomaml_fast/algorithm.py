@@ -18,6 +18,7 @@ from fomaml_fast import inner as _inner
 from fomaml_fast import losses as _losses
 from fomaml_fast._arrays import FloatArray, as_count, as_number, one_of
 from fomaml_fast._loader import core
+from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.network import MLP
 
 #: What may adapt, by name; or layers by their indices.
@@ -150,6 +151,14 @@ class Algorithm:
 
     @cached_property
     def _core(self) -> Any:
+        """For all that takes the query loss, too."""
+        if isinstance(self.query_loss, _losses.Custom):
+            raise NeedsPythonError("a custom query loss is not available here")
+        return self._inner
+
+    @cached_property
+    def _inner(self) -> Any:
+        """For the inner loop."""
         implicit = self.gradient if isinstance(self.gradient, Implicit) else Implicit()
         listed = not isinstance(self.adapt, str)
         return core.Algorithm(
@@ -166,7 +175,7 @@ class Algorithm:
             step_weights=list(self.step_weights or ()),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
             query_loss=None
-            if self.query_loss is None
+            if self.query_loss is None or isinstance(self.query_loss, _losses.Custom)
             else (self.query_loss.name, self.query_loss.parameter),
         )
 

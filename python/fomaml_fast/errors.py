@@ -39,3 +39,11 @@ class DivergenceError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type, tuple[list[int], int, int]]:
         return type(self), (self.tasks, self.step, self.n_tasks)
+
+
+class NeedsPythonError(AttributeError, NotImplementedError):
+    """A loss written in Python has no counterpart in the core.
+
+    An AttributeError, so that the short way of a call, which reads attributes of what may be
+    anything, leaves it to the long one at no cost to other calls.
+    """

@@ -176,8 +176,10 @@ class Custom(Loss):
         they were given, ``[T, n, ...]``. Returns the losses ``[T]``, each with its mean over rows
         if it has one, their gradient on the outputs ``[T, n, n_L]`` and, where second derivatives
         are wanted, a third item: a function that multiplies the Hessian on the outputs with a
-        ``v [T, n, n_L]``. Ragged tasks come one at a time. It is called once a call of `MLP`'s
-        `loss`, `value_and_grad`, `hvp` or `gnvp`, by the thread that called it.
+        ``v [T, n, n_L]``. Ragged tasks come one at a time. It is called by the thread that
+        called the library: once a call of `MLP`'s `loss`, `value_and_grad`, `hvp` or `gnvp`, once
+        for each inner step of all tasks elsewhere. Exact meta-gradients need the third item.
+        Implicit gradients and context parameters are not available.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import FloatArray, as_threads, one_of
 from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
 from fomaml_fast._loader import core
@@ -115,6 +116,19 @@ def meta_grad(
         check_algorithm(algorithm, net)
         theta = check_meta_arguments(net, theta, batch, algorithm, check_finite)
         own = check_rates(algorithm, net, rates, theta.dtype)
+        if _custom_meta.uses_custom(net, algorithm):
+            return _custom_meta.meta_grad(
+                net,
+                theta,
+                batch,
+                algorithm,
+                own,
+                mean=mean,
+                per_task=per_task,
+                trace=trace,
+                workers=workers,
+                on_divergence=on_divergence,
+            )
         support, query = batch._bound
         result = core.meta_grad(
             net._core,

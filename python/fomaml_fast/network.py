@@ -21,11 +21,13 @@ from fomaml_fast._arrays import (
     float_dtype,
     one_of,
 )
+from fomaml_fast._context import with_context
 from fomaml_fast._custom import CustomLoss
 from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
 from fomaml_fast.derivatives import Derivatives
+from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
 
@@ -93,8 +95,8 @@ class MLP(Derivatives):
     def _core(self) -> Any:
         """For all that takes the loss, too."""
         if isinstance(self.loss_spec, _losses.Custom):
-            raise NotImplementedError(
-                "a custom loss works with the network's own methods only; this needs one of "
+            raise NeedsPythonError(
+                "a custom loss is not available here; this needs one of "
                 f"{', '.join(_losses.names())}"
             )
         return self._network
@@ -233,7 +235,13 @@ class MLP(Derivatives):
         return join(layers, part_shapes(self.sizes, self.norms), out)
 
     def predict(
-        self, theta: Any, x: Any, *, threads: int | None = None, check_finite: bool = True
+        self,
+        theta: Any,
+        x: Any,
+        *,
+        context: Any = None,
+        threads: int | None = None,
+        check_finite: bool = True,
     ) -> Any:
         """Outputs of the network (before any link function: the loss owns it).
 
@@ -243,25 +251,40 @@ class MLP(Derivatives):
             ``[P]`` or ``[T, P]``.
         x : array
             ``[n, n_0]``, or ``[T, n, n_0]``, or a list of one ``[n_t, n_0]`` a task.
+        context : array or None, default None
+            Context parameters ``[k]`` or ``[T, k]``, such as `adapt` returns: the last k inputs of
+            every row of a task; x then has ``n_0 - k`` columns.
         threads : int or None, default None
             None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
         check_finite : bool, default True
-            Raise if theta or data hold NaN or infinity.
+            Raise if theta, context or data hold NaN or infinity.
 
         Returns
         -------
         numpy.ndarray or list
             ``[n, n_L]`` or ``[T, n, n_L]``; a list where x is one of different lengths.
 
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes or dtypes that do not fit, naming the argument.
+
         Examples
         --------
         >>> net = MLP([1, 8, 1])
         >>> net.predict(net.init(0), np.zeros((3, 1), np.float32)).tolist()
         [[0.0], [0.0], [0.0]]
+        >>> MLP([2, 1]).predict(np.array([3.0, 1.0, 0.0]), [[1.0], [2.0]], context=[0.5])
+        array([[3.5],
+               [6.5]])
         """
-        plain = core.predict_plain(self._network, theta, x, threads, bool(check_finite))
-        if plain is not None:
-            return plain
+        if context is None:
+            plain = core.predict_plain(self._network, theta, x, threads, bool(check_finite))
+            if plain is not None:
+                return plain
+        else:
+            flat = as_parameters(theta, self.n_params, check_finite=False)
+            x = with_context(x, context, self.sizes[0], flat.dtype, check_finite)
         request = Request(self, theta, x, None, check_finite)
         if request.empty is not None:
             return request.empty

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fomaml_fast._arrays import FloatArray, as_parameters, as_threads, one_of
 from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
+from fomaml_fast._custom_meta import uses_custom
 from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
@@ -138,7 +139,7 @@ def meta_step(
     _check_outer(outer)
     theta, rates, moments, step = _unpack_state(state)
     chosen = algorithm if isinstance(algorithm, Algorithm) else _algorithm_at(algorithm, step, net)
-    if chosen.learn_rates is not False:
+    if chosen.learn_rates is not False or uses_custom(net, chosen):
         return _step_with_rates(
             net,
             State(theta, rates, moments, step),
@@ -228,21 +229,26 @@ def _step_with_rates(
     theta = check_meta_arguments(
         net, state.theta, batch, algorithm, options["check_finite"], name="state.theta"
     )
-    rates = check_rates(algorithm, net, state.rates, theta.dtype, "state.rates")
+    learns = algorithm.learn_rates is not False
+    rates = (
+        check_rates(algorithm, net, state.rates, theta.dtype, "state.rates")
+        if learns
+        else np.zeros(0, theta.dtype)
+    )
     assert rates is not None
-    expected = algorithm.initial_rates(net).shape
+    expected = algorithm.initial_rates(net).shape if learns else (0,)
     if rates.shape != expected:
         raise ValueError(f"state.rates must have shape {list(expected)}, got {list(rates.shape)}")
     moments = _check_moments(theta, theta.size + rates.size, state.moments, outer)
-    result = meta_grad(net, theta, batch, algorithm, rates=rates, **options)
-    assert result.rate_grad is not None
+    result = meta_grad(net, theta, batch, algorithm, rates=rates if learns else None, **options)
+    rate_grad = np.zeros(0, theta.dtype) if result.rate_grad is None else result.rate_grad
     lr = outer.rate(step)
     joined, new_moments, grad_norm = core.outer_step(
         outer._core,
         lr,
         step + 1,
         np.concatenate([theta, rates.reshape(-1)]),
-        np.concatenate([result.grad, result.rate_grad.reshape(-1)]),
+        np.concatenate([result.grad, rate_grad.reshape(-1)]),
         moments,
     )
     if not math.isfinite(grad_norm):

@@ -154,8 +154,8 @@ Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients
     const Index size = most_rows * plan[l].fan_out;
     activity.h[at(l)] = arena.take<V>(size);
     activity.s[at(l)] = plan[l].needs_input ? arena.take<V>(size) : activity.h[at(l)];
-    activity.norms[at(l)] = normalization::Layer<V>::carve(plan[l].norm, most_rows,
-                                                           plan[l].fan_out, false, arena);
+    activity.norms[at(l)] =
+        normalization::Layer<V>::carve(plan[l].norm, most_rows, plan[l].fan_out, false, arena);
     if (!gradients) continue;
     activity.d[at(l)] = arena.take<V>(size);
     activity.du[at(l)] = plan[l].normalized() ? arena.take<V>(size) : activity.d[at(l)];
@@ -194,8 +194,8 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
     V* const z = activity.s[at(l)];  // h's own place unless z is wanted
     if (layer.normalized()) {
       multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
-      normalization::apply(norm_of(activity, l, rows.rows), theta + layer.gain,
-                           theta + layer.shift, z);
+      normalization::apply(norm_of(activity, l, rows.rows), theta + layer.gain, theta + layer.shift,
+                           z);
       if (layer.activation == ActivationId::identity) continue;
       activate(layer.activation, z, rows.rows * layer.fan_out, h);
     } else if (layer.activation == ActivationId::relu) {
@@ -335,9 +335,9 @@ void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T
   template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);       \
   template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,                  \
                                        const Activity<T>&, const Vec<T>*, const T*, Vec<T>*, int); \
-  template void hessian_vector<T, B>(const Plan&, const B*,                    \
-                                     const LaneRows<T>&, const Activity<T>&, const Vec<T>*,        \
-                                     const Tangents<T>&, bool, Vec<T>*, int, Vec<T>*);
+  template void hessian_vector<T, B>(const Plan&, const B*, const LaneRows<T>&,                    \
+                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&, bool,  \
+                                     Vec<T>*, int, Vec<T>*);
 
 // `from` holds scalars only in the first step from shared parameters.
 #define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \

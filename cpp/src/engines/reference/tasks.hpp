@@ -2,34 +2,10 @@
 #pragma once
 
 #include "engines/engine.hpp"
+#include "engines/reference/flat_segments.hpp"
 #include "engines/reference/task_objective.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
-
-/// Parts of the flat vector that adapt.
-class FlatSegments {
- public:
-  explicit FlatSegments(const Problem& problem) {
-    const Index P = problem.layout.n_params;
-    const int depth = problem.net.depth;
-    if (problem.algorithm.context > 0) {  // phi stands behind theta, and has one rate
-      add({P, P + problem.algorithm.context, 0});
-      return;
-    }
-    for (int l = 0; l < depth; ++l) {
-      if (!problem.algorithm.adapts(l)) continue;
-      const Index end = l + 1 < depth ? problem.layout.weight[NetworkSpec::at(l + 1)] : P;
-      add({problem.layout.weight[NetworkSpec::at(l)], end, l});
-    }
-  }
-  [[nodiscard]] const inner::Segment* data() const { return segments_.data(); }
-  [[nodiscard]] int count() const { return count_; }
-
- private:
-  void add(inner::Segment segment) { segments_[static_cast<std::size_t>(count_++)] = segment; }
-  std::array<inner::Segment, kMaxLayers> segments_{};
-  int count_ = 0;
-};
 
 template <class T>
 class Tasks {
