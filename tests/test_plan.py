@@ -113,3 +113,11 @@ def test_what_does_not_fit_is_named():
         ff.plan(net, None, ff.maml())
     with pytest.raises(ValueError, match="x_support"):
         ff.plan(ff.MLP([3, 4, 1]), batch, ff.maml())
+
+
+def test_losses_written_in_python_have_no_plan():
+    custom = ff.losses.Custom(
+        lambda o, y: (((o - y) ** 2).mean(axis=(1, 2)), 2 * (o - y) / o[0].size)
+    )
+    with pytest.raises(ValueError, match="losses of the core"):
+        ff.plan(ff.MLP([2, 4, 1], loss=custom), tasks(), ff.maml())

@@ -7,6 +7,7 @@ from typing import Any
 
 from fomaml_fast._arrays import as_threads, one_of
 from fomaml_fast._checks import check_algorithm
+from fomaml_fast._custom_meta import uses_custom
 from fomaml_fast._loader import core
 from fomaml_fast._rows import check_against_network
 from fomaml_fast.algorithm import Algorithm
@@ -108,6 +109,11 @@ def plan(
     if not isinstance(batch, TaskBatch):
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     check_algorithm(algorithm, net)
+    if uses_custom(net, algorithm):
+        raise ValueError(
+            "net and algorithm must have losses of the core: those written in Python are composed "
+            "of calls of their own (MLP.predict, vjp), which no one engine computes"
+        )
     workers = 0 if threads is None else as_threads(threads)
     sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
     query_loss = algorithm.query_loss or net.loss_spec
