@@ -96,16 +96,15 @@ class Point:
     def ill_posed(self) -> bool:
         """Whether an adaptive optimiser divides rounding by its tiny eps: then no digit is sure.
 
-        Where a gradient is 0 (a dead rectifier, quantiles that balance), the direction has the
-        slope 1 / eps, 1e10 with Adagrad; a pull carries it to theta_k and, with the other sign, to
-        the anchor. A shift that batch normalisation of the next layer takes out has a gradient of
-        rounding alone, which the optimiser turns into a whole step.
+        Near a gradient of 0 (a dead rectifier, quantiles that balance, or chance) the direction
+        has the slope 1 / eps, 1e10 with Adagrad; a pull carries it to theta_k and, with the other
+        sign, to the anchor. A shift that batch normalisation of the next layer takes out has a
+        gradient of rounding alone, which the optimiser turns into a whole step.
         """
         if self.optimiser not in ILL_CONDITIONED:
             return False
-        zeros = self.activation in ("relu", "leaky_relu") or self.loss == "quantile"
         undone = self.norm == "batch" and self.activation == "identity"
-        return bool(zeros and self.proximal) or undone
+        return bool(self.proximal) or undone
 
     @property
     def sizes(self) -> tuple[int, ...]:
