@@ -73,7 +73,8 @@ def check_meta_arguments(
     if batch.dtype != flat.dtype:
         raise TypeError(
             f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "
-            f"TaskBatch(..., dtype=numpy.{flat.dtype})"
+            f"TaskBatch(..., dtype=numpy.{flat.dtype}), or start from "
+            f"init_state(..., dtype=numpy.{batch.dtype})"
         )
     sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
     query_loss = algorithm.query_loss or net.loss_spec
