@@ -193,10 +193,10 @@ void take_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<
                V* theta, V* state) {
   const Clip<V> clip(spec, adapted, before.gradient);
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
-    with_form(spec, adapted, [&]<bool kFull, bool kEach>(std::bool_constant<kFull>,
-                                                         std::bool_constant<kEach>) {
-      step_packs<Optimizer, kFull, kEach>(spec, adapted, k, before, clip, theta, state);
-    });
+    with_form(spec, adapted,
+              [&]<bool kFull, bool kEach>(std::bool_constant<kFull>, std::bool_constant<kEach>) {
+                step_packs<Optimizer, kFull, kEach>(spec, adapted, k, before, clip, theta, state);
+              });
   });
 }
 
@@ -206,20 +206,20 @@ void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Be
   if (!exact && co.rate == nullptr) return;
   const Clip<V> clip(spec, adapted, before.gradient);
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
-    with_form(spec, adapted, [&]<bool kFull, bool kEach>(std::bool_constant<kFull>,
-                                                         std::bool_constant<kEach>) {
-      const auto pull_back = [&]<bool kExact, bool kRates>() {
-        pull_back_packs<kExact, kRates, Optimizer, kFull, kEach>(spec, adapted, k, before, clip,
-                                                                 co);
-      };
-      if (!exact) {
-        pull_back.template operator()<false, true>();
-      } else if (co.rate != nullptr) {
-        pull_back.template operator()<true, true>();
-      } else {
-        pull_back.template operator()<true, false>();
-      }
-    });
+    with_form(spec, adapted,
+              [&]<bool kFull, bool kEach>(std::bool_constant<kFull>, std::bool_constant<kEach>) {
+                const auto pull_back = [&]<bool kExact, bool kRates>() {
+                  pull_back_packs<kExact, kRates, Optimizer, kFull, kEach>(spec, adapted, k, before,
+                                                                           clip, co);
+                };
+                if (!exact) {
+                  pull_back.template operator()<false, true>();
+                } else if (co.rate != nullptr) {
+                  pull_back.template operator()<true, true>();
+                } else {
+                  pull_back.template operator()<true, false>();
+                }
+              });
   });
   if (exact && clip.active()) clip.pull_back(adapted, before.gradient, co.gradient);
 }
