@@ -18,7 +18,7 @@ bool takes_hessians(const Problem& problem) {
 }
 
 template <class T>
-Index packs(Index numbers) {
+Index pack_count(Index numbers) {
   return numbers / kLanes<T>;
 }
 
@@ -31,7 +31,7 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   }
   if (problem.operation != Operation::meta_gradient) return;
   const bool per_parameter = problem.algorithm.rates_per_parameter;
-  n_rates = per_parameter ? packs<T>(plan.packed_parameters) : problem.n_rates();
+  n_rates = per_parameter ? pack_count<T>(plan.packed_parameters) : problem.n_rates();
   if (problem.algorithm.learns_rates) {
     rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
   }
@@ -46,7 +46,7 @@ Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   const bool meta = problem.operation == Operation::meta_gradient;
   const bool second = takes_hessians(problem);
   const int first = problem.algorithm.first_adapted(plan.depth);
-  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, packs<T>(plan.packed_parameters),
+  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, pack_count<T>(plan.packed_parameters),
                                     shared.n_rates, arena);
   const Index steps = problem.algorithm.steps;
   transposes = arena.take<T>((vectors.taped ? steps + 1 : 2) * plan.packed_transposes);
@@ -123,7 +123,9 @@ class Learning<T>::Tasks {
     const Pass<T> kept = pass(0);
     const Layer& top = plan_[first_ - 1];
     times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
-                        support_.count * top.out_stride, kept.d(plan_, first_ - 1, support_.count));
+                        support_.count * top.out_stride,
+                        kept.du(plan_, first_ - 1, support_.count));
+    through_norm(plan_, weights(start()), support_.count, kept, first_ - 1);
     backward(body_, weights(start()), support_, kept);
     const Weights<T> sum{numbers(to), nullptr};
     for (int l = 0; l < first_; ++l) layer_gradient(body_, l, support_, kept, false, sum);
@@ -195,14 +197,14 @@ Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worke
       inputs_{frame.problem.algorithm, adapted_, worker.vectors,
               !frame.problem.algorithm.adapts_all(frame.plan.depth), frame.call.step_weights} {
   const auto add = [&](Index from, Index size, int l) {
-    segments_[static_cast<std::size_t>(adapted_.count++)] = {packs<T>(from), packs<T>(from + size),
-                                                             l};
+    segments_[static_cast<std::size_t>(adapted_.count++)] = {pack_count<T>(from),
+                                                             pack_count<T>(from + size), l};
   };
   for (int l = 0; l < frame.plan.depth; ++l) {
     if (!frame.problem.algorithm.adapts(l)) continue;
     const Layer& layer = frame.plan[l];
     add(layer.weight, packed_size<T>(layer.fan_in, layer.fan_out), l);
-    add(layer.bias, layer.out_stride, l);
+    add(layer.bias, layer.row_parameters(), l);
   }
   adapted_.segments = segments_.data();
   adapted_.size = worker.vectors.size;
