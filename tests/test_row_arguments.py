@@ -22,7 +22,7 @@ def value_of(name, shape, dtype="float64"):
 @pytest.mark.parametrize("shape", [(T,), (T, 99), (T + 1, 5), (T, 5, 1)])
 def test_wrong_shapes(name, shape):
     _, arrays = regression()
-    with pytest.raises(ValueError, match=rf"{name} must hold shape \[{T}, {ROWS[name]}\]"):
+    with pytest.raises(ValueError, match=rf"{name} must have shape \[{T}, {ROWS[name]}\]"):
         ff.TaskBatch(**arrays, **{name: value_of(name, shape)})
 
 

@@ -18,6 +18,7 @@ def check_algorithm(algorithm: Any, net: Any = None) -> Algorithm:
     if not isinstance(algorithm, Algorithm):
         raise TypeError(
             f"algorithm must be an Algorithm, such as fomaml() gives, got {algorithm!r}"
+            + ("; of a schedule, give the algorithm of one step" if callable(algorithm) else "")
         )
     if isinstance(net, MLP):
         _check_against_network(algorithm, net)
@@ -42,10 +43,21 @@ def _check_against_network(algorithm: Algorithm, net: MLP) -> None:
 def check_rates(
     algorithm: Algorithm, net: MLP, rates: Any, dtype: np.dtype[Any], name: str = "rates"
 ) -> FloatArray | None:
-    """Return rates in theta's dtype that stand in for the algorithm's; None if its own will do."""
+    """Return rates in theta's dtype that stand in for the algorithm's; None if its own will do.
+
+    Empty rates are those of a state that learns none: they do as None does.
+    """
+    learns = algorithm.learn_rates is not False
     if rates is None:
-        return algorithm.initial_rates(net, dtype) if algorithm.learn_rates is not False else None
+        return algorithm.initial_rates(net, dtype) if learns else None
     found: FloatArray = as_floats(rates, name, dtype=dtype).reshape(np.shape(rates))
+    if found.shape == (0,):
+        if learns:
+            raise ValueError(
+                f"{name} must not be empty for an algorithm that learns rates; "
+                "init_state(net, algorithm, outer) gives its first ones"
+            )
+        return None
     rate_kind(found.shape, net)
     if algorithm.context > 0 and found.ndim > 0:
         raise ValueError(f"{name} must be one number with context, got {list(found.shape)}")

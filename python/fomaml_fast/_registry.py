@@ -15,7 +15,10 @@ def resolve(value: Any, base: type[Spec], by_name: dict[str, type[Spec]], what: 
         if value not in by_name:
             raise ValueError(f"{what} must be one of {', '.join(sorted(by_name))}, got {value!r}")
         return by_name[value]()
-    raise TypeError(f"{what} must be a name or an object of its module, got {value!r}")
+    raise TypeError(
+        f"{what} must be a name, such as {next(iter(by_name))!r}, or an object made from a class "
+        f"of {base.__module__}, got {value!r}"
+    )
 
 
 def check_registered(by_name: dict[str, Any], core_names: tuple[str, ...], what: str) -> None:

@@ -140,6 +140,6 @@ def _one_task(y: Any) -> Any:
     if array.ndim == 1 and array.dtype.kind == "f":
         raise ValueError(
             f"y must have shape [rows, outputs], got {list(array.shape)}; for one output add an "
-            "axis: y[:, numpy.newaxis]"
+            "axis: y[:, numpy.newaxis]; class labels must be integers"
         )
     return _lead(y, "y")

@@ -33,14 +33,16 @@ def flatten_rows(
         shapes_fit = len(arrays) == len(counts) and all(
             a.shape == (n,) for a, n in zip(arrays, counts, strict=True)
         )
-        expected = f"one array of {counts.tolist()[:8]} {what} for each task"
+        expected = f"hold one array of {counts.tolist()[:8]} {what} for each task"
         got = [list(a.shape) for a in arrays[:8]]
     else:
-        expected = f"shape [{len(counts)}, {counts[0]}]"
+        expected = f"have shape [{len(counts)}, {counts[0]}], {what} of tasks and rows"
+        if ragged:
+            expected = f"be a list of {len(counts)} arrays of {what}, as the rows are"
         shapes_fit = not ragged and arrays[0].shape == (len(counts), counts[0])
         got = list(arrays[0].shape)
     if not shapes_fit:
-        raise ValueError(f"{name} must hold {expected}, got {got}")
+        raise ValueError(f"{name} must {expected}, got {got}")
     return np.concatenate([a.reshape(-1) for a in arrays])
 
 

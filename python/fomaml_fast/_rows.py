@@ -257,12 +257,12 @@ def _as_targets(
         shape = list(as_array(y, name).shape)
         raise ValueError(
             f"{name} must have shape [tasks, rows, outputs], got {shape}; for one output add an "
-            f"axis: {name}[..., numpy.newaxis]"
+            f"axis: {name}[..., numpy.newaxis]; class labels must be integers"
         )
     if is_ragged(y) and getattr(y[0], "ndim", 2) == 1:
         raise ValueError(
             f"{name}[0] must have shape [rows, outputs], got {list(y[0].shape)}; for one output "
-            f"add an axis: [a[:, numpy.newaxis] for a in {name}]"
+            f"add an axis: [a[:, numpy.newaxis] for a in {name}]; class labels must be integers"
         )
     targets, target_offsets, _ = _stack(y, name, **options)
     if len(target_offsets) != len(offsets):

@@ -110,7 +110,8 @@ def adapt(
         Inner steps; None takes the algorithm's.
     rates : array or None, default None
         Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
-        takes the algorithm's.
+        takes the algorithm's, as do the empty rates of a `State` that learns none. Steps beyond
+        those of rates per step repeat the last.
     weights, mask, class_mask : array or None, default None
         As in `MLP.loss`, of the support set.
     trace : bool, default False
@@ -283,7 +284,7 @@ def evaluate(
     batch : TaskBatch
         Tasks not met in training, if what they show is to be generalisation.
     steps : sequence of int, default (0, 1, 5, 10)
-        After how many inner steps to measure.
+        After how many inner steps to measure; may exceed the algorithm's own.
     on_divergence : {"mask", "raise"}, default "mask"
         Mark diverged tasks in the result, or raise.
 
@@ -307,6 +308,8 @@ def evaluate(
     """
     check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
+    if not np.iterable(steps):
+        raise TypeError(f"steps must be a sequence of integers, such as (0, 1, 5), got {steps!r}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")

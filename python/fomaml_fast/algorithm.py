@@ -121,18 +121,25 @@ class Algorithm:
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, _inner.Inner):
-            raise TypeError(f"inner must be an inner optimiser, got {self.inner!r}")
+            raise TypeError(
+                f"inner must be an inner optimiser, such as inner.SGD(0.01), got {self.inner!r}"
+            )
         checked = {
             "steps": as_count(self.steps, "steps"),
             "adapt": _as_layers(self.adapt),
             "step_weights": _as_step_weights(self.step_weights, self.steps),
             "context": as_count(self.context, "context"),
-            "query_loss": None if self.query_loss is None else _losses.get(self.query_loss),
+            "query_loss": None
+            if self.query_loss is None
+            else _losses.get(self.query_loss, "query_loss"),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        if not isinstance(self.gradient, Implicit):
-            one_of(self.gradient, "gradient", GRADIENTS)
+        if not isinstance(self.gradient, Implicit) and self.gradient not in GRADIENTS:
+            raise ValueError(
+                f"gradient must be one of {', '.join(map(repr, GRADIENTS))} or an Implicit(...), "
+                f"got {self.gradient!r}"
+            )
         if not isinstance(self.learn_rates, bool):
             one_of(self.learn_rates, "learn_rates", RATE_KINDS)
         for what, applies in MEANINGLESS.items():

@@ -232,13 +232,15 @@ def names() -> tuple[str, ...]:
     return tuple(core.loss_names)
 
 
-def get(loss: Any) -> Loss:
+def get(loss: Any, name: str = "loss") -> Loss:
     """Return the loss of a name, or the object itself.
 
     Parameters
     ----------
     loss : str or Loss
         A registered name, or an object of this module.
+    name : str, default "loss"
+        What errors call it.
 
     Returns
     -------
@@ -254,4 +256,6 @@ def get(loss: Any) -> Loss:
     >>> get("mse")
     MSE()
     """
-    return resolve(loss, Loss, _BY_NAME, "loss")
+    if callable(loss) and not isinstance(loss, type | Loss):
+        raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({loss!r})")
+    return resolve(loss, Loss, _BY_NAME, name)

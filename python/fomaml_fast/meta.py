@@ -50,7 +50,7 @@ def meta_grad(
         How a task adapts, and how the gradient flows back.
     rates : array or None, default None
         Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
-        takes the algorithm's.
+        takes the algorithm's, as do the empty rates of a `State` that learns none.
     reduction : {"mean", "sum"}, default "mean"
         Over tasks.
     per_task : bool, default False

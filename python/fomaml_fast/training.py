@@ -298,7 +298,7 @@ def _check_moments(theta: FloatArray, size: int, moments: Any, outer: Outer) -> 
     array: FloatArray = np.ascontiguousarray(moments)
     if array.shape != expected or array.dtype != theta.dtype:
         raise ValueError(
-            f"state.moments must be {theta.dtype} of shape {list(expected)} for this outer "
-            f"optimiser, got {array.dtype} {list(array.shape)}"
+            f"state.moments must be {theta.dtype} of shape {list(expected)} for this network, "
+            f"outer optimiser and number of learned rates, got {array.dtype} {list(array.shape)}"
         )
     return array
