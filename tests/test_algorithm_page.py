@@ -1,5 +1,6 @@
 """docs/algorithms.md shows the package's own tables."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -22,3 +23,10 @@ def test_it_lists_what_has_no_meaning():
 def test_it_lists_every_preset():
     listed = re.findall(r"^\| `(\w+)` \|", section("The presets"), re.MULTILINE)
     assert listed == list(presets.PRESETS)
+
+
+def test_it_shows_the_defaults_of_every_preset():
+    shown = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section("The presets"), re.MULTILINE))
+    for name, preset in presets.PRESETS.items():
+        parameters = inspect.signature(preset).parameters.values()
+        assert shown[name] == ", ".join(f"{p.name}={p.default!r}" for p in parameters)

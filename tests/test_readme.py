@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from fomaml_fast import cli
 
 ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "guide.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"^```(?P<kind>[\w+-]*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 #: Programs of the system: that they are called is all that is checked.
 SYSTEM = {"cd", "git", "pip", "python3", "sudo"}
@@ -121,6 +124,29 @@ def test_python_runs(page, tmp_path, monkeypatch):
                 exec(compile(padded, str(page), "exec"), names)
 
 
+def guide_sections():
+    """Python of every section of the guide, padded to its line in the page."""
+    text = GUIDE.read_text(encoding="utf-8")
+    starts = [0, *(m.start() for m in re.finditer(r"^## ", text, re.MULTILINE)), len(text)]
+    lines = [text.count("\n", 0, start) + 1 for start in starts]
+    python = [block for block in ALL if block.page == GUIDE and block.kind == "python"]
+    for first, end in pairwise(lines):
+        inside = [block for block in python if first <= block.line < end]
+        if inside:
+            yield ["\n" * block.line + block.text for block in inside]
+
+
+def test_sections_of_the_guide_need_its_first_one_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, *others = guide_sections()
+    assert len(others) > 10
+    for section in others:
+        names = {"__name__": "__main__"}
+        with contextlib.redirect_stdout(io.StringIO()):
+            for text in [*first, *section]:
+                exec(compile(text, str(GUIDE), "exec"), names)
+
+
 @pytest.mark.parametrize("block", SHELL, ids=str)
 def test_commands_exist(block):
     found = commands(block)
@@ -129,15 +155,40 @@ def test_commands_exist(block):
         check(words)
 
 
+def anchors(page):
+    """Names that a page's headings have in links, by GitHub's rule."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {
+        re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+        for title in HEADING.findall(text)
+    }
+
+
+def leads_somewhere(page, target, anchor):
+    found = page.parent / target if target else page
+    return found.exists() and (not anchor or anchor in anchors(found))
+
+
 def test_links_lead_somewhere():
-    broken = [
-        f"{page.relative_to(ROOT)}: {target}"
+    links = [
+        (page, target, anchor)
         for page in PAGES
         if page.exists()
-        for target in LINK.findall(page.read_text(encoding="utf-8"))
-        if not (page.parent / target).exists()
+        for target, anchor in LINK.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert any(anchor for _, _, anchor in links)
+    broken = [
+        (str(page.relative_to(ROOT)), *rest)
+        for page, *rest in links
+        if not leads_somewhere(page, *rest)
     ]
     assert broken == []
+
+
+def test_the_check_catches_broken_links():
+    assert not leads_somewhere(GUIDE, "no_such_page.md", "")
+    assert not leads_somewhere(GUIDE, "", "no-such-heading")
+    assert leads_somewhere(ROOT / "README.md", "docs/guide.md", "train")
 
 
 @pytest.mark.parametrize(
