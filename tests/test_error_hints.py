@@ -63,6 +63,17 @@ def test_labels_with_an_axis_too_many():
         ff.TaskBatch(x, labels, x, labels)
 
 
+def test_the_way_to_convert_is_one_of_the_call():
+    x, y = np.zeros((3, 4, 1)), np.zeros((3, 4, 1), np.float32)
+    with pytest.raises(TypeError, match=r"numpy\.asarray\(y_support.*or TaskBatch\(") as in_batch:
+        ff.TaskBatch(x, y, x, y)
+    with pytest.raises(TypeError, match=r"numpy\.asarray\(cotangent, dtype=numpy\.float32\)$"):
+        NET.vjp(THETA, BATCH.x_query, np.zeros((3, 5, 1)))
+    assert "x_support is float64" in str(in_batch.value)
+    with pytest.raises(TypeError, match=r"y_query is float32 but x_query .*or TaskBatch\("):
+        ff.TaskBatch(x, x, x, y)
+
+
 def test_a_state_of_another_algorithm():
     outer = ff.outer.Adam()
     plain, learns = ff.maml(), ff.meta_sgd()

@@ -65,9 +65,10 @@ def as_floats(
             f"numpy.asarray({name}, dtype)"
         )
     if dtype is not None and array.dtype != dtype:
+        of_batch = f" or TaskBatch(..., dtype=numpy.{dtype})" if like[:2] == "x_" else ""
         raise TypeError(
             f"{name} is {array.dtype} but {like} is {dtype}; convert one of them, e.g. "
-            f"numpy.asarray({name}, dtype=numpy.{dtype}) or TaskBatch(..., dtype=numpy.{dtype})"
+            f"numpy.asarray({name}, dtype=numpy.{dtype}){of_batch}"
         )
     if array.flags.c_contiguous and array.flags.aligned:
         return array

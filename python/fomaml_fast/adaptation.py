@@ -279,8 +279,10 @@ def evaluate(
 
     Parameters
     ----------
-    net, theta, algorithm, rates, threads, check_finite
+    net, algorithm, rates, threads, check_finite
         As in `adapt`.
+    theta : array
+        Initialisation ``[P]``.
     batch : TaskBatch
         Tasks not met in training, if what they show is to be generalisation.
     steps : sequence of int, default (0, 1, 5, 10)
