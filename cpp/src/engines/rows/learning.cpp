@@ -86,7 +86,7 @@ class Learning<T>::Tasks {
   V support_gradient(int k, const V* theta, V* g) {
     const Pass<T> kept = pass(k);
     const Weights<T> at = fresh(theta);
-    const V loss = support_loss(k, theta, kept.d(plan_, plan_.depth - 1, support_.count));
+    const V loss = support_loss(k, theta, kept.d(plan_.depth - 1, support_.count));
     backward(plan_, at, support_, kept, first_);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = first_; l < plan_.depth; ++l) {
@@ -123,8 +123,7 @@ class Learning<T>::Tasks {
     const Pass<T> kept = pass(0);
     const Layer& top = plan_[first_ - 1];
     times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
-                        support_.count * top.out_stride,
-                        kept.du(plan_, first_ - 1, support_.count));
+                        support_.count * top.out_stride, kept.du(first_ - 1, support_.count));
     through_norm(plan_, weights(start()), support_.count, kept, first_ - 1);
     backward(body_, weights(start()), support_, kept);
     const Weights<T> sum{numbers(to), nullptr};
@@ -134,7 +133,7 @@ class Learning<T>::Tasks {
   V query_gradient(const V* theta, V* g) {
     const Weights<T> at = fresh(theta);
     const Pass<T>& kept = worker_.query;
-    const V loss = query_outputs(theta, kept.d(plan_, plan_.depth - 1, 0));
+    const V loss = query_outputs(theta, kept.d(plan_.depth - 1, 0));
     backward(plan_, at, query_, kept);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = 0; l < plan_.depth; ++l) layer_gradient(plan_, l, query_, kept, true, to);
@@ -145,9 +144,7 @@ class Learning<T>::Tasks {
  private:
   [[nodiscard]] const V* start() const { return worker_.vectors.theta(0); }
   [[nodiscard]] Weights<T> weights(const V* theta) const { return learning_.weights(theta); }
-  [[nodiscard]] Pass<T> pass(int k) const {
-    return worker_.support.copy(plan_, problem_.support.longest, k);
-  }
+  [[nodiscard]] Pass<T> pass(int k) const { return worker_.support.copy(k); }
   static T* numbers(V* vector) { return reinterpret_cast<T*>(vector); }
 
   /// The weights at theta, after a step changed them: their transposes brought up to date.
