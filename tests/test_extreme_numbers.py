@@ -43,6 +43,16 @@ def test_rate_gradients_that_overflow_are_divergence(engine, dtype, x, y):
     assert np.isfinite(ff.meta_grad(net, np.zeros(2, dtype), batch, ff.fomaml(0.0)).grad).all()
 
 
+def test_a_sum_of_gradients_that_overflows_says_so():
+    net, batch = ff.MLP([1, 1]), one_row(1.2e20, 1e18, "float32")
+    algorithm, outer = ff.fomaml(0.0), ff.outer.SGD(0.1)
+    state = ff.init_state(net, algorithm, outer, theta=np.zeros(2, np.float32))
+    each = ff.meta_grad(net, state.theta, batch, algorithm, per_task=True)
+    assert np.isfinite(each.task_grads).all()
+    with pytest.raises(ff.DivergenceError, match="of 2 tasks are finite, but their sum is not"):
+        ff.meta_step(net, state, batch, algorithm, outer, reduction="sum")
+
+
 def test_rate_gradients_of_a_custom_loss_that_overflow_are_divergence():
     net, batch = ff.MLP([1, 1], loss=ff.losses.Custom(squares)), one_row(1e80, 1e120, "float64")
     learned = ff.Algorithm(ff.inner.SGD(0.0), learn_rates=True)
