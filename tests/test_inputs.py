@@ -278,6 +278,12 @@ def test_only_checks_that_can_be_switched_off_say_how():
         ff.meta_grad(net, case.theta * nan, ff.TaskBatch(**arrays), ff.maml())
 
 
+def test_steps_of_an_evaluation_are_a_sequence():
+    case, arrays = regression()
+    with pytest.raises(TypeError, match=r"^steps must be a sequence"):
+        ff.evaluate(mlp(case), case.theta, ff.TaskBatch(**arrays), ff.maml(), steps=3)
+
+
 def test_batch_that_was_not_checked_pickles():
     _, arrays = regression()
     arrays["x_support"] = arrays["x_support"] * np.nan

@@ -65,7 +65,10 @@ class Request:
         self.per_task = not one_set  #: x, and so y, has a task axis
         self.empty = None
         if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == sizes[0]:
-            lead = x.shape[:-1] if one_set and self.theta.ndim == 1 else (1, *x.shape)[-3:-1]
+            of_vectors = [len(a) for a in (self.theta, tangent) if a is not None and a.ndim == 2]
+            lead = x.shape[:-1]
+            if of_vectors and (one_set or len(x) == 1):
+                lead = (max(of_vectors), lead[-1])
             self.empty = np.empty((*lead, sizes[-1]), dtype)
             return
         if one_set:

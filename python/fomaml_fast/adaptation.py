@@ -320,6 +320,8 @@ def evaluate(
     """
     check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
+    if not isinstance(steps, Sequence | np.ndarray):
+        raise TypeError(f"steps must be a sequence of integers, got {steps!r}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")
