@@ -278,6 +278,24 @@ def test_only_checks_that_can_be_switched_off_say_how():
         ff.meta_grad(net, case.theta * nan, ff.TaskBatch(**arrays), ff.maml())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": np.ones((1, 2))}, r"^weights must have shape \[2\].*got \[1, 2\]$"),
+        ({"mask": np.ones(3, bool)}, r"^mask must have shape \[2\].*got \[3\]$"),
+        ({"y": np.ones((1, 2, 1))}, r"^y must have shape \[rows, outputs\].*got \[1, 2, 1\]$"),
+        ({"y": [[1], [2]]}, r"^y must have shape \[rows\].*got \[2, 1\]; targets of a regr"),
+        ({"y": [1, 2, 3]}, r"^y must have shape \[2\].*got \[3\]$"),
+    ],
+    ids=str,
+)
+def test_one_set_of_rows_is_told_its_own_shapes(options, message):
+    """Not those with the axis of tasks that it gets inside."""
+    arguments = {"y": np.ones((2, 1)), **options}
+    with pytest.raises(ValueError, match=message):
+        ff.MLP([1, 1]).loss(np.zeros(2), np.ones((2, 1)), **arguments)
+
+
 def test_steps_of_an_evaluation_are_a_sequence():
     case, arrays = regression()
     with pytest.raises(TypeError, match=r"^steps must be a sequence"):
