@@ -26,13 +26,13 @@ CASES = {
         ff.MLP([2, 4, 1], norm="layer"),
         ff.maml(),
         6,
-        {"rows": "normalised layers", "lanes": None},
+        {"rows": None, "lanes": None},
     ),
     "batch normalised, long": (
         ff.MLP([2, 4, 1], norm="batch"),
         ff.maml(),
         65,
-        {"lanes": "batch normalisation of sets longer than 64 rows"},
+        {"rows": None, "lanes": "batch normalisation of sets longer than 64 rows"},
     ),
     "context": (
         ff.MLP([5, 4, 1]),
@@ -89,6 +89,14 @@ def test_threads_are_capped_and_choose_no_engine():
     assert reports[0].engine == reports[1].engine
 
 
+def test_statistics_are_taken_of_all_rows_at_once():
+    net, batch = ff.MLP([2, 4, 1], norm="batch"), tasks(rows=193)
+    wording = "batch normalisation of sets longer than {} rows"
+    wanted = {"rows": wording.format(192), "lanes": wording.format(64)}
+    found = reasons(ff.plan(net, batch, ff.maml(), operation="predict"))
+    assert wanted.items() <= found.items()
+
+
 def test_operations_count_the_products_of_predict():
     # 9 tasks of 6 rows; a multiplication and an addition for each weight.
     report = ff.plan(ff.MLP([2, 4, 1]), tasks(), ff.maml(), operation="predict")
@@ -111,10 +119,10 @@ def test_operations_count_the_flows():
 
 
 def test_it_prints_the_choice_and_the_reasons():
-    text = str(ff.plan(ff.MLP([2, 4, 1], norm="batch"), tasks(), ff.maml()))
+    text = str(ff.plan(ff.MLP([5, 4, 1]), tasks(), ff.cavia(context=3)))
     assert text.startswith("meta_grad: ")
     assert "the least estimated cost" in text
-    assert "cannot: normalised layers" in text
+    assert "cannot: context parameters" in text
     assert all(name in text for name in ENGINES)
 
 

@@ -19,6 +19,7 @@ enum class Rows { even, ragged, weighted, shared };
 struct Case {
   std::vector<Index> sizes{3, 5, 4, 2};
   std::vector<ActivationId> activations{ActivationId::tanh};  // repeated as needed
+  std::vector<Norm> norms{Norm::none};                        // the same
   LossId loss = LossId::mse;
   Index tasks = 11;
   Index support = 4, query = 6;
@@ -63,6 +64,7 @@ inline Problem problem_of(const Case& c, Operation operation, Flow flow) {
   for (int l = 0; l + 1 < problem.net.depth; ++l) {
     const std::size_t i = static_cast<std::size_t>(l);
     problem.net.activations[i] = c.activations[i % c.activations.size()];
+    problem.net.norms[i] = c.norms[i % c.norms.size()];
   }
   problem.net.loss = {c.loss, {0.5}};
   problem.support.loss = problem.query.loss = problem.net.loss;

@@ -105,8 +105,12 @@ void every_algorithm(const Case& c) {
         const Data<double> data = draw(c, problem);
         const Results<double> expected = compute(engine_named<double>("reference"), problem, data);
         for (const char* engine : {"rows", "lanes"}) {
-          agree(engine_named<double>(engine), problem, data, expected, 1e-9);
-          agree(engine_named<float>(engine), problem, data, expected, 2e-3);
+          const auto exact = engine_named<double>(engine);
+          if (exact.unsupported(problem) != nullptr) continue;
+          agree(exact, problem, data, expected, 1e-9);
+          // Statistics of few rows may be ill-conditioned in float.
+          const double tolerance = problem.net.normalized() ? 5e-2 : 2e-3;
+          agree(engine_named<float>(engine), problem, data, expected, tolerance);
         }
       }
     }
@@ -146,6 +150,10 @@ int main() {
   c.sizes = {7, 9, 17, 3};
   c.tasks = 5;
   c.theta_per_task = true;
+  every_algorithm(c);
+  c.norms = {Norm::batch, Norm::layer};
+  every_algorithm(c);
+  c.rows = Rows::even;
   every_algorithm(c);
   return check::report();
 }

@@ -127,6 +127,31 @@ void check_finish(Index rows, Index columns, Index depth) {
   CHECK(same);
 }
 
+/// Row-major operands beyond the caches: columns whole vectors, rows a line or so apart from being
+/// aligned, as users' arrays are.
+template <class T>
+void check_streamed(Index rows, Index columns, Index depth) {
+  const Problem<T> p{rows, columns, depth};
+  std::vector<T> b(p.b.size() + 1), c(p.start.size() + 1, T(-1));
+  std::copy(p.b.begin(), p.b.end(), b.begin() + 1);
+  multiply<T>({rows,
+               vectors_of<T>(columns),
+               depth,
+               {p.a.data(), depth, 1},
+               row_major<const T>(b.data() + 1, columns),
+               row_major<const T>(p.start.data(), columns),
+               row_major(c.data() + 1, columns)},
+              AddPlace<T>{});
+  bool same = c[0] == T(-1);
+  for (Index r = 0; r < rows; ++r) {
+    for (Index j = 0; j < columns; ++j) {
+      same = same && c[static_cast<std::size_t>(r * columns + j + 1)] ==
+                         p.expected(r, j, false) + static_cast<T>(100 * r + j / kLanes<T>);
+    }
+  }
+  CHECK(same);
+}
+
 template <class T>
 void check_transposes(Index rows, Index columns) {
   const std::vector<T> matrix = numbers<T>(rows * columns, 4);
@@ -170,6 +195,11 @@ void check_type() {
       check_finish<T>(rows, columns, 5);
     }
   }
+  for (const Index few : {1, 5, 7}) {  // both ways, and neither
+    check_streamed<T>(few, 208, 1003);
+    check_streamed<T>(1003, 208, few);
+  }
+  check_streamed<T>(300, 272, 300);
   for (const Index depth : {0, 1, 95, 96, 97, 384, 385, 1000}) {
     check_product<T>(7, 37, depth);
     check_finish<T>(13, 20, depth);

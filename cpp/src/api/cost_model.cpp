@@ -13,8 +13,9 @@ constexpr double kLanesCacheBytes = 400e3;
 constexpr Index kLanesWidest = 48;
 
 // Everything is relative to Rows. Forming tasks into lanes pays most where layers are narrow.
-constexpr double kRowsCost = 1, kReferenceCost = 4;
+constexpr double kRowsCost = 1, kReferenceCost = 2;
 constexpr double kLanesBase = 0.25, kLanesPerUnit = 0.01, kLanesDouble = 0.1;
+constexpr double kLanesWide = 1.2, kLanesBeyondCache = 2.2;
 
 Index widest_layer(const NetworkSpec& net) {
   return *std::max_element(net.sizes.begin(), net.sizes.begin() + net.depth + 1);
@@ -27,8 +28,9 @@ double lanes_cost(const Problem& problem) {
   const Index groups = (problem.tasks + lanes - 1) / lanes;
   const double use = static_cast<double>(problem.tasks) / static_cast<double>(groups * lanes);
   const auto bytes = static_cast<double>(problem.layout.n_params * kVectorBytes);
-  if (bytes > kLanesCacheBytes || widest > kLanesWidest) return kReferenceCost;
-  const double full = kLanesBase + kLanesPerUnit * static_cast<double>(widest);
+  double full = kLanesBase + kLanesPerUnit * static_cast<double>(widest);
+  if (widest > kLanesWidest) full = kLanesWide;
+  if (bytes > kLanesCacheBytes) full = kLanesBeyondCache;
   return (full + (sizeof(T) == sizeof(double) ? kLanesDouble : 0)) / use;
 }
 

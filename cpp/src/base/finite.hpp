@@ -21,6 +21,19 @@ bool all_finite(const T* x, Index count) {
   return defect == T(0);
 }
 
+/// 0 in the lanes of packs x whose numbers are all finite, NaN in the others.
+template <class V>
+V defect_of(const V* x, Index count) {
+  // Four sums: one would wait for itself.
+  V defect[4]{};
+  Index i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (Index j = 0; j < 4; ++j) defect[j] += x[i + j] - x[i + j];
+  }
+  for (; i < count; ++i) defect[0] += x[i] - x[i];
+  return (defect[0] + defect[1]) + (defect[2] + defect[3]);
+}
+
 /// Index of the first number that is not finite, or -1.
 template <class T>
 Index first_non_finite(const T* x, Index count) {

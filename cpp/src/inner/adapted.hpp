@@ -69,9 +69,17 @@ struct Adapted {
   }
   /// Sum over a task's adapted parameters.
   [[nodiscard]] V dot(const V* a, const V* b) const {
-    V sum{};
-    for_each([&](Index i) { sum += a[i] * b[i]; });
-    return over_task(sum);
+    constexpr Index kSums = 4;  // one would wait for itself
+    V sums[kSums]{};
+    for (int s = 0; s < count; ++s) {
+      Index i = segments[s].first;
+      const Index last = segments[s].last;
+      for (; i + kSums <= last; i += kSums) {
+        for (Index j = 0; j < kSums; ++j) sums[j] += a[i + j] * b[i + j];
+      }
+      for (; i < last; ++i) sums[0] += a[i] * b[i];
+    }
+    return over_task((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
 };
 

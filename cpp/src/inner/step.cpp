@@ -61,25 +61,45 @@ class Clip {
   V norm_{}, factor_{};
 };
 
-/// The decay and the pull, as packs.
-template <class V>
-struct Terms {
-  explicit Terms(const Spec& spec)
-      : decays(spec.weight_decay != 0),
+/// What is added to any optimiser, as packs. Most runs clip, decay and pull nothing: their loops
+/// (`kFull` false) hold nothing of it.
+template <class V, bool kFull>
+class Terms {
+ public:
+  Terms(const Spec& spec, const Clip<V>& clip, const Before<V>& before)
+      : decay(constant<V>(spec.weight_decay)),
+        pull(constant<V>(spec.proximal)),
+        shrink(constant<V>(spec.decoupled_weight_decay)),
+        decays(spec.weight_decay != 0),
         pulls(spec.proximal != 0),
         shrinks(spec.decoupled_weight_decay != 0),
-        decay(constant<V>(spec.weight_decay)),
-        pull(constant<V>(spec.proximal)),
-        shrink(constant<V>(spec.decoupled_weight_decay)) {}
+        clip_(clip),
+        before_(before) {}
 
-  /// g' from the (clipped) g.
-  FOMAML_FAST_INLINE V gradient(V g, const Before<V>& before, Index i) const {
-    if (decays) g += decay * before.theta[i];
-    if (pulls) g += pull * (before.theta[i] - before.anchor[i]);
+  /// g' of pack i.
+  [[nodiscard]] FOMAML_FAST_INLINE V gradient(Index i) const {
+    V g = before_.gradient[i];
+    if constexpr (kFull) {
+      g = clip_(g);
+      if (decays) g += decay * before_.theta[i];
+      if (pulls) g += pull * (before_.theta[i] - before_.anchor[i]);
+    }
     return g;
   }
-  bool decays, pulls, shrinks;
+  /// What the rate multiplies, given the optimiser's direction.
+  [[nodiscard]] FOMAML_FAST_INLINE V shrunk(V direction, Index i) const {
+    if constexpr (kFull) {
+      if (shrinks) direction += shrink * before_.theta[i];
+    }
+    return direction;
+  }
+
   V decay, pull, shrink;
+  bool decays, pulls, shrinks;
+
+ private:
+  Clip<V> clip_;
+  Before<V> before_;
 };
 
 /// The state of one pack, out of [states, size].
@@ -94,69 +114,101 @@ struct State {
   }
 };
 
-/// The rates of one segment's packs.
-template <class V>
+/// The rates of one segment's packs: one of each parameter (`kEach`), or one of all.
+template <class V, bool kEach>
 class SegmentRates {
  public:
-  SegmentRates(const Adapted<V>& adapted, int k, const Segment& segment)
-      : adapted_(adapted), per_parameter_(adapted.rates.per_parameter != nullptr) {
-    if (!per_parameter_) {
+  SegmentRates(const Adapted<V>& adapted, int k, const Segment& segment) : adapted_(adapted) {
+    if constexpr (!kEach) {
       common_ = broadcast<V>(adapted.rates.table[adapted.rates.place(k, segment.layer)]);
     }
   }
   FOMAML_FAST_INLINE V operator[](Index i) const {
-    return per_parameter_ ? adapted_.parameter_rate(i) : common_;
+    return kEach ? adapted_.parameter_rate(i) : common_;
   }
-  [[nodiscard]] bool per_parameter() const { return per_parameter_; }
 
  private:
-  const Adapted<V>& adapted_;
-  bool per_parameter_;
+  Adapted<V> adapted_;
   V common_{};
 };
 
+/// Calls body(full, each) with what the loops must hold, as constants.
+template <class V, class Body>
+void with_form(const Spec& spec, const Adapted<V>& adapted, Body&& body) {
+  const bool full = spec.clip_norm != 0 || spec.weight_decay != 0 || spec.proximal != 0 ||
+                    spec.decoupled_weight_decay != 0;
+  const bool each = adapted.rates.per_parameter != nullptr;
+  using std::false_type, std::true_type;
+  if (full) return each ? body(true_type{}, true_type{}) : body(true_type{}, false_type{});
+  return each ? body(false_type{}, true_type{}) : body(false_type{}, false_type{});
+}
+
+template <class Optimizer, bool kFull, bool kEach, class V>
+void step_packs(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
+                const Clip<V>& clip, V* theta, V* state) {
+  const typename Optimizer::template At<V> at(spec.parameters, k + 1);
+  const Terms<V, kFull> terms(spec, clip, before);
+  const int states = Optimizer::states(spec.parameters);
+  const V *const from = before.theta, *const old = before.state;
+  const Index size = adapted.size;
+  for (int s = 0; s < adapted.count; ++s) {
+    const Segment segment = adapted.segments[s];
+    const SegmentRates<V, kEach> rates(adapted, k, segment);
+    for (Index i = segment.first; i < segment.last; ++i) {
+      State<V, Optimizer::kStates> own(old, states, size, i);
+      const V direction = at.direction(terms.gradient(i), own.value);
+      own.put(state, states, size, i);
+      theta[i] = from[i] - rates[i] * terms.shrunk(direction, i);
+    }
+  }
+}
+
 /// One pass over what adapts, for one optimiser: the pullback (exact), and -co_theta d to the
 /// cotangents of the rates, where they are learned.
-template <bool kExact, bool kRates, class Optimizer, class V>
+template <bool kExact, bool kRates, class Optimizer, bool kFull, bool kEach, class V>
 void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
-                     const Clip<V>& clip, const Cotangents<V>& co) {
+                     const Clip<V>& clip, const Cotangents<V>& cotangents) {
   const typename Optimizer::template At<V> at(spec.parameters, k + 1);
-  const Terms<V> terms(spec);
+  const Terms<V, kFull> terms(spec, clip, before);
   const int states = Optimizer::states(spec.parameters);
+  const V* const old = before.state;
+  const Index size = adapted.size;
+  const Cotangents<V> co = cotangents;
   // The first step starts at the anchor: what it hands to both would cancel.
   const bool pulls = terms.pulls && k > 0;
   for (int s = 0; s < adapted.count; ++s) {
-    const Segment& segment = adapted.segments[s];
-    const SegmentRates<V> rates(adapted, k, segment);
+    const Segment segment = adapted.segments[s];
+    const SegmentRates<V, kEach> rates(adapted, k, segment);
     V share{};
     for (Index i = segment.first; i < segment.last; ++i) {
-      const State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
-      const V g = terms.gradient(clip(before.gradient[i]), before, i);
+      const State<V, Optimizer::kStates> own(old, states, size, i);
+      const V g = terms.gradient(i);
       if constexpr (kRates) {
         State<V, Optimizer::kStates> next = own;
-        V d = at.direction(g, next.value);
-        if (terms.shrinks) d += terms.shrink * before.theta[i];
-        if (rates.per_parameter()) {
+        const V d = terms.shrunk(at.direction(g, next.value), i);
+        if constexpr (kEach) {
           co.rate[i] -= co.theta[i] * d;
         } else {
           share += co.theta[i] * d;
         }
       }
       if constexpr (kExact) {
-        State<V, Optimizer::kStates> back(co.state, states, adapted.size, i);
+        State<V, Optimizer::kStates> back(co.state, states, size, i);
         const V co_direction = -rates[i] * co.theta[i];
         const V v = at.pullback(co_direction, g, own.value, back.value);
-        back.put(co.state, states, adapted.size, i);
-        if (terms.decays) co.theta[i] += terms.decay * v;
-        if (pulls) {
-          co.theta[i] += terms.pull * v;
-          co.anchor[i] -= terms.pull * v;
+        back.put(co.state, states, size, i);
+        if constexpr (kFull) {
+          if (terms.decays) co.theta[i] += terms.decay * v;
+          if (pulls) {
+            co.theta[i] += terms.pull * v;
+            co.anchor[i] -= terms.pull * v;
+          }
+          if (terms.shrinks) co.theta[i] += terms.shrink * co_direction;
         }
-        if (terms.shrinks) co.theta[i] += terms.shrink * co_direction;
         co.gradient[i] = v;
       }
     }
-    if (kRates && !rates.per_parameter()) {
+    if (kRates && !kEach) {
       co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(share);
     }
   }
@@ -168,21 +220,11 @@ template <class V>
 void take_step(const Spec& spec, const Adapted<V>& adapted, int k, const Before<V>& before,
                V* theta, V* state) {
   const Clip<V> clip(spec, adapted, before.gradient);
-  const Terms<V> terms(spec);
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
-    const typename Optimizer::template At<V> at(spec.parameters, k + 1);
-    const int states = Optimizer::states(spec.parameters);
-    for (int s = 0; s < adapted.count; ++s) {
-      const Segment& segment = adapted.segments[s];
-      const SegmentRates<V> rates(adapted, k, segment);
-      for (Index i = segment.first; i < segment.last; ++i) {
-        State<V, Optimizer::kStates> own(before.state, states, adapted.size, i);
-        V d = at.direction(terms.gradient(clip(before.gradient[i]), before, i), own.value);
-        if (terms.shrinks) d += terms.shrink * before.theta[i];
-        own.put(state, states, adapted.size, i);
-        theta[i] = before.theta[i] - rates[i] * d;
-      }
-    }
+    with_form(spec, adapted,
+              [&]<bool kFull, bool kEach>(std::bool_constant<kFull>, std::bool_constant<kEach>) {
+                step_packs<Optimizer, kFull, kEach>(spec, adapted, k, before, clip, theta, state);
+              });
   });
 }
 
@@ -192,13 +234,20 @@ void pull_back_step(const Spec& spec, const Adapted<V>& adapted, int k, const Be
   if (!exact && co.rate == nullptr) return;
   const Clip<V> clip(spec, adapted, before.gradient);
   visit_inner(spec.id, [&]<class Optimizer>(Optimizer) {
-    if (!exact) {
-      pull_back_packs<false, true, Optimizer>(spec, adapted, k, before, clip, co);
-    } else if (co.rate != nullptr) {
-      pull_back_packs<true, true, Optimizer>(spec, adapted, k, before, clip, co);
-    } else {
-      pull_back_packs<true, false, Optimizer>(spec, adapted, k, before, clip, co);
-    }
+    with_form(spec, adapted,
+              [&]<bool kFull, bool kEach>(std::bool_constant<kFull>, std::bool_constant<kEach>) {
+                const auto pull_back = [&]<bool kExact, bool kRates>() {
+                  pull_back_packs<kExact, kRates, Optimizer, kFull, kEach>(spec, adapted, k, before,
+                                                                           clip, co);
+                };
+                if (!exact) {
+                  pull_back.template operator()<false, true>();
+                } else if (co.rate != nullptr) {
+                  pull_back.template operator()<true, true>();
+                } else {
+                  pull_back.template operator()<true, false>();
+                }
+              });
   });
   if (exact && clip.active()) clip.pull_back(adapted, before.gradient, co.gradient);
 }

@@ -164,31 +164,35 @@ constexpr Index longest_stretch(int vectors) {
   return kDepths[static_cast<std::size_t>(vectors)];
 }
 
-}  // namespace detail
+/// Panel `panel` of a product, all rows and the whole depth.
+template <class T>
+Tile<T> tile_of(const Product<T>& p, const Panel& panel) {
+  return {p.depth,
+          p.a.data,
+          p.a.row_step,
+          p.a.depth_step,
+          p.b.panel(panel.first),
+          p.b.stride(panel.count),
+          p.start.panel(panel.first),
+          p.start.stride(panel.count),
+          p.c.panel(panel.first),
+          p.c.stride(panel.count)};
+}
 
-/// Computes the product; C may be where `start` is.
+/// One panel of columns after another, all rows of each.
 template <class T, class Finish>
-void multiply(const Product<T>& p, const Finish& finish) {
+void multiply_panels(const Product<T>& p, const Finish& finish) {
   const Index panels = panel_count(p.vectors);
   for (Index i = 0; i < panels; ++i) {
     const Panel panel = panel_of(p.vectors, i);
-    detail::Tile<T> tile{p.depth,
-                         p.a.data,
-                         p.a.row_step,
-                         p.a.depth_step,
-                         p.b.panel(panel.first),
-                         p.b.stride(panel.count),
-                         p.start.panel(panel.first),
-                         p.start.stride(panel.count),
-                         p.c.panel(panel.first),
-                         p.c.stride(panel.count)};
-    if (const Index longest = detail::longest_stretch(panel.count); p.depth > longest) {
+    Tile<T> tile = tile_of(p, panel);
+    if (const Index longest = longest_stretch(panel.count); p.depth > longest) {
       // All but the last of several equal stretches leave plain sums in C.
       const Index stretches = (p.depth + longest - 1) / longest;
       for (Index s = stretches; s > 1; --s) {
-        detail::Tile<T> part = tile;
+        Tile<T> part = tile;
         part.depth = tile.depth / s;
-        detail::multiply_panel(part, p.rows, panel.count, Store{}, panel.first);
+        multiply_panel(part, p.rows, panel.count, Store{}, panel.first);
         tile.depth -= part.depth;
         tile.a += part.depth * tile.a_depth;
         tile.b += part.depth * tile.b_row;
@@ -196,7 +200,100 @@ void multiply(const Product<T>& p, const Finish& finish) {
         tile.start_row = tile.c_row;
       }
     }
-    detail::multiply_panel(tile, p.rows, panel.count, finish, panel.first);
+    multiply_panel(tile, p.rows, panel.count, finish, panel.first);
+  }
+}
+
+// A row-major matrix that does not stay in the cache is walked a few rows at a time, all of their
+// columns: a panel from top to bottom would touch a line of every row, each in a page of its own,
+// and come back for its neighbours when all are forgotten. Prefetchers do not follow several rows
+// of a page, so the next rows are asked for one turn ahead. What every turn goes over again, C or
+// B, has to stay in the first-level cache.
+
+inline constexpr Index kStreamedBytes = 256 * 1024;
+inline constexpr Index kStayingBytes = 16 * 1024;
+inline constexpr Index kStreamedRows = 8;
+inline constexpr Index kLineBytes = 64;
+
+template <class T>
+bool is_streamed(const Columns<T>& matrix, Index rows, Index vectors) {
+  return matrix.packed == 0 && matrix.row_step >= vectors * kLanes<std::remove_const_t<T>> &&
+         rows * vectors * kVectorBytes >= kStreamedBytes;
+}
+inline bool stays(Index rows, Index vectors) {
+  return rows * vectors * kVectorBytes <= kStayingBytes;
+}
+
+/// Asks for `rows` rows of a panel.
+template <bool kWritten, class T>
+FOMAML_FAST_INLINE void prefetch(const T* panel, Index row_step, Index rows, int vectors) {
+  constexpr Index kStep = kLineBytes / static_cast<Index>(sizeof(T));
+  for (Index r = 0; r < rows; ++r) {
+    for (Index i = 0; i < vectors * kLanes<T>; i += kStep) {
+      __builtin_prefetch(panel + r * row_step + i, kWritten);
+    }
+  }
+}
+
+/// A few rows of B after another.
+template <class T, class Finish>
+void stream_right(Product<T> p, const Finish& finish) {
+  const Index panels = panel_count(p.vectors);
+  while (true) {
+    Product<T> part = p;
+    part.depth = std::min(kStreamedRows, p.depth);
+    const Index left = p.depth - part.depth;
+    for (Index i = 0; i < panels; ++i) {
+      const Panel panel = panel_of(p.vectors, i);
+      const Tile<T> tile = tile_of(part, panel);
+      prefetch<false>(tile.b + part.depth * tile.b_row, tile.b_row, std::min(kStreamedRows, left),
+                      panel.count);
+      if (left > 0) {
+        multiply_panel(tile, p.rows, panel.count, Store{}, panel.first);
+      } else {
+        multiply_panel(tile, p.rows, panel.count, finish, panel.first);
+      }
+    }
+    if (left == 0) return;
+    p.a.data += part.depth * p.a.depth_step;
+    p.b.data += part.depth * p.b.row_step;
+    p.start = p.c;
+    p.depth = left;
+  }
+}
+
+/// A tile's rows of C after another.
+template <class T, class Finish>
+void stream_result(Product<T> p, const Finish& finish) {
+  constexpr Index kMost = tile_rows(kPanelVectors);
+  const Index panels = panel_count(p.vectors), all = p.rows;
+  for (Index done = 0; done < all; done += p.rows) {
+    p.rows = std::min(kMost, all - done);
+    const Index ahead = std::min(kMost, all - done - p.rows);
+    for (Index i = 0; i < panels; ++i) {
+      const Panel panel = panel_of(p.vectors, i);
+      const Tile<T> tile = tile_of(p, panel);
+      prefetch<true>(tile.c + p.rows * tile.c_row, tile.c_row, ahead, panel.count);
+      multiply_panel(tile, p.rows, panel.count, finish.at(done, 0), panel.first);
+    }
+    p.a.data += p.rows * p.a.row_step;
+    p.start.data += p.rows * p.start.row_step;
+    p.c.data += p.rows * p.c.row_step;
+  }
+}
+
+}  // namespace detail
+
+/// Computes the product; C may be where `start` is.
+template <class T, class Finish>
+void multiply(const Product<T>& p, const Finish& finish) {
+  if (detail::stays(p.rows, p.vectors) && detail::is_streamed(p.b, p.depth, p.vectors)) {
+    detail::stream_right(p, finish);
+  } else if (detail::stays(p.depth, p.vectors) && detail::is_streamed(p.c, p.rows, p.vectors) &&
+             p.start.packed == 0) {
+    detail::stream_result(p, finish);
+  } else {
+    detail::multiply_panels(p, finish);
   }
 }
 

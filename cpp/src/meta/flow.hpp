@@ -63,7 +63,7 @@ V through_steps(const Inputs<V>& in, Tasks& tasks, V* lambda) {
   if (!vectors.taped) return loss;
 
   std::fill_n(vectors.co_state, vectors.n_states * size, V{});
-  std::fill_n(vectors.co_gradient, size, V{});
+  if (in.freezes || algorithm.context > 0) std::fill_n(vectors.co_gradient, size, V{});
   if (pulls) std::fill_n(vectors.co_anchor, size, V{});
   for (int k = steps - 1; k >= 0; --k) {
     inner::pull_back_step<V>(

@@ -8,7 +8,8 @@
 //   R(dz) = t dz + s (Rg - m(Rg) - Rxhat m(g xhat) - xhat (m(Rg xhat) + m(g Rxhat))).
 //
 // Everything lies in [rows, units] buffers of packs V; gains and shifts, of type B, are packs or
-// scalars that all lanes share.
+// scalars that all lanes share. The lanes of a pack belong to different tasks, or to neighbouring
+// units of one, which are then summed across.
 #pragma once
 
 #include <algorithm>
@@ -23,25 +24,35 @@ namespace FOMAML_FAST_NAMESPACE::normalization {
 
 inline constexpr double kEpsilon = 1e-5;
 
-/// One layer's rows and units, and what its normalisation keeps of a pass.
+/// One layer's rows and packs of units, and what its normalisation keeps of a pass.
 template <class V>
 struct Layer {
   Norm norm = Norm::none;
   Index rows = 0, units = 0;
+  Index across = 0;          ///< units in a row where neighbours share packs, else 0
   V* xhat = nullptr;         ///< [rows, units]
   V* scales = nullptr;       ///< s of each group
   V* r_xhat = nullptr;       ///< R of xhat
   V* r_log_scale = nullptr;  ///< Rs / s of each group
 
-  /// Buffers for at most `rows` rows; those of the R-operator if `tangents`.
-  static Layer carve(Norm norm, Index rows, Index units, bool tangents, Arena& arena) {
+  /// Buffers for at most `rows` rows, `copies` times; those of the R-operator if `tangents`.
+  static Layer carve(Norm norm, Index rows, Index units, bool tangents, Arena& arena,
+                     Index copies = 1) {
     Layer layer{norm, rows, units};
     if (norm == Norm::none) return layer;
-    layer.xhat = arena.take<V>(rows * units);
-    layer.scales = arena.take<V>(std::max(rows, units));
+    layer.xhat = arena.take<V>(copies * rows * units);
+    layer.scales = arena.take<V>(copies * std::max(rows, units));
     if (!tangents) return layer;
-    layer.r_xhat = arena.take<V>(rows * units);
-    layer.r_log_scale = arena.take<V>(std::max(rows, units));
+    layer.r_xhat = arena.take<V>(copies * rows * units);
+    layer.r_log_scale = arena.take<V>(copies * std::max(rows, units));
+    return layer;
+  }
+  /// Copy `k` of several.
+  [[nodiscard]] Layer copy(Index k) const {
+    Layer layer = *this;
+    if (norm == Norm::none) return layer;
+    layer.xhat += k * rows * units;
+    layer.scales += k * std::max(rows, units);
     return layer;
   }
   /// The same buffers for `count` rows.
@@ -54,31 +65,75 @@ struct Layer {
 
 namespace detail {
 
-/// Calls body(group, first, size, stride) for each group: its elements are `stride` packs apart.
+/// What is normalised together: `size` packs, `stride` apart.
+template <class V>
+class Group {
+ public:
+  Group(const Layer<V>& layer, Index group)
+      : index(group),
+        first(by_row(layer) ? group * layer.units : group),
+        size(by_row(layer) ? layer.units : layer.rows),
+        stride(by_row(layer) ? 1 : layer.units),
+        across_(by_row(layer) && layer.across > 0),
+        numbers_(static_cast<Element<V>>(across_ ? layer.across : size)) {
+    if constexpr (!is_scalar_pack<V>) {
+      // The last pack of a row may hold more lanes than units: they stay 0.
+      constexpr Index kWidth = kLanes<Element<V>>;
+      if (!across_ || layer.across % kWidth == 0) return;
+      Element<V> lanes[kWidth]{};
+      std::fill_n(lanes, layer.across % kWidth, Element<V>(1));
+      held_ = load<V>(lanes);
+      pads_ = true;
+    }
+  }
+  static Index count(const Layer<V>& layer) { return by_row(layer) ? layer.rows : layer.units; }
+
+  /// Mean of term(0) … term(size - 1), as exact for 10^5 rows as for ten.
+  template <class Term>
+  FOMAML_FAST_INLINE V mean(const Term& term) const {
+    constexpr Index kChunk = 64;  // short enough for plain sums
+    CompensatedSum<V> total;
+    for (Index from = 0; from < size; from += kChunk) {
+      V sum[4]{};  // one would wait for itself
+      Index i = from;
+      const Index last = std::min(size, from + kChunk);
+      for (; i + 4 <= last; i += 4) {
+        for (Index j = 0; j < 4; ++j) sum[j] += term(i + j);
+      }
+      for (; i < last; ++i) sum[0] += term(i);
+      total.add((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+    return over_lanes(total.value()) / broadcast<V>(numbers_);
+  }
+  /// x as pack i of the group: 0 in lanes that hold no unit.
+  [[nodiscard]] FOMAML_FAST_INLINE V hold(Index i, V x) const {
+    return pads_ && i == size - 1 ? select(held_ != V{}, x, V{}) : x;
+  }
+
+  Index index, first, size, stride;
+
+ private:
+  static bool by_row(const Layer<V>& layer) { return layer.norm == Norm::layer; }
+  [[nodiscard]] V over_lanes(V sum) const {
+    if constexpr (is_scalar_pack<V>) {
+      return sum;
+    } else {
+      if (!across_) return sum;
+      Element<V> total = 0;
+      for (int lane = 0; lane < kLanes<Element<V>>; ++lane) total += sum[lane];
+      return broadcast<V>(total);
+    }
+  }
+
+  bool across_, pads_ = false;
+  Element<V> numbers_;
+  V held_{};
+};
+
 template <class V, class Body>
 FOMAML_FAST_INLINE void for_each_group(const Layer<V>& layer, const Body& body) {
-  const bool by_row = layer.norm == Norm::layer;
-  const Index groups = by_row ? layer.rows : layer.units;
-  const Index size = by_row ? layer.units : layer.rows;
-  for (Index i = 0; i < groups; ++i) body(i, by_row ? i * size : i, size, by_row ? 1 : groups);
-}
-
-/// Mean of term(0) … term(size - 1), as exact for 10^5 rows as for ten.
-template <class V, class Term>
-FOMAML_FAST_INLINE V mean(Index size, const Term& term) {
-  constexpr Index kChunk = 64;  // short enough for plain sums
-  CompensatedSum<V> total;
-  for (Index first = 0; first < size; first += kChunk) {
-    V sum[4]{};  // one would wait for itself
-    Index i = first;
-    const Index last = std::min(size, first + kChunk);
-    for (; i + 4 <= last; i += 4) {
-      for (Index j = 0; j < 4; ++j) sum[j] += term(i + j);
-    }
-    for (; i < last; ++i) sum[0] += term(i);
-    total.add((sum[0] + sum[1]) + (sum[2] + sum[3]));
-  }
-  return total.value() / broadcast<V>(static_cast<Element<V>>(size));
+  const Index groups = Group<V>::count(layer);
+  for (Index i = 0; i < groups; ++i) body(Group<V>(layer, i));
 }
 
 /// Calls body(i, unit) for every element i.
@@ -94,18 +149,21 @@ FOMAML_FAST_INLINE void for_each_element(const Layer<V>& layer, const Body& body
 /// u = gamma xhat + beta from z, in place; keeps xhat and s.
 template <class V, class B>
 void apply(const Layer<V>& layer, const B* gain, const B* shift, V* z) {
-  detail::for_each_group(layer, [&](Index group, Index first, Index size, Index stride) {
-    const V* x = z + first;
-    V* xhat = layer.xhat + first;
-    const V center = detail::mean<V>(size, [&](Index i) { return x[i * stride]; });
-    const V variance = detail::mean<V>(size, [&](Index i) {
-      const V e = x[i * stride] - center;
+  detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+    const V* x = z + group.first;
+    V* xhat = layer.xhat + group.first;
+    const Index stride = group.stride;
+    const V center = group.mean([&](Index i) { return x[i * stride]; });
+    const V variance = group.mean([&](Index i) {
+      const V e = group.hold(i, x[i * stride] - center);
       return e * e;
     });
     const V one = broadcast<V>(1), epsilon = broadcast<V>(static_cast<Element<V>>(kEpsilon));
     const V scale = one / math::sqrt(variance + epsilon);
-    for (Index i = 0; i < size; ++i) xhat[i * stride] = (x[i * stride] - center) * scale;
-    layer.scales[group] = scale;
+    for (Index i = 0; i < group.size; ++i) {
+      xhat[i * stride] = group.hold(i, (x[i * stride] - center) * scale);
+    }
+    layer.scales[group.index] = scale;
   });
   detail::for_each_element(
       layer, [&](Index i, Index unit) { z[i] = gain[unit] * layer.xhat[i] + shift[unit]; });
@@ -114,41 +172,38 @@ void apply(const Layer<V>& layer, const B* gain, const B* shift, V* z) {
 /// Ru from Rz, in place; keeps Rxhat and Rs / s.
 template <class V, class B, class C>
 void apply_tangent(const Layer<V>& layer, const B* gain, const C* r_gain, const C* r_shift, V* rz) {
-  detail::for_each_group(layer, [&](Index group, Index first, Index size, Index stride) {
-    const V* r = rz + first;
-    const V* xhat = layer.xhat + first;
-    V* r_xhat = layer.r_xhat + first;
-    const V scale = layer.scales[group];
-    const V center = detail::mean<V>(size, [&](Index i) { return r[i * stride]; });
-    const V along =
-        detail::mean<V>(size, [&](Index i) { return r[i * stride] * xhat[i * stride]; });
-    for (Index i = 0; i < size; ++i) {
-      r_xhat[i * stride] = scale * (r[i * stride] - center - xhat[i * stride] * along);
+  detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+    const V* r = rz + group.first;
+    const V* xhat = layer.xhat + group.first;
+    V* r_xhat = layer.r_xhat + group.first;
+    const Index stride = group.stride;
+    const V scale = layer.scales[group.index];
+    const V center = group.mean([&](Index i) { return r[i * stride]; });
+    const V along = group.mean([&](Index i) { return r[i * stride] * xhat[i * stride]; });
+    for (Index i = 0; i < group.size; ++i) {
+      r_xhat[i * stride] =
+          group.hold(i, scale * (r[i * stride] - center - xhat[i * stride] * along));
     }
-    layer.r_log_scale[group] = -(scale * along);
+    layer.r_log_scale[group.index] = -(scale * along);
   });
   detail::for_each_element(layer, [&](Index i, Index unit) {
     rz[i] = gain[unit] * layer.r_xhat[i] + (r_gain[unit] * layer.xhat[i] + r_shift[unit]);
   });
 }
 
-/// Gradients on the gains and shifts from du.
+/// Adds the gradients on the gains and shifts, from du.
 template <class V>
-void parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shift) {
-  std::fill_n(d_gain, layer.units, V{});
-  std::fill_n(d_shift, layer.units, V{});
+void add_parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shift) {
   detail::for_each_element(layer, [&](Index i, Index unit) {
     d_gain[unit] += du[i] * layer.xhat[i];
     d_shift[unit] += du[i];
   });
 }
 
-/// Their tangents from du and R(du).
+/// Adds their tangents, from du and R(du).
 template <class V>
-void parameter_sums_tangent(const Layer<V>& layer, const V* du, const V* r_du, V* r_gain,
-                            V* r_shift) {
-  std::fill_n(r_gain, layer.units, V{});
-  std::fill_n(r_shift, layer.units, V{});
+void add_parameter_sums_tangent(const Layer<V>& layer, const V* du, const V* r_du, V* r_gain,
+                                V* r_shift) {
   detail::for_each_element(layer, [&](Index i, Index unit) {
     r_gain[unit] += r_du[i] * layer.xhat[i] + du[i] * layer.r_xhat[i];
     r_shift[unit] += r_du[i];
@@ -159,15 +214,15 @@ void parameter_sums_tangent(const Layer<V>& layer, const V* du, const V* r_du, V
 template <class V, class B>
 void pull_back(const Layer<V>& layer, const B* gain, V* du) {
   detail::for_each_element(layer, [&](Index i, Index unit) { du[i] = gain[unit] * du[i]; });
-  detail::for_each_group(layer, [&](Index group, Index first, Index size, Index stride) {
-    V* g = du + first;
-    const V* xhat = layer.xhat + first;
-    const V scale = layer.scales[group];
-    const V center = detail::mean<V>(size, [&](Index i) { return g[i * stride]; });
-    const V along =
-        detail::mean<V>(size, [&](Index i) { return g[i * stride] * xhat[i * stride]; });
-    for (Index i = 0; i < size; ++i) {
-      g[i * stride] = scale * (g[i * stride] - center - xhat[i * stride] * along);
+  detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+    V* g = du + group.first;
+    const V* xhat = layer.xhat + group.first;
+    const Index stride = group.stride;
+    const V scale = layer.scales[group.index];
+    const V center = group.mean([&](Index i) { return g[i * stride]; });
+    const V along = group.mean([&](Index i) { return g[i * stride] * xhat[i * stride]; });
+    for (Index i = 0; i < group.size; ++i) {
+      g[i * stride] = group.hold(i, scale * (g[i * stride] - center - xhat[i * stride] * along));
     }
   });
 }
@@ -179,22 +234,24 @@ void pull_back_tangent(const Layer<V>& layer, const B* gain, const C* r_gain, V*
     r_du[i] = gain[unit] * r_du[i] + r_gain[unit] * du[i];
     du[i] = gain[unit] * du[i];
   });
-  detail::for_each_group(layer, [&](Index group, Index first, Index size, Index stride) {
-    V *g = du + first, *rg = r_du + first;
-    const V *xhat = layer.xhat + first, *r_xhat = layer.r_xhat + first;
-    const V scale = layer.scales[group], r_log_scale = layer.r_log_scale[group];
+  detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+    V *g = du + group.first, *rg = r_du + group.first;
+    const V *xhat = layer.xhat + group.first, *r_xhat = layer.r_xhat + group.first;
+    const V scale = layer.scales[group.index], r_log_scale = layer.r_log_scale[group.index];
     const auto mean = [&](const auto& term) {
-      return detail::mean<V>(size, [&](Index i) { return term(i * stride); });
+      return group.mean([&](Index i) { return term(i * group.stride); });
     };
     const V center = mean([&](Index i) { return g[i]; });
     const V along = mean([&](Index i) { return g[i] * xhat[i]; });
     const V r_center = mean([&](Index i) { return rg[i]; });
     const V r_along = mean([&](Index i) { return rg[i] * xhat[i] + g[i] * r_xhat[i]; });
-    for (Index k = 0; k < size; ++k) {
-      const Index i = k * stride;
+    for (Index k = 0; k < group.size; ++k) {
+      const Index i = k * group.stride;
       const V dz = scale * (g[i] - center - xhat[i] * along);
-      rg[i] = r_log_scale * dz + scale * (rg[i] - r_center - r_xhat[i] * along - xhat[i] * r_along);
-      g[i] = dz;
+      const V r_dz =
+          r_log_scale * dz + scale * (rg[i] - r_center - r_xhat[i] * along - xhat[i] * r_along);
+      rg[i] = group.hold(k, r_dz);
+      g[i] = group.hold(k, dz);
     }
   });
 }

@@ -6,23 +6,6 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-namespace {
-
-/// 0 in the lanes whose numbers are all finite, NaN in the others.
-template <class V>
-V defect_of(const V* x, Index count) {
-  // Four sums: one would wait for itself.
-  V defect[4]{};
-  Index i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (Index j = 0; j < 4; ++j) defect[j] += x[i + j] - x[i + j];
-  }
-  for (; i < count; ++i) defect[0] += x[i] - x[i];
-  return (defect[0] + defect[1]) + (defect[2] + defect[3]);
-}
-
-}  // namespace
-
 template <class T>
 Workspace<T>::Workspace(const Problem& problem, const Plan& plan, Arena& arena) {
   const Index P = plan.n_params;

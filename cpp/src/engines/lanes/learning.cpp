@@ -1,18 +1,11 @@
 #include "engines/lanes/learning.hpp"
 
+#include "base/finite.hpp"
 #include "engines/lanes/output_loss.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
-
-/// 0 in the lanes whose numbers are all finite, NaN in the others.
-template <class V>
-V defect_of(const V* x, Index count) {
-  V defect{};
-  for (Index i = 0; i < count; ++i) defect += x[i] - x[i];
-  return defect;
-}
 
 bool takes_hessians(const Problem& problem, const Plan& plan) {
   return plan.exact || (plan.meta && problem.algorithm.flow == Flow::implicit);
@@ -343,11 +336,15 @@ void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
   const V weight = load<V>(lanes);
   std::fill_n(lanes, group_.count, T(1));
   const auto taken = load<V>(lanes) != V{};
-  if (starts_total) std::fill_n(buffers_.total, P + buffers_.vectors.n_rates, V{});
-  for (Index i = 0; i < P; ++i) buffers_.total[i] += select(taken, weight * lambda[i], V{});
-  for (Index i = 0; i < buffers_.vectors.n_rates; ++i) {
-    buffers_.total[P + i] += select(taken, weight * buffers_.vectors.co_rate[i], V{});
-  }
+  const auto add = [&](const V* from, Index count, V* to) {
+    if (starts_total) {
+      for (Index i = 0; i < count; ++i) to[i] = select(taken, weight * from[i], V{});
+    } else {
+      for (Index i = 0; i < count; ++i) to[i] += select(taken, weight * from[i], V{});
+    }
+  };
+  add(lambda, P, buffers_.total);
+  add(buffers_.vectors.co_rate, buffers_.vectors.n_rates, buffers_.total + P);
 }
 
 template <class T>

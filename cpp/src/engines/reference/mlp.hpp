@@ -138,7 +138,9 @@ class Mlp {
       });
       if (net_.normalized(l - 1)) {
         T* du = at(d_, l - 1);
-        normalization::parameter_sums(norm(l - 1, count), du, g + gain(l - 1), g + shift(l - 1));
+        std::fill_n(g + gain(l - 1), 2 * net_.fan_out(l - 1), T(0));  // the shifts come next
+        normalization::add_parameter_sums(norm(l - 1, count), du, g + gain(l - 1),
+                                          g + shift(l - 1));
         normalization::pull_back(norm(l - 1, count), theta + gain(l - 1), du);
       }
     }
@@ -296,8 +298,9 @@ class Mlp {
       });
       if (net_.normalized(l - 1)) {
         T *du = at(d_, l - 1), *r_du = at(rd_, l - 1);
-        normalization::parameter_sums_tangent(norm(l - 1, count), du, r_du, hv + gain(l - 1),
-                                              hv + shift(l - 1));
+        std::fill_n(hv + gain(l - 1), 2 * net_.fan_out(l - 1), T(0));
+        normalization::add_parameter_sums_tangent(norm(l - 1, count), du, r_du, hv + gain(l - 1),
+                                                  hv + shift(l - 1));
         normalization::pull_back_tangent(norm(l - 1, count), theta + gain(l - 1), v + gain(l - 1),
                                          du, r_du);
       }

@@ -13,22 +13,31 @@ T scale_of(const HessianProduct<T>& p, int l) {
   return p.rates == nullptr ? T(1) : -p.rates[l];
 }
 
-/// Where a layer's Rz is formed: apart where the derivative rule will ask for it again.
+/// Where a layer's Rz, then Ru, is formed: apart where the derivative rule will ask for it again.
 template <class T>
 T* rz_of(const HessianProduct<T>& p, int l) {
   T* kept = p.scratch.rz[NetworkSpec::at(l)];
-  return kept != nullptr ? kept : p.pass.rh(p.plan, l, p.rows.count);
+  return kept != nullptr ? kept : p.pass.rh(l, p.rows.count);
+}
+
+/// What a layer's normalisation keeps, tangents included.
+template <class T>
+normalization::Layer<Vec<T>> norm_of(const HessianProduct<T>& p, int l) {
+  auto norm = p.pass.norm(l, p.rows.count);
+  norm.r_xhat = p.scratch.r_xhat[NetworkSpec::at(l)];
+  norm.r_log_scale = p.scratch.r_log_scale[NetworkSpec::at(l)];
+  return norm;
 }
 
 }  // namespace
 
-/// Rz = Rh_below W + v's share, Rh = sigma'(z) Rz, layer after layer.
+/// Rz = Rh_below W + v's share, Rh = sigma'(u) Ru, layer after layer; u is z, or normalises it.
 template <class T>
 void push_forward(const HessianProduct<T>& p) {
   const Index count = p.rows.count;
   for (int l = p.first; l < p.plan.depth; ++l) {
     const Layer& layer = p.plan[l];
-    T* rh = p.pass.rh(p.plan, l, count);
+    T* rh = p.pass.rh(l, count);
     const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
     const Columns<T> rz = row_major(rz_of(p, l), layer.out_stride);
     if (l == 0 && p.dual != nullptr) {
@@ -43,12 +52,12 @@ void push_forward(const HessianProduct<T>& p) {
                           rz},
                          scale_of(p, l));
     }
-    const bool fused = is_fused(layer.activation) && !layer.curved;
+    const bool fused = is_fused(layer.activation) && !layer.curved && !layer.normalized();
     if (l > p.first) {
       const Product<T> through{count,
                                layer.out_vectors,
                                layer.fan_in,
-                               {p.pass.rh(p.plan, l - 1, count), layer.in_stride, 1},
+                               {p.pass.rh(l - 1, count), layer.in_stride, 1},
                                p.weights.weight(layer),
                                rz,
                                rz};
@@ -57,6 +66,11 @@ void push_forward(const HessianProduct<T>& p) {
         continue;
       }
       multiply_add(through);
+    }
+    if (layer.normalized()) {
+      normalization::apply_tangent(norm_of(p, l), packs<T>(p.weights.gain(layer)),
+                                   packs(p.tangent.gain(l)), packs(p.tangent.shift(l)),
+                                   packs(rz.data));
     }
     times_derivative<T>(layer.activation, p.pass.s(l), rz.data, count * layer.out_stride, rh);
   }
@@ -75,7 +89,7 @@ Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<con
   multiply_scaled<T>({count,
                       layer.in_vectors,
                       layer.fan_out,
-                      {p.pass.d(p.plan, l, count), layer.out_stride, 1},
+                      {p.pass.d(l, count), layer.out_stride, 1},
                       tangent,
                       start,
                       to},
@@ -89,6 +103,34 @@ Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<con
           to};
 }
 
+/// to = start, or 0, for one of a layer's rows of parameters.
+template <class T>
+void begin_row(const HessianProduct<T>& p, int l, const T* start, T* to) {
+  if (p.start == nullptr) {
+    std::fill_n(to, p.plan[l].out_stride, T(0));
+  } else if (start != to) {
+    std::copy_n(start, p.plan[l].out_stride, to);
+  }
+}
+
+/// The tangents of the gradients on gamma and beta of layer l, and R of that on z from R(du).
+template <class T>
+void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
+  const Layer& layer = p.plan[l];
+  const Index count = p.rows.count;
+  const auto norm = norm_of(p, l);
+  const T* du = p.pass.du(l, count);
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->gain(l), p.to.gain(l));
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->shift(l), p.to.shift(l));
+  normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du), packs(p.to.gain(l)),
+                                            packs(p.to.shift(l)));
+  // d comes out as it was.
+  T* const d = p.pass.d(l, count);
+  std::copy_n(du, count * layer.out_stride, d);
+  normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)), packs(p.tangent.gain(l)),
+                                   packs(d), packs(r_du));
+}
+
 /// R of the delta of layer l - 1 from those of layer l.
 template <class T>
 void r_backward(const HessianProduct<T>& p, int l) {
@@ -97,11 +139,12 @@ void r_backward(const HessianProduct<T>& p, int l) {
   const Product<T> through = r_input_gradient<T>(p, l, zeros<T>(), rd);
   if (below.curved) {
     multiply_add(through);
-    derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.u(l - 1), rz_of(p, l - 1), rd.data,
-                       p.rows.count * below.out_stride, rd.data);
+    derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.dh(l - 1), rz_of(p, l - 1),
+                       rd.data, p.rows.count * below.out_stride, rd.data);
   } else {
     multiply_derivative<T>(through, below.activation, p.pass.h(l - 1), below.out_stride);
   }
+  if (below.normalized()) through_norm(p, l - 1, rd.data);
 }
 
 /// to = start + [h; Rh]' [Rd; d], and the sum of Rd for the bias.
@@ -118,9 +161,9 @@ void r_gradient(const HessianProduct<T>& p, int l) {
                    row_major<const T>(p.pass.rd(l), layer.out_stride),
                    start,
                    p.to.weight(l)});
-  if (p.start == nullptr) std::fill_n(p.to.bias(l), layer.out_stride, T(0));
-  add_rows<T>(p.pass.rd(l), count, layer.out_stride,
-              p.start == nullptr ? p.to.bias(l) : p.start->bias(l), p.to.bias(l));
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->bias(l), p.to.bias(l));
+  if (layer.norm == Norm::batch) return;  // as its gradient is, exactly
+  add_rows<T>(p.pass.rd(l), count, layer.out_stride, p.to.bias(l), p.to.bias(l));
 }
 
 }  // namespace
@@ -132,7 +175,7 @@ void hessian_product(const HessianProduct<T>& p) {
   if (p.output_tangents != nullptr) {
     copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
   } else {
-    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(last, p.rows.count),
                       p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
   }
   for (int l = last; l >= p.first; --l) {

@@ -12,10 +12,13 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 template <class T>
 struct LayerViews {
   std::array<Columns<T>, kMaxLayers> weights{};
-  std::array<T*, kMaxLayers> biases{};  ///< padded
+  std::array<T*, kMaxLayers> biases{};           ///< padded, as the following
+  std::array<T*, kMaxLayers> gains{}, shifts{};  ///< of normalised layers
 
   [[nodiscard]] const Columns<T>& weight(int l) const { return weights[NetworkSpec::at(l)]; }
   [[nodiscard]] T* bias(int l) const { return biases[NetworkSpec::at(l)]; }
+  [[nodiscard]] T* gain(int l) const { return gains[NetworkSpec::at(l)]; }
+  [[nodiscard]] T* shift(int l) const { return shifts[NetworkSpec::at(l)]; }
 };
 
 /// The same views, to read from.
@@ -24,6 +27,8 @@ LayerViews<const T> readable(const LayerViews<T>& views) {
   LayerViews<const T> operands;
   std::copy(views.weights.begin(), views.weights.end(), operands.weights.begin());
   std::copy(views.biases.begin(), views.biases.end(), operands.biases.begin());
+  std::copy(views.gains.begin(), views.gains.end(), operands.gains.begin());
+  std::copy(views.shifts.begin(), views.shifts.end(), operands.shifts.begin());
   return operands;
 }
 
@@ -32,8 +37,12 @@ template <class T>
 LayerViews<T> views_of(const Plan<T>& plan, const Weights<T>& packed) {
   LayerViews<T> views;
   for (int l = 0; l < plan.depth; ++l) {
-    views.weights[NetworkSpec::at(l)] = packed.weight(plan[l]);
-    views.biases[NetworkSpec::at(l)] = packed.bias(plan[l]);
+    const std::size_t i = NetworkSpec::at(l);
+    views.weights[i] = packed.weight(plan[l]);
+    views.biases[i] = packed.bias(plan[l]);
+    if (!plan[l].normalized()) continue;
+    views.gains[i] = packed.gain(plan[l]);
+    views.shifts[i] = packed.shift(plan[l]);
   }
   return views;
 }
@@ -41,8 +50,9 @@ LayerViews<T> views_of(const Plan<T>& plan, const Weights<T>& packed) {
 /// Buffers that do not outlive one product.
 template <class T>
 struct CurvatureScratch {
-  std::array<T*, kMaxLayers> rz{};  ///< R of the affine outputs; curved layers
-  T* transposed = nullptr;          ///< one layer's tangent, transposed
+  std::array<T*, kMaxLayers> rz{};  ///< R of the activation's inputs; curved layers
+  std::array<Vec<T>*, kMaxLayers> r_xhat{}, r_log_scale{};  ///< normalised layers
+  T* transposed = nullptr;                                  ///< one layer's tangent, transposed
 
   static CurvatureScratch carve(const Plan<T>& plan, Index rows, Arena& arena) {
     CurvatureScratch scratch;
@@ -50,6 +60,11 @@ struct CurvatureScratch {
     for (int l = 0; l < plan.depth; ++l) {
       if (plan[l].curved) {
         scratch.rz[NetworkSpec::at(l)] = arena.take<T>(rows * plan[l].out_stride);
+      }
+      if (plan[l].normalized()) {
+        const Index units = plan[l].out_vectors;
+        scratch.r_xhat[NetworkSpec::at(l)] = arena.take<Vec<T>>(rows * units);
+        scratch.r_log_scale[NetworkSpec::at(l)] = arena.take<Vec<T>>(std::max(rows, units));
       }
       if (l > 0) largest = std::max(largest, packed_size<T>(plan[l].fan_out, plan[l].fan_in));
     }
@@ -59,7 +74,8 @@ struct CurvatureScratch {
 };
 
 /// to = start + H v, the tangent v being `-rates[l]` times `tangent` in layer l, or `tangent`
-/// itself where `rates` is null. `start` is null for 0; tangent, start and `to` may be one.
+/// itself where `rates` is null. `start` is null for 0; tangent, start and `to` may be one. With
+/// normalised layers `rates` is null and the tangent is not `to`.
 template <class T>
 struct HessianProduct {
   const Plan<T>& plan;

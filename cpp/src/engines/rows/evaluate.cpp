@@ -22,7 +22,7 @@ LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const W
   LayerViews<const T> views = readable(views_of(plan, packed));
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
-    pack_bias(layer, tangent, packed.bias(layer));
+    pack_rows(layer, tangent, packed);
     if (in_place<T>(layer) && layer.fan_in * layer.fan_out >= kLargeLayer) {
       views.weights[NetworkSpec::at(l)] = row_major(tangent + layer.flat_weight, layer.fan_out);
       continue;
@@ -54,8 +54,7 @@ void unpack_rest(const Plan<T>& plan, const Weights<T>& packed, T* result) {
     const PanelOf place = locate_panel(plan, i);
     const Layer& layer = plan[place.layer];
     if (in_place<T>(layer)) {
-      if (place.panel == 0)
-        std::copy_n(packed.bias(layer), layer.fan_out, result + layer.flat_bias);
+      if (place.panel == 0) unpack_rows(layer, packed, result);
     } else {
       unpack_panel(plan, packed, place, result);
     }
@@ -221,8 +220,7 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
                      nullptr,
                      nullptr,
                      nowhere});
-    write_outputs<T>(frame, worker.pass.rh(plan, plan.depth - 1, rows.count), task, first,
-                     rows.count);
+    write_outputs<T>(frame, worker.pass.rh(plan.depth - 1, rows.count), task, first, rows.count);
   }
 }
 
@@ -233,7 +231,7 @@ T Evaluate<T>::seed(const Frame<T>& frame, const Worker& worker, const Targeted<
                     Index task, Index first) {
   const Plan<T>& plan = frame.plan;
   const int last = plan.depth - 1;
-  T* delta = worker.pass.d(plan, last, targets.count);
+  T* delta = worker.pass.d(last, targets.count);
   if (frame.call.cotangents != nullptr) {
     copy_outputs<T>(plan, frame.call.cotangents + place_of(frame, task, first), targets.count,
                     delta);
@@ -272,8 +270,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
                               to};
     if (operation == Operation::gnvp) {  // the curvature on the outputs, pulled back as a gradient
       push_forward(product);
-      loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(plan, last, rows.count),
-                        plan.last().out_stride, worker.loss, worker.pass.d(plan, last, rows.count));
+      loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(last, rows.count),
+                        plan.last().out_stride, worker.loss, worker.pass.d(last, rows.count));
     }
     backward(plan, theta, rows, worker.pass);
     if (curvature) {
@@ -286,9 +284,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     for (int l = 0; l < plan.depth; ++l) {
       weight_gradient<T>(plan, l, rows, worker.pass, first == 0 ? zeros<T>() : to.weight(l),
                          to.weight(l));
-      if (first == 0) std::fill_n(to.bias(l), plan[l].out_stride, T(0));
-      add_rows<T>(worker.pass.d(plan, l, rows.count), rows.count, plan[l].out_stride, to.bias(l),
-                  to.bias(l));
+      if (first == 0) std::fill_n(to.bias(l), plan[l].row_parameters(), T(0));
+      add_row_gradients(plan, l, rows.count, worker.pass, to.bias(l), to.gain(l), to.shift(l));
     }
   }
   unpack_rest(plan, worker.result, result);

@@ -10,6 +10,8 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 /// Rows that go through the network together: their activations stay in the cache, and memory does
 /// not grow with the rows of a task.
 inline constexpr Index kStretch = 192;
+inline constexpr const char* kInStretches = "batch normalisation of sets longer than 192 rows";
+static_assert(kStretch == 192, "the text says so");
 
 template <class T>
 class Evaluate {

@@ -18,7 +18,7 @@ bool takes_hessians(const Problem& problem) {
 }
 
 template <class T>
-Index packs(Index numbers) {
+Index pack_count(Index numbers) {
   return numbers / kLanes<T>;
 }
 
@@ -31,7 +31,7 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   }
   if (problem.operation != Operation::meta_gradient) return;
   const bool per_parameter = problem.algorithm.rates_per_parameter;
-  n_rates = per_parameter ? packs<T>(plan.packed_parameters) : problem.n_rates();
+  n_rates = per_parameter ? pack_count<T>(plan.packed_parameters) : problem.n_rates();
   if (problem.algorithm.learns_rates) {
     rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
   }
@@ -46,7 +46,7 @@ Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   const bool meta = problem.operation == Operation::meta_gradient;
   const bool second = takes_hessians(problem);
   const int first = problem.algorithm.first_adapted(plan.depth);
-  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, packs<T>(plan.packed_parameters),
+  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, pack_count<T>(plan.packed_parameters),
                                     shared.n_rates, arena);
   const Index steps = problem.algorithm.steps;
   transposes = arena.take<T>((vectors.taped ? steps + 1 : 2) * plan.packed_transposes);
@@ -86,7 +86,7 @@ class Learning<T>::Tasks {
   V support_gradient(int k, const V* theta, V* g) {
     const Pass<T> kept = pass(k);
     const Weights<T> at = fresh(theta);
-    const V loss = support_loss(k, theta, kept.d(plan_, plan_.depth - 1, support_.count));
+    const V loss = support_loss(k, theta, kept.d(plan_.depth - 1, support_.count));
     backward(plan_, at, support_, kept, first_);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = first_; l < plan_.depth; ++l) {
@@ -123,7 +123,8 @@ class Learning<T>::Tasks {
     const Pass<T> kept = pass(0);
     const Layer& top = plan_[first_ - 1];
     times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
-                        support_.count * top.out_stride, kept.d(plan_, first_ - 1, support_.count));
+                        support_.count * top.out_stride, kept.du(first_ - 1, support_.count));
+    through_norm(plan_, weights(start()), support_.count, kept, first_ - 1);
     backward(body_, weights(start()), support_, kept);
     const Weights<T> sum{numbers(to), nullptr};
     for (int l = 0; l < first_; ++l) layer_gradient(body_, l, support_, kept, false, sum);
@@ -132,7 +133,7 @@ class Learning<T>::Tasks {
   V query_gradient(const V* theta, V* g) {
     const Weights<T> at = fresh(theta);
     const Pass<T>& kept = worker_.query;
-    const V loss = query_outputs(theta, kept.d(plan_, plan_.depth - 1, 0));
+    const V loss = query_outputs(theta, kept.d(plan_.depth - 1, 0));
     backward(plan_, at, query_, kept);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = 0; l < plan_.depth; ++l) layer_gradient(plan_, l, query_, kept, true, to);
@@ -143,9 +144,7 @@ class Learning<T>::Tasks {
  private:
   [[nodiscard]] const V* start() const { return worker_.vectors.theta(0); }
   [[nodiscard]] Weights<T> weights(const V* theta) const { return learning_.weights(theta); }
-  [[nodiscard]] Pass<T> pass(int k) const {
-    return worker_.support.copy(plan_, problem_.support.longest, k);
-  }
+  [[nodiscard]] Pass<T> pass(int k) const { return worker_.support.copy(k); }
   static T* numbers(V* vector) { return reinterpret_cast<T*>(vector); }
 
   /// The weights at theta, after a step changed them: their transposes brought up to date.
@@ -195,14 +194,14 @@ Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worke
       inputs_{frame.problem.algorithm, adapted_, worker.vectors,
               !frame.problem.algorithm.adapts_all(frame.plan.depth), frame.call.step_weights} {
   const auto add = [&](Index from, Index size, int l) {
-    segments_[static_cast<std::size_t>(adapted_.count++)] = {packs<T>(from), packs<T>(from + size),
-                                                             l};
+    segments_[static_cast<std::size_t>(adapted_.count++)] = {pack_count<T>(from),
+                                                             pack_count<T>(from + size), l};
   };
   for (int l = 0; l < frame.plan.depth; ++l) {
     if (!frame.problem.algorithm.adapts(l)) continue;
     const Layer& layer = frame.plan[l];
     add(layer.weight, packed_size<T>(layer.fan_in, layer.fan_out), l);
-    add(layer.bias, layer.out_stride, l);
+    add(layer.bias, layer.row_parameters(), l);
   }
   adapted_.segments = segments_.data();
   adapted_.size = worker.vectors.size;

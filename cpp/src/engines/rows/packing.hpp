@@ -23,13 +23,33 @@ PanelOf locate_panel(const Plan<T>& plan, Index i) {
   }
 }
 
-template <class T>
-void pack_bias(const Layer& layer, const T* theta, T* bias) {
-  std::copy_n(theta + layer.flat_bias, layer.fan_out, bias);
-  std::fill(bias + layer.fan_out, bias + layer.out_stride, T(0));
+/// Calls body(packed, flat) with the offsets of b, and of gains and shifts where there are any.
+template <class Body>
+void for_each_row(const Layer& layer, Body&& body) {
+  body(layer.bias, layer.flat_bias);
+  if (!layer.normalized()) return;
+  body(layer.gain, layer.flat_gain);
+  body(layer.shift, layer.flat_shift);
 }
 
-/// Packs one panel, with its transpose if `to` has room for any, and with panel 0 the bias.
+/// Packs the bias, gains and shifts.
+template <class T>
+void pack_rows(const Layer& layer, const T* theta, const Weights<T>& to) {
+  for_each_row(layer, [&](Index packed, Index flat) {
+    T* const row = to.values + packed;
+    std::copy_n(theta + flat, layer.fan_out, row);
+    std::fill(row + layer.fan_out, row + layer.out_stride, T(0));
+  });
+}
+
+template <class T>
+void unpack_rows(const Layer& layer, const Weights<T>& from, T* theta) {
+  for_each_row(layer, [&](Index packed, Index flat) {
+    std::copy_n(from.values + packed, layer.fan_out, theta + flat);
+  });
+}
+
+/// Packs one panel, with its transpose if `to` has room for any, and with panel 0 the rows.
 template <class T>
 void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weights<T>& to) {
   const Layer& layer = plan[place.layer];
@@ -39,7 +59,7 @@ void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weight
     transpose_panel<T>(to.weight(layer), layer.fan_in, layer.fan_out, place.panel,
                        to.transposed(layer));
   }
-  if (place.panel == 0) pack_bias(layer, theta, to.bias(layer));
+  if (place.panel == 0) pack_rows(layer, theta, to);
 }
 
 template <class T>
@@ -47,13 +67,13 @@ void pack(const Plan<T>& plan, const T* theta, const Weights<T>& to) {
   for (Index i = 0; i < plan.panels; ++i) pack_panel(plan, theta, locate_panel(plan, i), to);
 }
 
-/// flat = packed, one panel of it, and with panel 0 the bias.
+/// flat = packed, one panel of it, and with panel 0 the rows.
 template <class T>
 void unpack_panel(const Plan<T>& plan, const Weights<T>& from, PanelOf place, T* flat) {
   const Layer& layer = plan[place.layer];
   copy_from_panel(from.weight(layer).data, layer.fan_in, layer.fan_out, place.panel,
                   flat + layer.flat_weight);
-  if (place.panel == 0) std::copy_n(from.bias(layer), layer.fan_out, flat + layer.flat_bias);
+  if (place.panel == 0) unpack_rows(layer, from, flat);
 }
 
 template <class T>

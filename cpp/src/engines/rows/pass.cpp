@@ -41,7 +41,7 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
              const Pass<T>& pass, int first) {
   for (int l = first; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
-    const bool fused = is_fused(layer.activation);
+    const bool fused = is_fused(layer.activation) && !layer.normalized();
     const Product<T> product{rows.count,
                              layer.out_vectors,
                              layer.fan_in,
@@ -53,6 +53,10 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
       multiply_apply(product, layer.activation);
     } else {
       multiply_add(product);
+      if (layer.normalized()) {
+        normalization::apply(pass.norm(l, rows.count), packs<T>(weights.gain(layer)),
+                             packs<T>(weights.shift(layer)), packs(pass.s(l)));
+      }
       apply(layer.activation, pass.s(l), rows.count * layer.out_stride, pass.h(l));
     }
   }
@@ -63,23 +67,34 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
               const Pass<T>& pass, int first) {
   for (int l = plan.depth - 1; l > first; --l) {
     const Layer &layer = plan[l], &below = plan[l - 1];
-    T* delta = pass.d(plan, l - 1, rows.count);
-    const bool keeps_upstream = pass.u(l - 1) != nullptr;
+    T* du = pass.du(l - 1, rows.count);
+    const bool keeps_upstream = pass.keeps_dh(l - 1);
     const Product<T> product{rows.count,
                              layer.in_vectors,
                              layer.fan_out,
-                             by_rows<T>(pass.d(plan, l, rows.count), layer.out_stride),
+                             by_rows<T>(pass.d(l, rows.count), layer.out_stride),
                              weights.transposed(layer),
                              zeros<T>(),
-                             row_major(keeps_upstream ? pass.u(l - 1) : delta, layer.in_stride)};
+                             row_major(keeps_upstream ? pass.dh(l - 1) : du, layer.in_stride)};
     if (is_fused(below.activation) && !keeps_upstream) {
       multiply_derivative<T>(product, below.activation, pass.h(l - 1), below.out_stride);
     } else {
       multiply_add(product);
       times_derivative<T>(below.activation, pass.s(l - 1), product.c.data,
-                          rows.count * below.out_stride, delta);
+                          rows.count * below.out_stride, du);
     }
+    through_norm(plan, weights, rows.count, pass, l - 1);
   }
+}
+
+template <class T>
+void through_norm(const Plan<T>& plan, const Weights<T>& weights, Index rows, const Pass<T>& pass,
+                  int l) {
+  const Layer& layer = plan[l];
+  if (!layer.normalized()) return;
+  T* const d = pass.d(l, rows);
+  std::copy_n(pass.du(l, rows), rows * layer.out_stride, d);
+  normalization::pull_back(pass.norm(l, rows), packs<T>(weights.gain(layer)), packs(d));
 }
 
 template <class T>
@@ -88,7 +103,21 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
   const Layer& layer = plan[l];
   multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
                    by_columns(layer_input(l, rows, pass), layer.in_stride),
-                   row_major<const T>(pass.d(plan, l, rows.count), layer.out_stride), start, to});
+                   row_major<const T>(pass.d(l, rows.count), layer.out_stride), start, to});
+}
+
+template <class T>
+void add_row_gradients(const Plan<T>& plan, int l, Index rows, const Pass<T>& pass, T* bias,
+                       T* gain, T* shift) {
+  const Layer& layer = plan[l];
+  // Before batch normalisation a shift changes nothing: its gradient is 0, and not the rounding
+  // that adaptive optimisers would turn into steps.
+  if (layer.norm != Norm::batch) {
+    add_rows<T>(pass.d(l, rows), rows, layer.out_stride, bias, bias);
+  }
+  if (!layer.normalized()) return;
+  normalization::add_parameter_sums(pass.norm(l, rows), packs(pass.du(l, rows)), packs(gain),
+                                    packs(shift));
 }
 
 template <class T>
@@ -97,9 +126,8 @@ void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<
   const Layer& layer = plan[l];
   weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
                      to.weight(layer));
-  if (from_zero) std::fill_n(to.bias(layer), layer.out_stride, T(0));
-  add_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, to.bias(layer),
-              to.bias(layer));
+  if (from_zero) std::fill_n(to.bias(layer), layer.row_parameters(), T(0));
+  add_row_gradients(plan, l, rows.count, pass, to.bias(layer), to.gain(layer), to.shift(layer));
 }
 
 template <class T>
@@ -107,7 +135,7 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
              const Rows<T>& rows, const Pass<T>& pass, T* scaled, bool transposes_too, int first) {
   for (int l = plan.depth - 1; l >= 0; --l) {
     const Layer& layer = plan[l];
-    scale_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, -rates[l], scaled,
+    scale_rows<T>(pass.d(l, rows.count), rows.count, layer.out_stride, -rates[l], scaled,
                   from.bias(layer), to.bias(layer));
     if (l < first) continue;
     multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
@@ -126,17 +154,19 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
   }
 }
 
-#define FOMAML_FAST_ROWS_PASS(T)                                                               \
-  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                          \
-  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
-                           int);                                                               \
-  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&, \
-                            int);                                                              \
-  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,   \
-                                  const Weights<T>&);                                          \
-  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,        \
-                                   Columns<const T>, Columns<T>);                              \
-  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,     \
+#define FOMAML_FAST_ROWS_PASS(T)                                                                \
+  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                           \
+  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,   \
+                           int);                                                                \
+  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
+                            int);                                                               \
+  template void through_norm<T>(const Plan<T>&, const Weights<T>&, Index, const Pass<T>&, int); \
+  template void add_row_gradients<T>(const Plan<T>&, int, Index, const Pass<T>&, T*, T*, T*);   \
+  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,    \
+                                  const Weights<T>&);                                           \
+  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,         \
+                                   Columns<const T>, Columns<T>);                               \
+  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,      \
                            const Rows<T>&, const Pass<T>&, T*, bool, int);
 FOMAML_FAST_ROWS_PASS(float)
 FOMAML_FAST_ROWS_PASS(double)

@@ -6,6 +6,11 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
+/// Whether the fused steps of adaptation.hpp compute it; learning.hpp computes everything.
+inline bool has_fused_steps(const Problem& problem) {
+  return problem.is_plain() && !problem.net.normalized();
+}
+
 /// One affine layer, and where its parts stand in packed parameters.
 struct Layer {
   Index fan_in = 0, fan_out = 0;
@@ -13,10 +18,17 @@ struct Layer {
   Index in_stride = 0, out_stride = 0;   ///< leading dimensions of inputs and outputs
   Index weight = 0, bias = 0;            ///< offsets in packed parameters
   Index transposed = 0;                  ///< offset of W' in packed transposes; layers >= 1 only
+  Index gain = 0, shift = 0;             ///< the same, of what a normalised layer has besides
   Index flat_weight = 0, flat_bias = 0;  ///< offsets in the user's theta
+  Index flat_gain = 0, flat_shift = 0;
+  Norm norm = Norm::none;
   ActivationId activation = ActivationId::identity;
   bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
   bool curved = false;       ///< sigma'' is not 0
+
+  [[nodiscard]] bool normalized() const { return norm != Norm::none; }
+  /// Numbers in the bias, and in the gains and shifts that follow it.
+  [[nodiscard]] Index row_parameters() const { return (normalized() ? 3 : 1) * out_stride; }
 };
 
 template <class T>
@@ -36,7 +48,14 @@ struct Plan {
         packed_parameters += packed_size<T>(layer.fan_in, layer.fan_out);
       }
       layer.bias = packed_parameters;
-      packed_parameters += layer.out_stride;
+      layer.norm = net.norm(l);
+      packed_parameters += layer.row_parameters();
+      if (layer.normalized()) {
+        layer.gain = layer.bias + layer.out_stride;
+        layer.shift = layer.gain + layer.out_stride;
+        layer.flat_gain = problem.layout.gain[NetworkSpec::at(l)];
+        layer.flat_shift = problem.layout.shift[NetworkSpec::at(l)];
+      }
       if (l > 0) {
         layer.transposed = packed_transposes;
         packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
@@ -81,7 +100,7 @@ struct Plan {
   static constexpr Index kWideInput = 8;
 
   static bool wants_dual(const Problem& problem) {
-    if (!problem.is_plain()) return false;
+    if (!has_fused_steps(problem)) return false;
     const int steps = problem.algorithm.steps;
     const bool pays = problem.operation == Operation::meta_gradient
                           ? steps > 0
@@ -94,7 +113,7 @@ struct Plan {
 /// Parameters of one network, packed.
 template <class T>
 struct Weights {
-  T* values = nullptr;      ///< per layer W in panels, then the padded b
+  T* values = nullptr;      ///< per layer W in panels, then the padded b, gains and shifts
   T* transposes = nullptr;  ///< per layer >= 1 W' in panels
 
   static Weights carve(const Plan<T>& plan, Arena& arena) {
@@ -110,6 +129,8 @@ struct Weights {
     return packed_panels(transposes + layer.transposed, layer.fan_out);
   }
   [[nodiscard]] T* bias(const Layer& layer) const { return values + layer.bias; }
+  [[nodiscard]] T* gain(const Layer& layer) const { return values + layer.gain; }
+  [[nodiscard]] T* shift(const Layer& layer) const { return values + layer.shift; }
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -11,8 +11,13 @@ namespace rows {
 namespace {
 
 const char* unsupported(const Problem& problem) {
-  if (problem.net.normalized()) return "normalised layers";
   if (problem.algorithm.context > 0) return "context parameters";
+  const bool learns =
+      problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient;
+  // Statistics over rows are taken of all of them at once.
+  if (!learns && problem.net.normalized(Norm::batch) && problem.support.longest > kStretch) {
+    return kInStretches;
+  }
   return nullptr;
 }
 
@@ -21,10 +26,10 @@ template <class T, class Visitor>
 auto visit_operation(const Problem& problem, Visitor visitor) {
   switch (problem.operation) {
     case Operation::adapt:
-      if (problem.is_plain()) return visitor.template operator()<Adapt<T>>();
+      if (has_fused_steps(problem)) return visitor.template operator()<Adapt<T>>();
       return visitor.template operator()<Learning<T>>();
     case Operation::meta_gradient:
-      if (problem.is_plain()) return visitor.template operator()<MetaGradient<T>>();
+      if (has_fused_steps(problem)) return visitor.template operator()<MetaGradient<T>>();
       return visitor.template operator()<Learning<T>>();
     default:
       return visitor.template operator()<Evaluate<T>>();
