@@ -125,7 +125,7 @@ void traces_follow_the_forced_engine() {
     api::force_engine(i);
     CHECK(api::choose_engine<float>(problem) == i);
   }
-  problem.net.norms[0] = Norm::layer;
+  problem.algorithm.context = 1;
   const auto is_rows = [](int i) { return std::string(api::engine_name(i)) == "rows"; };
   for (int i = 0; i < api::engine_count(); ++i) {
     if (is_rows(i)) api::force_engine(i);
