@@ -282,8 +282,10 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
   const V loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
   const Weights<T> gradient{reinterpret_cast<T*>(lambda), nullptr};
   call.losses[task] = loss[0];
+  const meta::Vectors<V>& vectors = worker_.vectors;
   finite = finite && meta::defect(loss + solution.residual)[0] == T(0) &&
-           is_finite(gradient.values, frame_.plan.packed_parameters);
+           is_finite(gradient.values, frame_.plan.packed_parameters) &&
+           is_finite(reinterpret_cast<const T*>(vectors.co_rate), vectors.n_rates * kLanes<T>);
   if (!finite) call.diverged[task] = 1;
   if (call.solver.residuals != nullptr) {
     call.solver.residuals[task] = solution.residual[0];
@@ -296,12 +298,12 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
   const T weight = call.task_weights == nullptr ? T(1) : call.task_weights[task];
   V* const sum = reinterpret_cast<V*>(partial);
   meta::add_scaled(lambda, broadcast<V>(weight), size, sum);
-  if (worker_.vectors.co_rate == nullptr) return;
+  if (vectors.co_rate == nullptr) return;
   if (frame_.problem.algorithm.rates_per_parameter) {
-    meta::add_scaled(worker_.vectors.co_rate, broadcast<V>(weight), size, sum + size);
+    meta::add_scaled(vectors.co_rate, broadcast<V>(weight), size, sum + size);
   } else {
     T* const rates = partial + frame_.plan.packed_parameters;
-    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * worker_.vectors.co_rate[i][0];
+    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * vectors.co_rate[i][0];
   }
 }
 
