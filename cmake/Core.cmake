@@ -17,6 +17,12 @@ target_compile_definitions(fomaml_fast_common INTERFACE
 target_compile_options(fomaml_fast_common INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
   -Wno-psabi) # vector types never cross a binary's boundary
+if(FOMAML_FAST_REGISTERS MATCHES "^([0-9]+)x([0-9]+)$")
+  target_compile_definitions(fomaml_fast_common INTERFACE
+    FOMAML_FAST_VECTOR_REGISTERS=${CMAKE_MATCH_1} FOMAML_FAST_VECTOR_BYTES=${CMAKE_MATCH_2})
+elseif(FOMAML_FAST_REGISTERS)
+  message(FATAL_ERROR "FOMAML_FAST_REGISTERS: '${FOMAML_FAST_REGISTERS}' is not like 32x64")
+endif()
 if(FOMAML_FAST_WERROR)
   target_compile_options(fomaml_fast_common INTERFACE -Werror)
 endif()

@@ -294,3 +294,13 @@ def test_errors_name_the_argument(call, error, message):
     net = ff.MLP((3, 6, 4))
     with pytest.raises(error, match=message):
         call(net, net.init(0, np.float64), np.ones((5, 3)))
+
+
+def test_no_rows_of_many_vectors_keep_the_task_axis():
+    net = ff.MLP([2, 3, 4])
+    one, many, x = net.init(0, np.float64), np.zeros((5, net.n_params)), np.empty((0, 2))
+    assert net.predict(many, x).shape == (5, 0, 4)
+    assert net.predict(many, x[None]).shape == (5, 0, 4)
+    assert net.predict(one, np.empty((7, 0, 2))).shape == (7, 0, 4)
+    assert net.jvp(one, x, many).shape == (5, 0, 4)
+    assert net.jacobian(many, x).shape == (5, 0, 4, net.n_params)

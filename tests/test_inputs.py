@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -232,3 +234,77 @@ def test_arguments_of_the_wrong_kind():
         ff.meta_step(net, state, tasks, inner, ff.outer.SGD(0.1))
     with pytest.raises(ValueError, match="theta"):
         ff.meta_step(net, state._replace(theta=case.theta[:-1]), tasks, inner, ff.outer.Adam())
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (23,)], ids=str)
+def test_context_takes_one_rate(shape):
+    """More would be read for parameters that do not adapt, or past their end."""
+    net, rng = ff.MLP([4, 3, 2]), np.random.default_rng(0)
+    x, y = rng.normal(size=(3, 5, 2)), rng.normal(size=(3, 5, 2))
+    rates, theta = np.full(shape, 0.1), net.init(0, np.float64)
+    assert net.n_params == 23
+    with pytest.raises(ValueError, match=r"^rates must be one number with context"):
+        ff.meta_grad(net, theta, ff.TaskBatch(x, y, x, y), ff.cavia(context=2), rates=rates)
+    with pytest.raises(ValueError, match=r"^rates must be one number with context"):
+        ff.adapt(net, theta, x, y, ff.cavia(context=2), rates=rates)
+
+
+def test_rates_are_called_what_the_caller_calls_them():
+    case, arrays = regression()
+    net, tasks = mlp(case), ff.TaskBatch(**arrays)
+    wrong, learned = np.full(7, 0.1), ff.Algorithm(ff.inner.SGD(0.1), learn_rates="layer")
+    outer = ff.outer.Adam()
+    state = ff.init_state(net, learned, outer, theta=case.theta)
+    with pytest.raises(ValueError, match=r"^inner\.lr must be"):
+        ff.meta_grad(net, case.theta, tasks, ff.maml(wrong))
+    with pytest.raises(ValueError, match=r"^rates must be"):
+        ff.meta_grad(net, case.theta, tasks, ff.maml(), rates=wrong)
+    with pytest.raises(ValueError, match=r"^state\.rates must be"):
+        ff.meta_step(net, state._replace(rates=wrong), tasks, learned, outer)
+    with pytest.raises(TypeError, match=r"^lr cannot be read"):
+        ff.inner.SGD([[0.1], [0.1, 0.2]])
+
+
+def test_only_checks_that_can_be_switched_off_say_how():
+    case, arrays = regression()
+    net, nan = mlp(case), np.array(np.nan, case.dtype)
+    with pytest.raises(ValueError, match=r"^rates must be finite.*nan$"):
+        ff.meta_grad(
+            net, case.theta, ff.TaskBatch(**arrays), ff.maml(), rates=nan, check_finite=False
+        )
+    with pytest.raises(ValueError, match=r"^task_weights must be finite.*nan$"):
+        ff.TaskBatch(**arrays, task_weights=np.full(len(arrays["x_query"]), np.nan))
+    with pytest.raises(ValueError, match=r"check_finite=False"):
+        ff.meta_grad(net, case.theta * nan, ff.TaskBatch(**arrays), ff.maml())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": np.ones((1, 2))}, r"^weights must have shape \[2\].*got \[1, 2\]$"),
+        ({"mask": np.ones(3, bool)}, r"^mask must have shape \[2\].*got \[3\]$"),
+        ({"y": np.ones((1, 2, 1))}, r"^y must have shape \[rows, outputs\].*got \[1, 2, 1\]$"),
+        ({"y": [[1], [2]]}, r"^y must have shape \[rows\].*got \[2, 1\]; targets of a regr"),
+        ({"y": [1, 2, 3]}, r"^y must have shape \[2\].*got \[3\]$"),
+    ],
+    ids=str,
+)
+def test_one_set_of_rows_is_told_its_own_shapes(options, message):
+    """Not those with the axis of tasks that it gets inside."""
+    arguments = {"y": np.ones((2, 1)), **options}
+    with pytest.raises(ValueError, match=message):
+        ff.MLP([1, 1]).loss(np.zeros(2), np.ones((2, 1)), **arguments)
+
+
+def test_steps_of_an_evaluation_are_a_sequence():
+    case, arrays = regression()
+    with pytest.raises(TypeError, match=r"^steps must be a sequence"):
+        ff.evaluate(mlp(case), case.theta, ff.TaskBatch(**arrays), ff.maml(), steps=3)
+
+
+def test_batch_that_was_not_checked_pickles():
+    _, arrays = regression()
+    arrays["x_support"] = arrays["x_support"] * np.nan
+    unchecked = ff.TaskBatch(**arrays, check_finite=False)
+    restored = pickle.loads(pickle.dumps(unchecked))
+    np.testing.assert_array_equal(restored.x_support, unchecked.x_support)

@@ -103,6 +103,21 @@ def test_operations_count_the_products_of_predict():
     assert report.operations == 9 * 6 * 2 * (2 * 4 + 4 * 1)
 
 
+def test_operations_count_the_flows():
+    # 9 tasks of 6 rows in each set; the first layer takes no gradient of its inputs.
+    net, batch = ff.MLP([2, 4, 1]), tasks()
+    forward, gradient = 9 * 6 * 2 * 12, 9 * 6 * 2 * (12 + 12 + 4)
+
+    def count(gradient, **options):
+        algorithm = ff.Algorithm(ff.inner.SGD(0.1), steps=3, gradient=gradient, **options)
+        return ff.plan(net, batch, algorithm).operations
+
+    assert count("first") == 3 * gradient + gradient
+    assert count("exact") == 3 * 3 * gradient + gradient
+    assert count("reptile") == 3 * gradient + forward
+    assert count("first", step_weights=(0.5, 0.25, 0.25)) == 3 * gradient + 3 * gradient
+
+
 def test_it_prints_the_choice_and_the_reasons():
     text = str(ff.plan(ff.MLP([5, 4, 1]), tasks(), ff.cavia(context=3)))
     assert text.startswith("meta_grad: ")

@@ -1,6 +1,7 @@
 """Schedules that change the algorithm during training: derivative order and multi-step weights."""
 
 import pickle
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -108,3 +109,25 @@ def test_training_follows_the_schedule():
     for _ in range(5):
         frozen, _ = ff.meta_step(net, frozen, batch, schedule(0), outer)
     assert not np.array_equal(frozen.theta, scheduled.theta)
+
+
+@dataclass
+class Scaled:
+    """A loss with a value of its own: equal ones are equal, and none has a hash."""
+
+    scale: float
+
+    def __call__(self, outputs, targets):
+        error, count = outputs - targets, outputs[0].size
+        value = self.scale * (error**2).mean(axis=(1, 2))
+        return value, 2 * self.scale * error / count, lambda v: 2 * self.scale * v / count
+
+
+def test_functions_without_a_hash_are_scheduled():
+    def scheduled(scale):
+        algorithm = replace(ff.maml(0.1, 2), query_loss=ff.losses.Custom(Scaled(scale)))
+        return ff.schedules.derivative_order(ff.schedules.multi_step_weights(algorithm, 5), 3)(0)
+
+    assert scheduled(2.0) == scheduled(2.0) != scheduled(3.0)
+    assert hash(scheduled(2.0)) == hash(scheduled(2.0))
+    assert scheduled(3.0).query_loss.fn.scale == 3.0

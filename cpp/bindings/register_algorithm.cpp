@@ -51,7 +51,9 @@ py::dict inner_options() {
   return all;
 }
 
-bool rates_fit(const py::array& rates, const Network& net) {
+/// The context is one group of parameters, and has one rate.
+bool rates_fit(const py::array& rates, const Network& net, Index context) {
+  if (context > 0) return rates.ndim() == 0;
   const int depth = net.spec.depth;
   switch (rates.ndim()) {
     case 0:
@@ -91,7 +93,8 @@ bool Algorithm::fits(const Network& net, const py::handle& own_rates) const {
     if (layer < -depth || layer >= depth) return false;
   }
   if (spec.context >= net.spec.inputs()) return false;
-  return rates_fit(own_rates.is_none() ? py::array(rates) : py::cast<py::array>(own_rates), net);
+  return rates_fit(own_rates.is_none() ? py::array(rates) : py::cast<py::array>(own_rates), net,
+                   spec.context);
 }
 
 template <class T>

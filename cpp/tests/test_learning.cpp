@@ -117,9 +117,28 @@ void every_algorithm(const Case& c) {
   }
 }
 
+/// A forced engine computes traces too, unless it cannot: then another does, to diagnose.
+void traces_follow_the_forced_engine() {
+  Problem problem = problem_of(Case{}, Operation::adapt, Flow::first);
+  problem.wants_trace = true;
+  for (int i = 0; i < api::engine_count(); ++i) {
+    api::force_engine(i);
+    CHECK(api::choose_engine<float>(problem) == i);
+  }
+  problem.algorithm.context = 1;
+  const auto is_rows = [](int i) { return std::string(api::engine_name(i)) == "rows"; };
+  for (int i = 0; i < api::engine_count(); ++i) {
+    if (is_rows(i)) api::force_engine(i);
+  }
+  const int chosen = api::choose_engine<float>(problem);
+  CHECK(chosen >= 0 && !is_rows(chosen));
+  api::force_engine(-1);
+}
+
 }  // namespace
 
 int main() {
+  traces_follow_the_forced_engine();
   Case c;
   c.steps = 3;
   every_algorithm(c);

@@ -268,7 +268,7 @@ void normalised_layers() {
       k.theta_per_task = width % 3 != 0;
       compare_all(k);
     }
-    compare_all({.sizes = {300, 40, 5}, .norm = norm, .tasks = 2, .support = 190, .query = 300});
+    compare_all({.sizes = {70, 40, 5}, .norm = norm, .tasks = 2, .support = 70, .query = 90});
   }
 }
 

@@ -75,16 +75,16 @@ def as_floats(
     return np.array(array, order="C")
 
 
-def check_finite_array(array: FloatArray, name: str, axis_note: str = "") -> None:
-    """Raise if a number is NaN or infinite, naming the first."""
+def check_finite_array(array: FloatArray, name: str, *, always: bool = False) -> None:
+    """Raise if a number is NaN or infinite, naming the first; `always`: nothing switches it off."""
     flat = core.first_non_finite(array)
     if flat >= 0:
         index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
         value = array.reshape(-1)[flat]
         where = index[0] if len(index) == 1 else list(index)
         raise ValueError(
-            f"{name} must be finite, but {name}[{str(where).strip('[]')}] is {value}{axis_note}"
-            " (check_finite=False switches this check off)"
+            f"{name} must be finite, but {name}[{str(where).strip('[]')}] is {value}"
+            + ("" if always else " (check_finite=False switches this check off)")
         )
 
 
@@ -110,7 +110,7 @@ def as_count(value: Any, name: str, *, least: int = 0) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    if value > np.iinfo(np.int32).max:
+    if value >= np.iinfo(np.int32).max:  # and there is room for one more
         raise ValueError(f"{name} must fit 32 bits, got {value}")
     return int(value)
 

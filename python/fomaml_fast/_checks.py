@@ -37,7 +37,7 @@ def _check_against_network(algorithm: Algorithm, net: MLP) -> None:
         raise ValueError(
             f"context must be below the network's inputs ({net.sizes[0]}), got {algorithm.context}"
         )
-    rate_kind(np.shape(algorithm.inner.lr), net)
+    rate_kind(np.shape(algorithm.inner.lr), net, "inner.lr")
 
 
 def check_rates(
@@ -58,10 +58,10 @@ def check_rates(
                 "init_state(net, algorithm, outer) gives its first ones"
             )
         return None
-    rate_kind(found.shape, net)
+    rate_kind(found.shape, net, name)
     if algorithm.context > 0 and found.ndim > 0:
         raise ValueError(f"{name} must be one number with context, got {list(found.shape)}")
-    check_finite_array(found.reshape(-1), name)
+    check_finite_array(found.reshape(-1), name, always=True)
     return found
 
 

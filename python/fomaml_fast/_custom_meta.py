@@ -282,7 +282,10 @@ def meta_grad(
     before = query.at(loop.theta).values if trace else None
     steps = [loop.step(k)[0] for k in range(algorithm.steps)]
     losses, grads, co_rates = _through_steps(loop, steps, query)
-    loop.mark(~np.isfinite(losses) | np.any(~np.isfinite(grads), axis=1), algorithm.steps)
+    lost = ~np.isfinite(losses) | np.any(~np.isfinite(grads), axis=1)
+    if co_rates is not None:
+        lost |= np.any(~np.isfinite(co_rates), axis=1)
+    loop.mark(lost, algorithm.steps)
     diverged = loop.diverged
     losses[diverged] = np.nan
     if diverged.any() and (on_divergence == "raise" or diverged.all()):

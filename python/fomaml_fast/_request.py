@@ -65,13 +65,16 @@ class Request:
         self.per_task = not one_set  #: x, and so y, has a task axis
         self.empty = None
         if y is None and not is_ragged(x) and x.size == 0 and x.shape[-1] == sizes[0]:
-            lead = x.shape[:-1] if one_set and self.theta.ndim == 1 else (1, *x.shape)[-3:-1]
+            of_vectors = [len(a) for a in (self.theta, tangent) if a is not None and a.ndim == 2]
+            lead = x.shape[:-1]
+            if of_vectors and (one_set or len(x) == 1):
+                lead = (max(of_vectors), lead[-1])
             self.empty = np.empty((*lead, sizes[-1]), dtype)
             return
         if one_set:
-            x, y = x[None], None if y is None else _one_task(y)
-            weights = None if weights is None else _lead(weights, "weights")
-            mask = None if mask is None else _lead(mask, "mask")
+            weights = None if weights is None else _of_rows(weights, "weights", len(x))
+            mask = None if mask is None else _of_rows(mask, "mask", len(x))
+            x, y = x[None], None if y is None else _one_task(y, len(x))
         self.single = one_set and self.theta.ndim == 1
         self.rows: RowArrays = build_rows(
             x, y, weights=weights, mask=mask, dtype=dtype, check_finite=check_finite
@@ -134,9 +137,26 @@ def _lead(value: Any, name: str) -> Any:
     return array[None] if hasattr(value, "dtype") else [array.tolist()]
 
 
-def _one_task(y: Any) -> Any:
+def _of_rows(value: Any, name: str, rows: int) -> Any:
+    """The same for one number a row."""
+    shape = as_array(value, name).shape
+    if shape != (rows,):
+        raise ValueError(f"{name} must have shape [{rows}], one for each row, got {list(shape)}")
+    return _lead(value, name)
+
+
+def _one_task(y: Any, rows: int) -> Any:
     """Put the task axis in front of the targets of one set of rows."""
     array = as_array(y, "y")
+    if array.dtype.kind in "iu":
+        if array.ndim != 1:
+            raise ValueError(
+                "y must have shape [rows] where it holds integers, which are labels, "
+                f"got {list(array.shape)}; targets of a regression are floats"
+            )
+        return _of_rows(y, "y", rows)
+    if array.ndim > 2:
+        raise ValueError(f"y must have shape [rows, outputs], as x has, got {list(array.shape)}")
     if array.ndim == 1 and array.dtype.kind == "f":
         raise ValueError(
             f"y must have shape [rows, outputs], got {list(array.shape)}; for one output add an "

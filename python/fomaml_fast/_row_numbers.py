@@ -134,7 +134,7 @@ def as_task_weights(value: Any, tasks: int, **options: Any) -> FloatArray:
     weights = as_floats(value, "task_weights", **options)
     if weights.shape != (tasks,):
         raise ValueError(f"task_weights must have shape [{tasks}], got {list(weights.shape)}")
-    check_finite_array(weights, "task_weights")
+    check_finite_array(weights, "task_weights", always=True)
     owned: FloatArray = weights.copy()
     owned.setflags(write=False)
     return owned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -54,6 +54,22 @@ def diagnose(
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """First bad step of some tasks, and their last finite parameters, by a traced rerun."""
     first_steps, last_thetas = [], []
+    for thetas, losses in _traces(net, theta, rows, algorithm, rates, steps, tasks):
+        first_steps.append(first_bad_step(thetas, losses))
+        last_thetas.append(_last_finite(thetas))
+    return np.concatenate(first_steps), np.concatenate(last_thetas)
+
+
+def _traces(
+    net: MLP,
+    theta: FloatArray,
+    rows: RowArrays,
+    algorithm: Algorithm,
+    rates: FloatArray | None,
+    steps: int,
+    tasks: npt.NDArray[np.int64],
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Parameters ``[., S + 1, P]`` and support losses ``[., S + 1]``, few tasks at a time."""
     for start in range(0, len(tasks), 32):  # a trace holds every step's parameters
         some = tasks[start : start + 32]
         own = theta if theta.ndim == 1 else np.ascontiguousarray(theta[some])
@@ -62,10 +78,7 @@ def diagnose(
         thetas, losses, _, _ = core.trace(
             net._core, own, bound, None, algorithm._core, rates, steps, True, 0
         )
-        step = first_bad_step(thetas, losses)
-        first_steps.append(step)
-        last_thetas.append(_last_finite(thetas))
-    return np.concatenate(first_steps), np.concatenate(last_thetas)
+        yield thetas, losses
 
 
 def _last_finite(thetas: FloatArray) -> FloatArray:
@@ -310,8 +323,8 @@ def evaluate(
     """
     check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
-    if not np.iterable(steps):
-        raise TypeError(f"steps must be a sequence of integers, such as (0, 1, 5), got {steps!r}")
+    if not isinstance(steps, Sequence | np.ndarray):
+        raise TypeError(f"steps must be a sequence of integers, got {steps!r}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")
@@ -319,11 +332,12 @@ def evaluate(
     own_rates, workers = check_rates(algorithm, net, rates, flat.dtype), as_threads(threads)
     if _custom_meta.uses_custom(net, algorithm):
         support, query = ((rows, rows.bound) for rows in (batch._support, batch._query))
-        _, losses, query_losses, _ = _custom_meta.trace(
+        thetas, losses, query_losses, _ = _custom_meta.trace(
             net, flat, support, query, algorithm, own_rates, max(points), workers
         )
+        infinite = np.any(~np.isfinite(thetas), axis=-1)
     else:
-        _, losses, query_losses, _ = core.trace(
+        _, losses, query_losses, diverged = core.trace(
             net._core,
             flat,
             *batch._bound,
@@ -333,10 +347,15 @@ def evaluate(
             False,
             workers,
         )
+        infinite = np.zeros(losses.shape, np.bool_)
+        bad = np.flatnonzero(diverged)
+        if len(bad):
+            ways = _traces(net, flat, batch._support, algorithm, own_rates, max(points), bad)
+            infinite[bad] = np.concatenate([np.any(~np.isfinite(way), axis=-1) for way, _ in ways])
     assert query_losses is not None
     # Support losses before a step decide whether what follows still means something.
     before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-    lost = ~np.isfinite(query_losses)
+    lost = ~np.isfinite(query_losses) | infinite  # which saturated units hide from the loss
     lost[:, 1:] |= before[:, :-1]
     columns = list(points)
     result = Evaluation(points, query_losses[:, columns], lost[:, columns])

@@ -223,7 +223,7 @@ class Algorithm:
         """
         rates: FloatArray = self._rates.astype(dtype)
         layers = len(net.sizes) - 1
-        found = rate_kind(rates.shape, net)
+        found = rate_kind(rates.shape, net, "inner.lr")
         wanted = found if isinstance(self.learn_rates, bool) else self.learn_rates
         if wanted == found:
             return rates
@@ -235,15 +235,15 @@ class Algorithm:
         raise ValueError(f"learn_rates={wanted!r} cannot hold an inner.lr per {found}")
 
 
-def rate_kind(shape: tuple[int, ...], net: MLP) -> str:
-    """Name of the kind of rates that has that shape at a network."""
+def rate_kind(shape: tuple[int, ...], net: MLP, name: str = "rates") -> str:
+    """Kind of rates that has that shape at a network; `name` is the argument that holds them."""
     layers = len(net.sizes) - 1
     kinds = {(): "scalar", (layers,): "layer", (net.n_params,): "parameter"}
     if len(shape) == 2 and shape[1] == layers and shape[0] > 0:
         return "step_layer"
     if shape not in kinds:
         raise ValueError(
-            f"rates must be one number, or of shape [{layers}] (per layer), [steps, {layers}] or "
+            f"{name} must be one number, or of shape [{layers}] (per layer), [steps, {layers}] or "
             f"[{net.n_params}] (per parameter), got {list(shape)}"
         )
     return kinds[shape]

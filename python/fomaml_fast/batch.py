@@ -282,4 +282,4 @@ def _stack_plain(x: Any, y: Any, wanted: np.dtype[Any] | None, check_finite: boo
 
 def _restored(arrays: tuple[Any, ...], options: dict[str, Any]) -> TaskBatch:
     """Undo `TaskBatch.__reduce__`."""
-    return TaskBatch(*arrays, **options)
+    return TaskBatch(*arrays, **options, check_finite=False)  # what was let in stays

@@ -12,7 +12,7 @@ class DivergenceError(ArithmeticError):
     Parameters
     ----------
     tasks : sequence of int
-        Numbers of the tasks that diverged.
+        Numbers of the tasks that diverged; none where only the sum over tasks is not finite.
     step : int
         First step after which a support loss or the parameters of one of them were not finite;
         the number of steps where only the query loss or the meta-gradient was not.
@@ -35,6 +35,8 @@ class DivergenceError(ArithmeticError):
         super().__init__(
             f"{len(self.tasks)} of {n_tasks} tasks diverged, first at inner step {self.step}: "
             f"tasks {shown}"
+            if self.tasks
+            else f"the meta-gradients of {n_tasks} tasks are finite, but their sum is not"
         )
 
     def __reduce__(self) -> tuple[type, tuple[list[int], int, int]]:

@@ -21,9 +21,9 @@ Rates = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 def _as_rates(value: Any, name: str) -> Rates:
     """Return finite rates as a number or as (nested) tuples."""
-    if np.ndim(value) == 0:
-        return as_number(value.item() if isinstance(value, np.ndarray) else value, name)
     array = as_array(value, name)
+    if array.ndim == 0:
+        return as_number(value.item() if isinstance(value, np.ndarray) else value, name)
     if array.ndim not in (1, 2) or array.size == 0 or array.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} must be a number, or numbers [layers], [steps, layers] or [parameters], "

@@ -204,6 +204,10 @@ class Custom(Loss):
         if not callable(self.fn):
             raise TypeError(f"fn must be callable, got {self.fn!r}")
 
+    def __hash__(self) -> int:
+        """Equal for equal functions, also where these have no hash of their own."""
+        return hash((type(self), type(self.fn)))
+
     @property
     def takes_labels(self) -> bool:
         """Not known: targets are whatever `fn` takes."""

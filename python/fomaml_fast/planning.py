@@ -36,7 +36,9 @@ class Plan:
     engines: tuple[EnginePlan, ...]  #: all of them, in registry order
     threads: int  #: that would run now: few where waking the others costs more than they save
     workspace_bytes: int  #: of working memory, reused from call to call
-    operations: float  #: floating-point operations of the matrix products, in any implementation
+    #: floating-point operations of the matrix products, nominally: as if all layers adapted, and
+    #: without those of conjugate gradients, whose number only the run shows
+    operations: float
 
     def __str__(self) -> str:
         """The choice and its reason, then a line an engine."""

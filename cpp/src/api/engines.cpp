@@ -56,9 +56,10 @@ Engine<T> engine(int index) {
 
 template <class T>
 int choose_engine(const Problem& problem) {
-  // Traces diagnose the other calls: they are never forced upon an engine that has none.
-  if (const int index = forced_engine(); index >= 0 && !problem.wants_trace) {
-    return engines<T>()[index].unsupported(problem) == nullptr ? index : -1;
+  if (const int index = forced_engine(); index >= 0) {
+    if (engines<T>()[index].unsupported(problem) == nullptr) return index;
+    // Traces diagnose the other calls: they are never forced upon an engine that has none.
+    if (!problem.wants_trace) return -1;
   }
   int best = -1;
   double least = 0;

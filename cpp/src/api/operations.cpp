@@ -48,8 +48,11 @@ double operations(const Problem& problem) {
     case Operation::meta_gradient:
       break;
   }
-  const double back = problem.algorithm.flow == Flow::exact ? row.hvp : 0;
-  return steps * support * (row.gradient + back) + query * row.gradient;
+  const AlgorithmSpec& algorithm = problem.algorithm;
+  const double back = algorithm.flow == Flow::exact ? row.hvp : 0;
+  const double losses = algorithm.multi_step ? steps : 1;
+  const double after = algorithm.flow == Flow::reptile ? row.forward : row.gradient;
+  return steps * support * (row.gradient + back) + losses * query * after;
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -1,11 +1,13 @@
-// Nominal arithmetic of a problem: what any implementation has to do, in floating-point operations.
+// Nominal arithmetic of a problem: what an implementation has to do that knows of no short cut, in
+// floating-point operations.
 #pragma once
 
 #include "engines/engine.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
-/// Multiplications and additions of the matrix products of `problem`.
+/// Multiplications and additions of the matrix products of `problem`, as if all layers adapted; of
+/// conjugate gradients, whose number only the run shows, none.
 double operations(const Problem& problem);
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -22,8 +22,8 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const auto start = std::chrono::steady_clock::now();
   const Status status =
       engine<T>(planned.chosen).run(problem, call, chosen_execution, workspace.memory());
-  if (chosen_execution.workers > 1) {
-    learn_from(problem, std::chrono::steady_clock::now() - start);
+  if (planned.workers > 1 || crowded()) {
+    learn_from(problem, planned.workers, std::chrono::steady_clock::now() - start);
   }
   if (status != Status::ok || call.diverged == nullptr) return status;
   const std::uint8_t* flags = call.diverged;

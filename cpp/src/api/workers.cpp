@@ -9,8 +9,8 @@ namespace FOMAML_FAST_NAMESPACE::api {
 
 namespace {
 
-// One thread's pace on small networks, conservatively: small layers never reach the peak.
-constexpr double kOperationsPerMicrosecond = 20e3;
+// Operations per microsecond of one thread on small networks: small layers never reach the peak.
+constexpr double kUsualPace = 20e3;
 // A region costs about 1 us while the workers still spin, and 70-80 us once they sleep
 // (docs/performance.md): the work must be worth a few of them.
 constexpr double kWarmMicroseconds = 8;
@@ -25,32 +25,53 @@ constexpr double kHeldUpMicroseconds = 2000;
 // Trying again costs about as much as was lost: a twentieth of the time, then.
 constexpr double kTryAgainAfter = 20;
 
+// More threads than any machine of today runs at once; systems refuse to start too many.
+constexpr int kMostWorkers = 1024;
+
 std::atomic<Clock::rep> alone_until{0};
+// One thread's pace by which runs are judged, and the pace of the run that was last found held up.
+std::atomic<double> pace{kUsualPace}, suspected_pace{0};
 
-double microseconds_alone(const Problem& problem) {
-  return operations(problem) / kOperationsPerMicrosecond;
-}
-
-bool crowded() {
-  const Clock::rep until = alone_until.load(std::memory_order_relaxed);
-  return until != 0 && Clock::now().time_since_epoch().count() < until;
-}
+double microseconds_alone(const Problem& problem) { return operations(problem) / kUsualPace; }
 
 }  // namespace
 
-void learn_from(const Problem& problem, Clock::duration elapsed) {
-  const double took = Microseconds(elapsed).count();
-  if (took < kHeldUpMicroseconds + kHeldUpFactor * microseconds_alone(problem)) return;
+bool crowded() {
+  Clock::rep until = alone_until.load(std::memory_order_relaxed);
+  if (until == 0) return false;
+  if (Clock::now().time_since_epoch().count() < until) return true;
+  alone_until.compare_exchange_strong(until, 0);
+  return false;
+}
+
+void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
+  const double took = std::max(Microseconds(elapsed).count(), 1e-3), work = operations(problem);
+  const double found = work / took;
+  if (workers == 1) {
+    const bool worth_sharing = microseconds_alone(problem) >= kColdMicroseconds;
+    if (!worth_sharing || found > suspected_pace.load()) return;
+    pace.store(found);
+    alone_until.store(0);
+    return;
+  }
+  if (took < kHeldUpMicroseconds + kHeldUpFactor * work / pace.load()) {
+    // Faster work than what set the pace.
+    const double each = std::min(kUsualPace, found / workers);
+    if (each > pace.load(std::memory_order_relaxed)) pace.store(each);
+    return;
+  }
+  suspected_pace.store(found);
   const auto pause = std::chrono::duration_cast<Clock::duration>(kTryAgainAfter * elapsed);
   alone_until.store((Clock::now().time_since_epoch() + pause).count(), std::memory_order_relaxed);
 }
 
 int worthwhile_workers(const Problem& problem, const Execution& execution) {
   if (crowded()) return 1;
-  if (execution.exact) return execution.workers;
+  const int workers = std::min(execution.workers, kMostWorkers);
+  if (execution.exact) return workers;
   const double needed = parallel::warm() ? kWarmMicroseconds : kColdMicroseconds;
   if (microseconds_alone(problem) < needed) return 1;
-  return static_cast<int>(std::min<Index>(execution.workers, std::max<Index>(problem.tasks, 1)));
+  return static_cast<int>(std::min<Index>(workers, std::max<Index>(problem.tasks, 1)));
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -11,9 +11,13 @@ namespace FOMAML_FAST_NAMESPACE::api {
 /// or, if the caller leaves the choice, where waking the others would cost more than they save.
 int worthwhile_workers(const Problem& problem, const Execution& execution);
 
-/// Learns from a run with several threads: where another process holds a processor, a region waits
-/// for a thread that the system has put aside, many times longer than the work. The next calls then
-/// run alone for a while.
-void learn_from(const Problem& problem, std::chrono::steady_clock::duration elapsed);
+/// Whether calls run alone for now, because one with several threads seemed held up.
+bool crowded();
+
+/// Learns from a run with several threads, or from one that ran alone while `crowded`. Where
+/// another process holds a processor, a region waits for a thread that the system has put aside,
+/// many times longer than the work: the next calls then run alone for a while. If one of them takes
+/// as long, nobody was held up: such work is that slow, and threads return.
+void learn_from(const Problem& problem, int workers, std::chrono::steady_clock::duration elapsed);
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

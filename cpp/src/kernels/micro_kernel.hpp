@@ -34,15 +34,11 @@ struct Product {
 };
 
 /// Rows of the register tile `vectors` wide: accumulators, one row of B and one broadcast have to
-/// fit in the register file (32 registers; 16 before AVX-512).
+/// fit in the register file. NEON has no operands in memory: there every broadcast takes one.
 constexpr int tile_rows(int vectors) {
-#if defined(__AVX512F__)
-  constexpr std::array<int, 5> kRows{0, 14, 12, 8, 6};
-#elif defined(__aarch64__)
-  constexpr std::array<int, 5> kRows{0, 14, 8, 6, 5};
-#else
-  constexpr std::array<int, 5> kRows{0, 12, 6, 0, 0};
-#endif
+  constexpr std::array<int, 5> kRows = kVectorRegisters < 32 ? std::array{0, 12, 6, 0, 0}
+                                       : kVectorBytes == 64  ? std::array{0, 14, 12, 8, 6}
+                                                             : std::array{0, 14, 8, 6, 5};
   return kRows[static_cast<std::size_t>(vectors)];
 }
 

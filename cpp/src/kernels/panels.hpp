@@ -14,11 +14,7 @@
 namespace FOMAML_FAST_NAMESPACE {
 
 /// Widest panel: as many vectors as leave registers for a useful number of rows.
-#if defined(__AVX512F__) || defined(__aarch64__)
-inline constexpr int kPanelVectors = 4;
-#else
-inline constexpr int kPanelVectors = 2;
-#endif
+inline constexpr int kPanelVectors = kVectorRegisters >= 32 ? 4 : 2;
 
 /// Vectors that hold `n` numbers.
 template <class T>

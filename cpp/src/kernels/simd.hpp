@@ -12,12 +12,24 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
-#if defined(__AVX512F__)
+// The register file that kernels are shaped for: the ISA's, or one that a developer asks for to run
+// another processor's code here; the compiler then splits every vector.
+#if defined(FOMAML_FAST_VECTOR_BYTES)
+inline constexpr int kVectorBytes = FOMAML_FAST_VECTOR_BYTES;
+inline constexpr int kVectorRegisters = FOMAML_FAST_VECTOR_REGISTERS;
+#elif defined(__AVX512F__)
 inline constexpr int kVectorBytes = 64;
+inline constexpr int kVectorRegisters = 32;
 #elif defined(__AVX__)
 inline constexpr int kVectorBytes = 32;
+inline constexpr int kVectorRegisters = 16;
 #else
 inline constexpr int kVectorBytes = 16;
+#if defined(__aarch64__)
+inline constexpr int kVectorRegisters = 32;
+#else
+inline constexpr int kVectorRegisters = 16;
+#endif
 #endif
 
 namespace detail {

@@ -2,9 +2,9 @@
 // any algorithm and any engine.
 //
 // An engine gives `Tasks`: one task, or as many as a pack V has lanes, over vectors of packs:
-//   V support_gradient(k, theta, g)     support loss at theta, the start of step k, and its
-//   gradient
-//                                       over what adapts; what the pass leaves is kept for slot k
+//   V support_gradient(k, theta, g)     support loss at theta, where step k starts, and its
+//                                       gradient over what adapts; what the pass leaves is kept for
+//                                       slot k
 //   void add_hessian(k, theta, v, all, to)
 //                                       to += H v at slot k, for v over what adapts; rows of H that
 //                                       do not adapt may be left out (all false) or put off to

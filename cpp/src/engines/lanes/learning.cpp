@@ -315,7 +315,8 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
   const V loss = meta::meta_gradient(inputs_, tasks, buffers_.lambda, solution);
   write_lanes(loss, call_.losses);
   wrong += meta::defect(loss) + meta::defect(solution.residual) +
-           defect_of(buffers_.lambda, plan_.n_params);
+           defect_of(buffers_.lambda, plan_.n_params) +
+           defect_of(buffers_.vectors.co_rate, buffers_.vectors.n_rates);
   flag(wrong);
   report(solution);
   if (call_.task_vectors != nullptr) {

@@ -107,13 +107,9 @@ namespace detail {
 
 // Registers: the tile, a row of B's packs, and one pack of A. At least 8 sums hide the latency of
 // two FMA pipes.
-#if defined(__AVX512F__) || defined(__aarch64__)
-inline constexpr int kMostColumns = 5;
-inline constexpr std::array<int, kMostColumns + 1> kMostRows{0, 8, 8, 8, 6, 5};
-#else
-inline constexpr int kMostColumns = 3;
-inline constexpr std::array<int, kMostColumns + 1> kMostRows{0, 8, 6, 4};
-#endif
+inline constexpr int kMostColumns = kVectorRegisters >= 32 ? 5 : 3;
+inline constexpr std::array<int, 6> kMostRows =
+    kVectorRegisters >= 32 ? std::array{0, 8, 8, 8, 6, 5} : std::array{0, 8, 6, 4, 0, 0};
 
 struct NoTerm {};
 

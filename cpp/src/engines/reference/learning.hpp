@@ -66,7 +66,8 @@ class Learning {
     meta::Solution<T> solution;
     T* lambda = buffers_.lambda;
     const T loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
-    finite = finite && meta::defect(loss + solution.residual) == T(0) && all_finite(lambda, P);
+    finite = finite && meta::defect(loss + solution.residual) == T(0) && all_finite(lambda, P) &&
+             all_finite(buffers_.vectors.co_rate, buffers_.vectors.n_rates);
     if (!finite) call_.diverged[task] = 1;
     call_.losses[task] = loss;
     report(solution, task);

@@ -37,8 +37,8 @@ class Adaptation {
     return {adapted_.values + place * plan.adapted_parameters,
             adapted_.transposes + place * plan.packed_transposes};
   }
-  [[nodiscard]] Pass<T> pass(const Plan<T>& plan, int k) const {
-    return passes_.copy(plan, longest_, taped_ ? k : 0);
+  [[nodiscard]] Pass<T> pass(int k) const {
+    return passes_.copy(taped_ ? k : 0);
   }
   [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
   /// The first layer, where the plan has it dual: `theta` then lacks its weights.
@@ -61,11 +61,11 @@ class Adaptation {
     bool finite = true;
     for (int k = 0; k < steps_; ++k) {
       const Weights<T> from = theta(plan, k);
-      const Pass<T> pass = this->pass(plan, k);
+      const Pass<T> pass = this->pass(k);
       if (plan.dual) dual_.forward_support(plan, pass);
       forward(plan, from, rows, pass, first);
       const T loss = rows::loss(targets, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
-                                pass.d(plan, plan.depth - 1, rows.count));
+                                pass.d(plan.depth - 1, rows.count));
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
       backward(plan, from, rows, pass);

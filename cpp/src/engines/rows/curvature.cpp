@@ -17,7 +17,7 @@ T scale_of(const HessianProduct<T>& p, int l) {
 template <class T>
 T* rz_of(const HessianProduct<T>& p, int l) {
   T* kept = p.scratch.rz[NetworkSpec::at(l)];
-  return kept != nullptr ? kept : p.pass.rh(p.plan, l, p.rows.count);
+  return kept != nullptr ? kept : p.pass.rh(l, p.rows.count);
 }
 
 /// What a layer's normalisation keeps, tangents included.
@@ -37,7 +37,7 @@ void push_forward(const HessianProduct<T>& p) {
   const Index count = p.rows.count;
   for (int l = p.first; l < p.plan.depth; ++l) {
     const Layer& layer = p.plan[l];
-    T* rh = p.pass.rh(p.plan, l, count);
+    T* rh = p.pass.rh(l, count);
     const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
     const Columns<T> rz = row_major(rz_of(p, l), layer.out_stride);
     if (l == 0 && p.dual != nullptr) {
@@ -57,7 +57,7 @@ void push_forward(const HessianProduct<T>& p) {
       const Product<T> through{count,
                                layer.out_vectors,
                                layer.fan_in,
-                               {p.pass.rh(p.plan, l - 1, count), layer.in_stride, 1},
+                               {p.pass.rh(l - 1, count), layer.in_stride, 1},
                                p.weights.weight(layer),
                                rz,
                                rz};
@@ -89,7 +89,7 @@ Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<con
   multiply_scaled<T>({count,
                       layer.in_vectors,
                       layer.fan_out,
-                      {p.pass.d(p.plan, l, count), layer.out_stride, 1},
+                      {p.pass.d(l, count), layer.out_stride, 1},
                       tangent,
                       start,
                       to},
@@ -119,13 +119,13 @@ void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
   const Layer& layer = p.plan[l];
   const Index count = p.rows.count;
   const auto norm = norm_of(p, l);
-  const T* du = p.pass.du(p.plan, l, count);
+  const T* du = p.pass.du(l, count);
   begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->gain(l), p.to.gain(l));
   begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->shift(l), p.to.shift(l));
   normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du), packs(p.to.gain(l)),
                                             packs(p.to.shift(l)));
   // d comes out as it was.
-  T* const d = p.pass.d(p.plan, l, count);
+  T* const d = p.pass.d(l, count);
   std::copy_n(du, count * layer.out_stride, d);
   normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)), packs(p.tangent.gain(l)),
                                    packs(d), packs(r_du));
@@ -175,7 +175,7 @@ void hessian_product(const HessianProduct<T>& p) {
   if (p.output_tangents != nullptr) {
     copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
   } else {
-    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(p.plan, last, p.rows.count),
+    loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(last, p.rows.count),
                       p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
   }
   for (int l = last; l >= p.first; --l) {

@@ -66,7 +66,7 @@ Round Deferred<T>::round_from(const Frame<T>& frame, Index first) const {
 
 template <class T>
 Pass<T> Deferred<T>::query_pass(const Frame<T>& frame, Round round, Index task) const {
-  return query_.from_row(frame.plan, rows_before(frame.call.query, round.first, task));
+  return query_.from_row(rows_before(frame.call.query, round.first, task));
 }
 
 template <class T>
@@ -113,8 +113,7 @@ void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) con
     add_side(frame, round, chunk, {&frame.call.support, nullptr, sums_}, from_zero);
   } else {
     add_side(frame, round, chunk,
-             {&frame.call.query, l == 0 ? nullptr : query_.h(l - 1), query_.d(frame.plan, l, 0)},
-             from_zero);
+             {&frame.call.query, l == 0 ? nullptr : query_.h(l - 1), query_.d(l, 0)}, from_zero);
   }
   if (round.last == frame.problem.tasks) write(frame, chunk);
 }

@@ -220,8 +220,7 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
                      nullptr,
                      nullptr,
                      nowhere});
-    write_outputs<T>(frame, worker.pass.rh(plan, plan.depth - 1, rows.count), task, first,
-                     rows.count);
+    write_outputs<T>(frame, worker.pass.rh(plan.depth - 1, rows.count), task, first, rows.count);
   }
 }
 
@@ -232,7 +231,7 @@ T Evaluate<T>::seed(const Frame<T>& frame, const Worker& worker, const Targeted<
                     Index task, Index first) {
   const Plan<T>& plan = frame.plan;
   const int last = plan.depth - 1;
-  T* delta = worker.pass.d(plan, last, targets.count);
+  T* delta = worker.pass.d(last, targets.count);
   if (frame.call.cotangents != nullptr) {
     copy_outputs<T>(plan, frame.call.cotangents + place_of(frame, task, first), targets.count,
                     delta);
@@ -271,8 +270,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
                               to};
     if (operation == Operation::gnvp) {  // the curvature on the outputs, pulled back as a gradient
       push_forward(product);
-      loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(plan, last, rows.count),
-                        plan.last().out_stride, worker.loss, worker.pass.d(plan, last, rows.count));
+      loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(last, rows.count),
+                        plan.last().out_stride, worker.loss, worker.pass.d(last, rows.count));
     }
     backward(plan, theta, rows, worker.pass);
     if (curvature) {

@@ -86,7 +86,7 @@ class Learning<T>::Tasks {
   V support_gradient(int k, const V* theta, V* g) {
     const Pass<T> kept = pass(k);
     const Weights<T> at = fresh(theta);
-    const V loss = support_loss(k, theta, kept.d(plan_, plan_.depth - 1, support_.count));
+    const V loss = support_loss(k, theta, kept.d(plan_.depth - 1, support_.count));
     backward(plan_, at, support_, kept, first_);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = first_; l < plan_.depth; ++l) {
@@ -123,8 +123,7 @@ class Learning<T>::Tasks {
     const Pass<T> kept = pass(0);
     const Layer& top = plan_[first_ - 1];
     times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
-                        support_.count * top.out_stride,
-                        kept.du(plan_, first_ - 1, support_.count));
+                        support_.count * top.out_stride, kept.du(first_ - 1, support_.count));
     through_norm(plan_, weights(start()), support_.count, kept, first_ - 1);
     backward(body_, weights(start()), support_, kept);
     const Weights<T> sum{numbers(to), nullptr};
@@ -134,7 +133,7 @@ class Learning<T>::Tasks {
   V query_gradient(const V* theta, V* g) {
     const Weights<T> at = fresh(theta);
     const Pass<T>& kept = worker_.query;
-    const V loss = query_outputs(theta, kept.d(plan_, plan_.depth - 1, 0));
+    const V loss = query_outputs(theta, kept.d(plan_.depth - 1, 0));
     backward(plan_, at, query_, kept);
     const Weights<T> to{numbers(g), nullptr};
     for (int l = 0; l < plan_.depth; ++l) layer_gradient(plan_, l, query_, kept, true, to);
@@ -145,9 +144,7 @@ class Learning<T>::Tasks {
  private:
   [[nodiscard]] const V* start() const { return worker_.vectors.theta(0); }
   [[nodiscard]] Weights<T> weights(const V* theta) const { return learning_.weights(theta); }
-  [[nodiscard]] Pass<T> pass(int k) const {
-    return worker_.support.copy(plan_, problem_.support.longest, k);
-  }
+  [[nodiscard]] Pass<T> pass(int k) const { return worker_.support.copy(k); }
   static T* numbers(V* vector) { return reinterpret_cast<T*>(vector); }
 
   /// The weights at theta, after a step changed them: their transposes brought up to date.
@@ -285,8 +282,10 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
   const V loss = meta::meta_gradient(inputs_, tasks, lambda, solution);
   const Weights<T> gradient{reinterpret_cast<T*>(lambda), nullptr};
   call.losses[task] = loss[0];
+  const meta::Vectors<V>& vectors = worker_.vectors;
   finite = finite && meta::defect(loss + solution.residual)[0] == T(0) &&
-           is_finite(gradient.values, frame_.plan.packed_parameters);
+           is_finite(gradient.values, frame_.plan.packed_parameters) &&
+           is_finite(reinterpret_cast<const T*>(vectors.co_rate), vectors.n_rates * kLanes<T>);
   if (!finite) call.diverged[task] = 1;
   if (call.solver.residuals != nullptr) {
     call.solver.residuals[task] = solution.residual[0];
@@ -299,12 +298,12 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
   const T weight = call.task_weights == nullptr ? T(1) : call.task_weights[task];
   V* const sum = reinterpret_cast<V*>(partial);
   meta::add_scaled(lambda, broadcast<V>(weight), size, sum);
-  if (worker_.vectors.co_rate == nullptr) return;
+  if (vectors.co_rate == nullptr) return;
   if (frame_.problem.algorithm.rates_per_parameter) {
-    meta::add_scaled(worker_.vectors.co_rate, broadcast<V>(weight), size, sum + size);
+    meta::add_scaled(vectors.co_rate, broadcast<V>(weight), size, sum + size);
   } else {
     T* const rates = partial + frame_.plan.packed_parameters;
-    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * worker_.vectors.co_rate[i][0];
+    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * vectors.co_rate[i][0];
   }
 }
 

@@ -74,11 +74,11 @@ bool MetaGradient<T>::Block::adapt_and_query(Index task, const Pass<T>& pass) {
   const Targeted<T> targets =
       Targeted<T>::of(frame.problem.query, frame.call.query, task, 0, rows.count, plan.outputs);
   const T value = loss<T>(targets, pass.h(plan.depth - 1), plan.last().out_stride,
-                          adaptation.loss_scratch(), pass.d(plan, plan.depth - 1, rows.count));
+                          adaptation.loss_scratch(), pass.d(plan.depth - 1, rows.count));
   backward(plan, theta, rows, pass);
   frame.call.losses[task] = value;
   // What is not finite in a later delta reaches the first one.
-  finite = finite && is_finite(pass.d(plan, 0, rows.count), rows.count * plan[0].out_stride);
+  finite = finite && is_finite(pass.d(0, rows.count), rows.count * plan[0].out_stride);
   return finite && value - value == T(0);
 }
 
@@ -99,7 +99,7 @@ void MetaGradient<T>::Block::in_groups() {
     Index filled = 0;
     // Rows of neighbouring tasks are neighbours in memory, unless all tasks share theirs.
     do {
-      flag(task, adapt_and_query(task, worker.query.from_row(frame.plan, filled)));
+      flag(task, adapt_and_query(task, worker.query.from_row(filled)));
       filled += set.count(task);
       ++task;
     } while (task < last && !set.shared && filled + set.count(task) <= shared.group_rows);
@@ -119,11 +119,11 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const Targeted<T> targets =
       Targeted<T>::of(frame.problem.support, frame.call.support, task, 0, rows.count, plan.outputs);
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
-  if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(plan, 0, query.count));
+  if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(0, query.count));
   for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
     const Index row = std::min<Index>(k, frame.call.rate_steps - 1);
     const Weights<T> theta = adaptation.theta(plan, k);
-    const Pass<T> pass = adaptation.pass(plan, k);
+    const Pass<T> pass = adaptation.pass(k);
     hessian_product<T>({plan, theta, rows, targets, pass, worker.curvature,
                         adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
                         &lambda, next, plan.dual ? &adaptation.dual() : nullptr});
@@ -137,7 +137,7 @@ void MetaGradient<T>::Block::dual_gradient(Index task) {
   const Layer& layer = plan[0];
   const Rows<T> support = Rows<T>::of(frame.call.support, task, layer.fan_in);
   const Rows<T> query = Rows<T>::of(frame.call.query, task, layer.fan_in);
-  const T* deltas = worker.query.d(plan, 0, query.count);
+  const T* deltas = worker.query.d(0, query.count);
   const T* sums = worker.adaptation.dual().reverse_sum();
   if (shared.deferred.any()) {
     std::copy_n(deltas, query.count * layer.out_stride,

@@ -67,12 +67,12 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
               const Pass<T>& pass, int first) {
   for (int l = plan.depth - 1; l > first; --l) {
     const Layer &layer = plan[l], &below = plan[l - 1];
-    T* du = pass.du(plan, l - 1, rows.count);
-    const bool keeps_upstream = pass.dh(l - 1) != nullptr;
+    T* du = pass.du(l - 1, rows.count);
+    const bool keeps_upstream = pass.keeps_dh(l - 1);
     const Product<T> product{rows.count,
                              layer.in_vectors,
                              layer.fan_out,
-                             by_rows<T>(pass.d(plan, l, rows.count), layer.out_stride),
+                             by_rows<T>(pass.d(l, rows.count), layer.out_stride),
                              weights.transposed(layer),
                              zeros<T>(),
                              row_major(keeps_upstream ? pass.dh(l - 1) : du, layer.in_stride)};
@@ -92,8 +92,8 @@ void through_norm(const Plan<T>& plan, const Weights<T>& weights, Index rows, co
                   int l) {
   const Layer& layer = plan[l];
   if (!layer.normalized()) return;
-  T* const d = pass.d(plan, l, rows);
-  std::copy_n(pass.du(plan, l, rows), rows * layer.out_stride, d);
+  T* const d = pass.d(l, rows);
+  std::copy_n(pass.du(l, rows), rows * layer.out_stride, d);
   normalization::pull_back(pass.norm(l, rows), packs<T>(weights.gain(layer)), packs(d));
 }
 
@@ -103,7 +103,7 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
   const Layer& layer = plan[l];
   multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
                    by_columns(layer_input(l, rows, pass), layer.in_stride),
-                   row_major<const T>(pass.d(plan, l, rows.count), layer.out_stride), start, to});
+                   row_major<const T>(pass.d(l, rows.count), layer.out_stride), start, to});
 }
 
 template <class T>
@@ -113,10 +113,10 @@ void add_row_gradients(const Plan<T>& plan, int l, Index rows, const Pass<T>& pa
   // Before batch normalisation a shift changes nothing: its gradient is 0, and not the rounding
   // that adaptive optimisers would turn into steps.
   if (layer.norm != Norm::batch) {
-    add_rows<T>(pass.d(plan, l, rows), rows, layer.out_stride, bias, bias);
+    add_rows<T>(pass.d(l, rows), rows, layer.out_stride, bias, bias);
   }
   if (!layer.normalized()) return;
-  normalization::add_parameter_sums(pass.norm(l, rows), packs(pass.du(plan, l, rows)), packs(gain),
+  normalization::add_parameter_sums(pass.norm(l, rows), packs(pass.du(l, rows)), packs(gain),
                                     packs(shift));
 }
 
@@ -135,7 +135,7 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
              const Rows<T>& rows, const Pass<T>& pass, T* scaled, bool transposes_too, int first) {
   for (int l = plan.depth - 1; l >= 0; --l) {
     const Layer& layer = plan[l];
-    scale_rows<T>(pass.d(plan, l, rows.count), rows.count, layer.out_stride, -rates[l], scaled,
+    scale_rows<T>(pass.d(l, rows.count), rows.count, layer.out_stride, -rates[l], scaled,
                   from.bias(layer), to.bias(layer));
     if (l < first) continue;
     multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,

@@ -24,96 +24,105 @@ const Vec<T>* packs(const T* numbers) {
   return reinterpret_cast<const Vec<T>*>(numbers);
 }
 
-/// Activations of up to `rows` rows, row-major with padded leading dimensions.
+/// One layer's activations, row-major with its padded width between rows.
+template <class T>
+struct LayerPass {
+  T* h = nullptr;   ///< outputs; the last layer's are the network's
+  T* s = nullptr;   ///< where the activation's derivatives are taken: its inputs u, or h
+  T* d = nullptr;   ///< gradient on z, the affine map's outputs
+  T* du = nullptr;  ///< gradient on u; normalised layers, elsewhere u is z
+  T* dh = nullptr;  ///< gradient on h; second order, curved layers
+  normalization::Layer<Vec<T>> norm{};
+  Index stride = 0;
+};
+
+/// Activations of up to `rows` rows.
 ///
 /// In second order two halves are stacked, [h; Rh] and [Rd; d], so that h' Rd + Rh' d is one
 /// product; where the halves meet depends on the number of rows that are in use.
 template <class T>
-struct Pass {
-  using Slots = std::array<T*, kMaxLayers>;
-  using Norms = std::array<normalization::Layer<Vec<T>>, kMaxLayers>;
-
-  Slots outputs{};     ///< h of each layer; the last's are the network's
-  Slots inputs{};      ///< s: where the activation's derivatives are taken, its inputs u or h
-  Slots deltas{};      ///< gradient on each layer's z
-  Slots normalized{};  ///< gradient on u; normalised layers, elsewhere u is z
-  Slots upstream{};    ///< second order, curved layers: gradient on h
-  Norms norms{};
-  Keep keep = Keep::outputs;
-
-  int first = 0;  ///< layers below are the same in all copies
-
+class Pass {
+ public:
   /// Buffers of `copies` passes; `copy` picks one. They share what is below layer `first`.
   static Pass carve(const Plan<T>& plan, Index rows, Keep keep, Arena& arena, Index copies = 1,
                     int first = 0) {
     Pass pass;
-    pass.keep = keep;
-    pass.first = first;
-    const Index stack = keep == Keep::second_order ? 2 : 1;
+    pass.keep_ = keep;
+    pass.depth_ = plan.depth;
+    pass.layers_ = arena.take<LayerPass<T>>(copies * plan.depth);
     for (int l = 0; l < plan.depth; ++l) {
-      const std::size_t i = NetworkSpec::at(l);
-      const Index size = (l < first ? 1 : copies) * rows * plan[l].out_stride;
-      pass.outputs[i] = arena.take<T>(stack * size);
-      pass.inputs[i] = plan[l].needs_input ? arena.take<T>(size) : pass.outputs[i];
+      const Index own = l < first ? 1 : copies;
+      LayerPass<T> all;
+      all.stride = plan[l].out_stride;
+      const Index size = rows * all.stride, stack = keep == Keep::second_order ? 2 * size : size;
+      all.h = arena.take<T>(own * stack);
+      const bool apart = plan[l].needs_input;
+      all.s = apart ? arena.take<T>(own * size) : all.h;
       if (plan[l].normalized()) {
-        pass.norms[i] = normalization::Layer<Vec<T>>::carve(plan[l].norm, rows, plan[l].out_vectors,
-                                                            false, arena, l < first ? 1 : copies);
-        pass.norms[i].across = plan[l].fan_out;
+        all.norm = normalization::Layer<Vec<T>>::carve(plan[l].norm, rows, plan[l].out_vectors,
+                                                       false, arena, own);
+        all.norm.across = plan[l].fan_out;
       }
-      if (keep == Keep::outputs) continue;
-      if (plan[l].normalized()) pass.normalized[i] = arena.take<T>(size);
-      pass.deltas[i] = arena.take<T>(stack * size);
-      if (keep == Keep::second_order && plan[l].curved) pass.upstream[i] = arena.take<T>(size);
+      const bool back = keep != Keep::outputs;
+      const bool curved = keep == Keep::second_order && plan[l].curved;
+      if (back) all.d = arena.take<T>(own * stack);
+      if (back && plan[l].normalized()) all.du = arena.take<T>(own * size);
+      if (curved) all.dh = arena.take<T>(own * size);
+      if (arena.counting()) continue;
+      for (Index k = 0; k < copies; ++k) {
+        const Index place = l < first ? 0 : k;
+        LayerPass<T>& one = pass.layers_[k * plan.depth + l];
+        one = all;
+        one.h += place * stack;
+        one.s += place * (apart ? size : stack);
+        if (one.d != nullptr) one.d += place * stack;
+        if (one.du != nullptr) one.du += place * size;
+        if (one.dh != nullptr) one.dh += place * size;
+        one.norm = all.norm.copy(place);
+      }
     }
     return pass;
   }
 
-  [[nodiscard]] T* h(int l) const { return outputs[NetworkSpec::at(l)]; }
-  [[nodiscard]] T* s(int l) const { return inputs[NetworkSpec::at(l)]; }
-  [[nodiscard]] T* dh(int l) const { return upstream[NetworkSpec::at(l)]; }
-  /// Gradient on u, and the place of that on z where no normalisation stands between.
-  [[nodiscard]] T* du(const Plan<T>& plan, int l, Index rows) const {
-    return plan[l].normalized() ? normalized[NetworkSpec::at(l)] : d(plan, l, rows);
+  [[nodiscard]] T* h(int l) const { return from_row(l, layers_[l].h); }
+  [[nodiscard]] T* s(int l) const { return from_row(l, layers_[l].s); }
+  [[nodiscard]] T* dh(int l) const { return from_row(l, layers_[l].dh); }
+  /// Of `rows` rows, as the following.
+  [[nodiscard]] T* d(int l, Index rows) const {
+    T* half = from_row(l, layers_[l].d);
+    return keep_ == Keep::second_order ? half + rows * layers_[l].stride : half;
   }
+  /// Gradient on u, in the place of that on z where no normalisation stands between.
+  [[nodiscard]] T* du(int l, Index rows) const {
+    return layers_[l].du != nullptr ? from_row(l, layers_[l].du) : d(l, rows);
+  }
+  [[nodiscard]] T* rh(int l, Index rows) const { return h(l) + rows * layers_[l].stride; }
+  [[nodiscard]] T* rd(int l) const { return layers_[l].d; }
+  [[nodiscard]] bool keeps_dh(int l) const { return layers_[l].dh != nullptr; }
   [[nodiscard]] normalization::Layer<Vec<T>> norm(int l, Index rows) const {
-    return norms[NetworkSpec::at(l)].with_rows(rows);
+    return layers_[l].norm.with_rows(rows);
   }
-  [[nodiscard]] T* d(const Plan<T>& plan, int l, Index rows) const {
-    T* half = deltas[NetworkSpec::at(l)];
-    return keep == Keep::second_order ? half + rows * plan[l].out_stride : half;
-  }
-  [[nodiscard]] T* rh(const Plan<T>& plan, int l, Index rows) const {
-    return h(l) + rows * plan[l].out_stride;
-  }
-  [[nodiscard]] T* rd(int l) const { return deltas[NetworkSpec::at(l)]; }
 
   /// The same buffers from row `row` on; neither for second order nor for normalised layers.
-  [[nodiscard]] Pass from_row(const Plan<T>& plan, Index row) const {
-    return shifted(plan, row, 1, 0);
+  [[nodiscard]] Pass from_row(Index row) const {
+    Pass pass = *this;
+    pass.row_ += row;
+    return pass;
   }
-  /// Pass `k` of several, of `rows` rows each.
-  [[nodiscard]] Pass copy(const Plan<T>& plan, Index rows, Index k) const {
-    Pass pass = shifted(plan, k * rows, keep == Keep::second_order ? 2 : 1, first);
-    for (int l = first; l < plan.depth; ++l) {
-      pass.norms[NetworkSpec::at(l)] = norms[NetworkSpec::at(l)].copy(k);
-    }
+  /// Pass `k` of several.
+  [[nodiscard]] Pass copy(Index k) const {
+    Pass pass = *this;
+    pass.layers_ += k * depth_;
     return pass;
   }
 
  private:
-  [[nodiscard]] Pass shifted(const Plan<T>& plan, Index rows, Index stack, int from) const {
-    Pass pass = *this;
-    for (int l = from; l < plan.depth; ++l) {
-      const std::size_t i = NetworkSpec::at(l);
-      const Index offset = rows * plan[l].out_stride;
-      pass.outputs[i] += stack * offset;
-      pass.inputs[i] += plan[l].needs_input ? offset : stack * offset;
-      if (pass.deltas[i] != nullptr) pass.deltas[i] += stack * offset;
-      if (pass.normalized[i] != nullptr) pass.normalized[i] += offset;
-      if (pass.upstream[i] != nullptr) pass.upstream[i] += offset;
-    }
-    return pass;
-  }
+  [[nodiscard]] T* from_row(int l, T* buffer) const { return buffer + row_ * layers_[l].stride; }
+
+  LayerPass<T>* layers_ = nullptr;  ///< [copies, depth]
+  Index row_ = 0;                   ///< where its rows begin
+  Index depth_ = 0;
+  Keep keep_ = Keep::outputs;
 };
 
 /// Inputs of some rows of a task.

@@ -1,0 +1,59 @@
+// How many threads a call gets, and what earlier calls have to do with it.
+#include "api/workers.hpp"
+
+#include "check.hpp"
+
+using namespace FOMAML_FAST_NAMESPACE;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Predictions worth about a millisecond of one thread.
+Problem some_work() {
+  Problem problem;
+  problem.net.depth = 1;
+  problem.net.sizes = {100, 100};
+  problem.layout = Layout(problem.net);
+  problem.tasks = 10;
+  problem.support.total = 1000;
+  return problem;
+}
+
+void held_up_runs_send_the_next_ones_alone() {
+  const Problem problem = some_work();
+  Execution execution;
+  execution.workers = 2;
+  execution.exact = true;
+  const auto workers = [&] { return api::worthwhile_workers(problem, execution); };
+  CHECK(workers() == 2);
+
+  api::learn_from(problem, 2, 1s);  // far too long: the next ones go alone
+  CHECK(api::crowded() && workers() == 1);
+  api::learn_from(problem, 1, 10ms);  // and are much faster
+  CHECK(api::crowded() && workers() == 1);
+
+  api::learn_from(problem, 1, 1800ms);  // or are not: the work takes that long
+  CHECK(!api::crowded() && workers() == 2);
+  api::learn_from(problem, 2, 1s);  // which is known from now on
+  CHECK(workers() == 2);
+  api::learn_from(problem, 2, 20s);
+  CHECK(workers() == 1);
+}
+
+void workers_are_bounded() {
+  const Problem problem = some_work();
+  Execution execution;
+  execution.workers = 1 << 30;
+  execution.exact = true;
+  CHECK(api::worthwhile_workers(problem, execution) <= 1024);
+  execution.exact = false;
+  CHECK(api::worthwhile_workers(problem, execution) <= 10);
+}
+
+}  // namespace
+
+int main() {
+  workers_are_bounded();
+  held_up_runs_send_the_next_ones_alone();
+  return check::report();
+}
