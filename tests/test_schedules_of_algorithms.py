@@ -81,6 +81,9 @@ def test_they_are_values():
     [
         (lambda: derivative_order("maml", 1), TypeError, "algorithm"),
         (lambda: derivative_order(ff.maml(), -1), ValueError, "switch"),
+        (lambda: derivative_order(ff.reptile(), 5), ValueError, "gradient"),
+        (lambda: derivative_order(ff.imaml(), 5), ValueError, "gradient"),
+        (lambda: derivative_order(lambda step: ff.reptile(), 5)(9), ValueError, "gradient"),
         (lambda: derivative_order(ff.maml(), 1.5), TypeError, "switch"),
         (lambda: multi_step_weights(None, 1), TypeError, "algorithm"),
         (lambda: multi_step_weights(ff.maml(), 0), ValueError, "steps"),

@@ -78,6 +78,11 @@ def _at(algorithm: Algorithm | Callable[[int], Algorithm], step: int) -> Algorit
 # Cached: an algorithm keeps what the core made of it, which a new equal one would make again.
 @lru_cache(maxsize=64)
 def _with_gradient(algorithm: Algorithm, gradient: str) -> Algorithm:
+    if algorithm.gradient not in ("first", "exact"):
+        raise ValueError(
+            "algorithm.gradient must be 'first' or 'exact' for its order to change, got "
+            f"{algorithm.gradient!r}"
+        )
     return replace(algorithm, gradient=gradient)
 
 
@@ -191,8 +196,8 @@ def derivative_order(
     Parameters
     ----------
     algorithm : Algorithm, or callable
-        What to train with; its `gradient` is replaced. Another schedule ``step -> Algorithm`` may
-        stand in its place.
+        What to train with; its `gradient`, "first" or "exact", is replaced. Another schedule ``step
+        -> Algorithm`` may stand in its place.
     switch : int
         Outer steps of first order.
 
@@ -204,7 +209,7 @@ def derivative_order(
     Raises
     ------
     TypeError, ValueError
-        For anything else, naming the argument.
+        For anything else, naming the argument; also for Reptile and implicit gradients.
 
     Examples
     --------
@@ -214,7 +219,10 @@ def derivative_order(
     ('first', 'exact')
     """
     _check_algorithm(algorithm)
-    return _DerivativeOrder(algorithm, as_count(switch, "switch"))
+    schedule = _DerivativeOrder(algorithm, as_count(switch, "switch"))
+    if isinstance(algorithm, Algorithm):
+        schedule(0)  # what has no meaning is told here, not in the middle of training
+    return schedule
 
 
 def multi_step_weights(
