@@ -52,8 +52,8 @@ class Metrics(NamedTuple):
 class State(NamedTuple):
     """Everything that training carries from step to step: plain arrays.
 
-    It pickles; ``numpy.savez(file, **state._asdict())`` saves it, and ``State(**numpy.load(file))``
-    reads it back.
+    It pickles; ``numpy.savez(file, **state._asdict())`` saves it, and
+    ``State(**numpy.load(file))`` reads it back.
     """
 
     theta: FloatArray  #: the initialisation ``[P]``
