@@ -27,6 +27,7 @@ struct MetaGradient {
   py::object diverged = py::none();  ///< an array only if any task diverged
   double loss = 0;
   bool any_diverged = false;
+  bool sums_are_finite = true;
 
   MetaGradient(const Network& net, const py::array& theta, const Rows& support, const Rows& query,
                const Algorithm& algorithm, const py::object& rates, const py::object& task_weights,
@@ -77,6 +78,9 @@ struct MetaGradient {
       total.add(share * static_cast<double>(losses.data()[t]));
     }
     loss = total.value() * weight;
+    sums_are_finite =
+        core::all_finite(grad.data(), grad.size()) &&
+        core::all_finite(rate_gradient.data(), static_cast<Index>(rate_gradient.size()));
     if (call.rate_grad != nullptr) rate_grad = at.shaped(rate_gradient);
   }
 
@@ -124,7 +128,7 @@ py::object meta_grad(const Network& net, const py::object& theta_object, const R
                            per_task, threads);
     return py::make_tuple(result.any_diverged, result.loss, result.grad, result.losses,
                           result.support_losses, result.task_grads, result.diverged,
-                          result.rate_grad, result.solver);
+                          result.rate_grad, result.solver, result.sums_are_finite);
   });
 }
 
@@ -175,8 +179,9 @@ void register_meta_gradient(py::module_& m) {
       py::arg("task_weights").none(true), py::arg("mean"), py::arg("per_task"), py::arg("threads"),
       py::arg("check_finite"),
       "(any diverged, loss, grad, losses, support losses, task grads, diverged, rate grad, solver "
-      "report), each of the last five None where there is none; None alone if an argument needs "
-      "converting, or is wrong");
+      "report, whether the gradients are finite), each of the five before the last None where "
+      "there "
+      "is none; None alone if an argument needs converting, or is wrong");
   m.def("outer_step", &outer_step, py::arg("outer"), py::arg("lr"), py::arg("step"),
         py::arg("theta"), py::arg("gradient"), py::arg("moments"),
         "(theta, moments, norm of the gradient before clipping); step counts from 1");

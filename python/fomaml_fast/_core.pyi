@@ -193,6 +193,7 @@ def meta_grad(
         Flags | None,
         Floats | None,
         tuple[Floats, npt.NDArray[np.int32], Flags] | None,
+        bool,
     ]
     | None
 ): ...

@@ -144,9 +144,18 @@ def meta_grad(
             False,
         )
         assert result is not None
-    any_diverged, loss, grad, losses, support_losses, task_grads, diverged, rate_grad, report = (
-        result
-    )
+    (
+        any_diverged,
+        loss,
+        grad,
+        losses,
+        support_losses,
+        task_grads,
+        diverged,
+        rate_grad,
+        report,
+        finite,
+    ) = result
     before = losses_before(net, theta, batch, algorithm, own, workers) if trace else None
     n_dropped = 0
     if any_diverged:
@@ -166,6 +175,8 @@ def meta_grad(
         n_dropped = int(diverged.sum())
     else:
         diverged = batch._none_diverged
+        if not finite:
+            raise DivergenceError([], algorithm.steps, len(batch))
     return MetaGrad(
         grad,
         loss,
