@@ -30,7 +30,9 @@ endfunction()
 
 # The loader's own table answers what this machine runs, so the two cannot disagree.
 set(fomaml_fast_runnable generic)
-if(CMAKE_CROSSCOMPILING OR NOT Python_EXECUTABLE)
+if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
+  set(fomaml_fast_runnable ${known_isas}) # qemu's processor has every feature that it knows
+elseif(CMAKE_CROSSCOMPILING OR NOT Python_EXECUTABLE)
   message(STATUS "Cannot ask this machine for its instruction sets: native means 'generic'")
 else()
   execute_process(

@@ -1,6 +1,7 @@
 // How many threads a call gets, and what earlier calls have to do with it.
 #include "api/workers.hpp"
 
+#include "api/plan.hpp"
 #include "check.hpp"
 
 using namespace FOMAML_FAST_NAMESPACE;
@@ -24,11 +25,14 @@ void held_up_runs_send_the_next_ones_alone() {
   Execution execution;
   execution.workers = 2;
   execution.exact = true;
-  const auto workers = [&] { return api::worthwhile_workers(problem, execution); };
+  const auto workers = [&] { return api::plan<float>(problem, execution).workers; };
   CHECK(workers() == 2);
+  const std::size_t workspace = api::plan<float>(problem, execution).workspace_bytes;
 
   api::learn_from(problem, 2, 1s);  // far too long: the next ones go alone
   CHECK(api::crowded() && workers() == 1);
+  // When the crowd is gone, nothing is allocated.
+  CHECK(api::plan<float>(problem, execution).workspace_bytes == workspace);
   api::learn_from(problem, 1, 10ms);  // and are much faster
   CHECK(api::crowded() && workers() == 1);
 

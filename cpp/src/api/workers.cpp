@@ -66,7 +66,6 @@ void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
 }
 
 int worthwhile_workers(const Problem& problem, const Execution& execution) {
-  if (crowded()) return 1;
   const int workers = std::min(execution.workers, kMostWorkers);
   if (execution.exact) return workers;
   const double needed = parallel::warm() ? kWarmMicroseconds : kColdMicroseconds;

@@ -7,8 +7,8 @@
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
-/// Threads for `problem`: all that the call may use, or one where another process holds a processor
-/// or, if the caller leaves the choice, where waking the others would cost more than they save.
+/// Threads for `problem` where nobody else holds a processor: all that the call may use or, if the
+/// caller leaves the choice, one where waking the others would cost more than they save.
 int worthwhile_workers(const Problem& problem, const Execution& execution);
 
 /// Whether calls run alone for now, because one with several threads seemed held up.

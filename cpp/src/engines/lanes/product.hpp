@@ -106,10 +106,11 @@ struct AddTo {
 namespace detail {
 
 // Registers: the tile, a row of B's packs, and one pack of A. At least 8 sums hide the latency of
-// two FMA pipes.
+// two FMA pipes. For NEON, GCC loads several packs of A ahead.
 inline constexpr int kMostColumns = kVectorRegisters >= 32 ? 5 : 3;
-inline constexpr std::array<int, 6> kMostRows =
-    kVectorRegisters >= 32 ? std::array{0, 8, 8, 8, 6, 5} : std::array{0, 8, 6, 4, 0, 0};
+inline constexpr auto kMostRows = kVectorRegisters < 32 ? std::array{0, 8, 6, 4, 0, 0}
+                                  : kVectorBytes == 64  ? std::array{0, 8, 8, 8, 6, 5}
+                                                        : std::array{0, 8, 8, 7, 5, 4};
 
 struct NoTerm {};
 
