@@ -37,9 +37,7 @@ class Adaptation {
     return {adapted_.values + place * plan.adapted_parameters,
             adapted_.transposes + place * plan.packed_transposes};
   }
-  [[nodiscard]] Pass<T> pass(int k) const {
-    return passes_.copy(taped_ ? k : 0);
-  }
+  [[nodiscard]] Pass<T> pass(int k) const { return passes_.copy(taped_ ? k : 0); }
   [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
   /// The first layer, where the plan has it dual: `theta` then lacks its weights.
   [[nodiscard]] DualLayer<T>& dual() { return dual_; }
