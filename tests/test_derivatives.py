@@ -64,7 +64,7 @@ def test_products_of_one_task(engine, activation, norm, dtype):
     product = net.gnvp(case.theta, x, y, v)
     assert pulled.dtype == pushed.dtype == product.dtype == case.dtype
     assert_close(pulled, oracle.vjp(*arguments, c), "gradient", dtype)
-    assert_close(pushed, oracle.jvp(*arguments, v), "predict", dtype)
+    assert_close(pushed, oracle.jvp(*arguments, v), "gradient", dtype)
     assert_close(product, oracle.gnvp(*arguments, y, v), "hvp", dtype)
 
 
@@ -124,7 +124,7 @@ def test_theta_rows_and_directions_broadcast_over_tasks(engine, norm_of, norm):
         for i in range(5):
             arguments = (case.net, each_theta[i], each_x[i])
             assert_close(pulled[i], oracle.vjp(*arguments, each_c[i]), "gradient", case.dtype)
-            assert_close(pushed[i], oracle.jvp(*arguments, each_v[i]), "predict", case.dtype)
+            assert_close(pushed[i], oracle.jvp(*arguments, each_v[i]), "gradient", case.dtype)
             expected = oracle.gnvp(*arguments, each_y[i], each_v[i])
             assert_close(products[i], expected, "hvp", case.dtype)
 

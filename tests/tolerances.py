@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 TOLERANCES: dict[str, dict[str, float]] = {
-    # quantity: the network's outputs, a loss, its gradient, a Hessian-vector product,
+    # quantity: the network's outputs, a loss, a first derivative, a Hessian-vector product,
     # parameters after inner steps, a meta-gradient, parameters after outer steps
     "predict": {"float64": 1e-13, "float32": 2e-6},
     "loss": {"float64": 1e-13, "float32": 3e-6},
