@@ -42,16 +42,7 @@ struct Adapted {
     return load<V>(rates.per_parameter + i * lanes());
   }
   /// The sum over a task's numbers, in every lane of the task, from the sum over its packs.
-  [[nodiscard]] V over_task(V sum) const {
-    if constexpr (is_scalar_pack<V>) {
-      return sum;
-    } else {
-      if (!across) return sum;
-      Element<V> total = 0;
-      for (int lane = 0; lane < kLanes<Element<V>>; ++lane) total += sum[lane];
-      return broadcast<V>(total);
-    }
-  }
+  [[nodiscard]] V over_task(V sum) const { return across ? sum_over_lanes(sum) : sum; }
   static constexpr Index lanes() {
     if constexpr (is_scalar_pack<V>) {
       return 1;

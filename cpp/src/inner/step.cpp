@@ -135,8 +135,7 @@ class SegmentRates {
 /// Calls body(full, each) with what the loops must hold, as constants.
 template <class V, class Body>
 void with_form(const Spec& spec, const Adapted<V>& adapted, Body&& body) {
-  const bool full = spec.clip_norm != 0 || spec.weight_decay != 0 || spec.proximal != 0 ||
-                    spec.decoupled_weight_decay != 0;
+  const bool full = spec.has_terms();
   const bool each = adapted.rates.per_parameter != nullptr;
   using std::false_type, std::true_type;
   if (full) return each ? body(true_type{}, true_type{}) : body(true_type{}, false_type{});

@@ -23,8 +23,11 @@ struct Spec {
 
   /// Plain gradient descent: theta - rate g.
   [[nodiscard]] bool is_plain() const {
-    return id == InnerId::sgd && inner_states(id, parameters) == 0 && weight_decay == 0 &&
-           decoupled_weight_decay == 0 && proximal == 0 && clip_norm == 0;
+    return id == InnerId::sgd && inner_states(id, parameters) == 0 && !has_terms();
+  }
+  /// Whether anything is added to the optimiser itself.
+  [[nodiscard]] bool has_terms() const {
+    return weight_decay != 0 || decoupled_weight_decay != 0 || proximal != 0 || clip_norm != 0;
   }
   [[nodiscard]] int states() const { return inner_states(id, parameters); }
 };

@@ -109,6 +109,18 @@ FOMAML_FAST_INLINE void store(Element<V>* p, V v) {
   }
 }
 
+/// The sum of a pack's lanes, in their order, in every lane.
+template <class V>
+FOMAML_FAST_INLINE V sum_over_lanes(V v) {
+  if constexpr (is_scalar_pack<V>) {
+    return v;
+  } else {
+    Element<V> total = 0;
+    for (int lane = 0; lane < kLanes<Element<V>>; ++lane) total += v[lane];
+    return broadcast<V>(total);
+  }
+}
+
 /// `mask ? a : b`, the mask being the result of a comparison of packs.
 template <class M, class V>
 FOMAML_FAST_INLINE V select(M mask, V a, V b) {

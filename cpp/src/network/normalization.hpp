@@ -103,7 +103,8 @@ class Group {
       for (; i < last; ++i) sum[0] += term(i);
       total.add((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
-    return over_lanes(total.value()) / broadcast<V>(numbers_);
+    const V sum = across_ ? sum_over_lanes(total.value()) : total.value();
+    return sum / broadcast<V>(numbers_);
   }
   /// x as pack i of the group: 0 in lanes that hold no unit.
   [[nodiscard]] FOMAML_FAST_INLINE V hold(Index i, V x) const {
@@ -114,16 +115,6 @@ class Group {
 
  private:
   static bool by_row(const Layer<V>& layer) { return layer.norm == Norm::layer; }
-  [[nodiscard]] V over_lanes(V sum) const {
-    if constexpr (is_scalar_pack<V>) {
-      return sum;
-    } else {
-      if (!across_) return sum;
-      Element<V> total = 0;
-      for (int lane = 0; lane < kLanes<Element<V>>; ++lane) total += sum[lane];
-      return broadcast<V>(total);
-    }
-  }
 
   bool across_, pads_ = false;
   Element<V> numbers_;
