@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -33,9 +33,15 @@ class Adaptation(NamedTuple):
     diverged: Any  #: bool, or ``[T]``
 
 
+def not_finite(thetas: FloatArray) -> npt.NDArray[np.bool_]:
+    """Where parameters ``[..., P]`` hold anything that is not finite."""
+    found: npt.NDArray[np.bool_] = np.any(~np.isfinite(thetas), axis=-1)
+    return found
+
+
 def first_bad_step(thetas: FloatArray, losses: FloatArray) -> npt.NDArray[np.int64]:
     """First step of each task at which a support loss or parameters were not finite (S if none)."""
-    bad: npt.NDArray[np.bool_] = np.any(~np.isfinite(thetas), axis=-1)
+    bad = not_finite(thetas)
     bad[:, :-1] |= ~np.isfinite(losses[:, :-1])
     first: npt.NDArray[np.int64] = np.where(
         np.any(bad, axis=1), np.argmax(bad, axis=1), bad.shape[1] - 1
@@ -43,24 +49,7 @@ def first_bad_step(thetas: FloatArray, losses: FloatArray) -> npt.NDArray[np.int
     return first
 
 
-def diagnose(
-    net: MLP,
-    theta: FloatArray,
-    rows: RowArrays,
-    algorithm: Algorithm,
-    rates: FloatArray | None,
-    steps: int,
-    tasks: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """First bad step of some tasks, and their last finite parameters, by a traced rerun."""
-    first_steps, last_thetas = [], []
-    for thetas, losses in _traces(net, theta, rows, algorithm, rates, steps, tasks):
-        first_steps.append(first_bad_step(thetas, losses))
-        last_thetas.append(_last_finite(thetas))
-    return np.concatenate(first_steps), np.concatenate(last_thetas)
-
-
-def _traces(
+def traces(
     net: MLP,
     theta: FloatArray,
     rows: RowArrays,
@@ -69,7 +58,7 @@ def _traces(
     steps: int,
     tasks: npt.NDArray[np.int64],
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Parameters ``[., S + 1, P]`` and support losses ``[., S + 1]``, few tasks at a time."""
+    """Rerun `tasks`: parameters ``[., S + 1, P]`` and support losses, few of them at a time."""
     for start in range(0, len(tasks), 32):  # a trace holds every step's parameters
         some = tasks[start : start + 32]
         own = theta if theta.ndim == 1 else np.ascontiguousarray(theta[some])
@@ -81,9 +70,18 @@ def _traces(
         yield thetas, losses
 
 
+def diagnose(
+    ways: Iterable[tuple[FloatArray, FloatArray]],
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """First bad step of every task of some `traces`, and its last finite parameters."""
+    found = [(first_bad_step(*way), _last_finite(way[0])) for way in ways]
+    first_steps, last_thetas = zip(*found, strict=True)
+    return np.concatenate(first_steps), np.concatenate(last_thetas)
+
+
 def _last_finite(thetas: FloatArray) -> FloatArray:
     """Of every task's way ``[T, S + 1, P]``, the last parameters that are finite."""
-    finite: npt.NDArray[np.bool_] = ~np.any(~np.isfinite(thetas), axis=-1)
+    finite = ~not_finite(thetas)
     last = finite.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
     found: FloatArray = thetas[np.arange(len(thetas)), last]
     return found
@@ -215,7 +213,9 @@ def adapt(
     )
     if any_diverged:
         bad = np.flatnonzero(diverged)
-        first, last = diagnose(net, request.theta, request.rows, algorithm, own_rates, count, bad)
+        first, last = diagnose(
+            traces(net, request.theta, request.rows, algorithm, own_rates, count, bad)
+        )
         if on_divergence == "raise":
             raise DivergenceError(bad, int(first.min()), tasks)
         adapted[bad] = last
@@ -335,7 +335,7 @@ def evaluate(
         thetas, losses, query_losses, _ = _custom_meta.trace(
             net, flat, support, query, algorithm, own_rates, max(points), workers
         )
-        infinite = np.any(~np.isfinite(thetas), axis=-1)
+        infinite = not_finite(thetas)
     else:
         _, losses, query_losses, diverged = core.trace(
             net._core,
@@ -350,8 +350,8 @@ def evaluate(
         infinite = np.zeros(losses.shape, np.bool_)
         bad = np.flatnonzero(diverged)
         if len(bad):
-            ways = _traces(net, flat, batch._support, algorithm, own_rates, max(points), bad)
-            infinite[bad] = np.concatenate([np.any(~np.isfinite(way), axis=-1) for way, _ in ways])
+            ways = traces(net, flat, batch._support, algorithm, own_rates, max(points), bad)
+            infinite[bad] = np.concatenate([not_finite(way) for way, _ in ways])
     assert query_losses is not None
     # Support losses before a step decide whether what follows still means something.
     before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)

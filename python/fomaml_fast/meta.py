@@ -11,7 +11,7 @@ from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import FloatArray, as_threads, one_of
 from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
 from fomaml_fast._loader import core
-from fomaml_fast.adaptation import diagnose
+from fomaml_fast.adaptation import diagnose, traces
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
@@ -222,6 +222,8 @@ def kept_tasks(
     """Return the batch without the tasks that diverged, or raise."""
     if on_divergence == "raise" or diverged.all():
         bad = np.flatnonzero(diverged)
-        first, _ = diagnose(net, theta, batch._support, algorithm, rates, algorithm.steps, bad)
+        first, _ = diagnose(
+            traces(net, theta, batch._support, algorithm, rates, algorithm.steps, bad)
+        )
         raise DivergenceError(bad, int(first.min()), len(batch))
     return batch.take(~diverged)
