@@ -41,6 +41,13 @@ def test_sweep(tmp_path):
     assert "Cost per task is" in printed
 
 
+def test_algorithms_beside_maml():
+    printed = run_module("benchmarks.algorithms", "--quick")
+    assert "(1.00)" in printed
+    assert "iMAML" in printed
+    assert "batch" in printed
+
+
 def test_roofline_in_the_docs_is_what_is_printed():
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert run_module("benchmarks.roofline").strip() in page
