@@ -11,6 +11,7 @@ from fomaml_fast._loader import core
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Choice = TypeVar("Choice", bound="str | None")
+INT32_MAX = int(np.iinfo(np.int32).max)
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -106,11 +107,13 @@ def as_parameters(
 
 def as_count(value: Any, name: str, *, least: int = 0) -> int:
     """Return an integer of at least `least`; bool and float are refused."""
+    if type(value) is int and least <= value < INT32_MAX:  # what nearly everybody passes
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    if value >= np.iinfo(np.int32).max:  # and there is room for one more
+    if value >= INT32_MAX:  # and there is room for one more
         raise ValueError(f"{name} must fit 32 bits, got {value}")
     return int(value)
 

@@ -10,21 +10,36 @@
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
+namespace {
+
+/// Reads the clock only where somebody wants to know: small calls feel it.
+class Stopwatch {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit Stopwatch(bool runs) : runs_(runs), start_(runs ? Clock::now() : Clock::time_point{}) {}
+  [[nodiscard]] bool runs() const { return runs_; }
+  [[nodiscard]] Clock::duration elapsed() const { return Clock::now() - start_; }
+
+ private:
+  bool runs_;
+  Clock::time_point start_;
+};
+
+}  // namespace
+
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution) {
   if (call.diverged != nullptr) std::fill_n(call.diverged, problem.tasks, std::uint8_t{0});
   const PlanReport planned = plan<T>(problem, execution);
   if (planned.chosen < 0) return Status::unsupported;
-  Execution chosen_execution = execution;
-  chosen_execution.workers = planned.workers;
+  Execution chosen = execution;
+  chosen.workers = planned.workers;
+  if (is_brief(problem)) chosen.interrupt = {};
   const Workspace workspace = Workspace::checkout(planned.workspace_bytes);
   if (workspace.memory() == nullptr) return Status::out_of_memory;
-  const auto start = std::chrono::steady_clock::now();
-  const Status status =
-      engine<T>(planned.chosen).run(problem, call, chosen_execution, workspace.memory());
-  if (planned.workers > 1 || crowded()) {
-    learn_from(problem, planned.workers, std::chrono::steady_clock::now() - start);
-  }
+  const Stopwatch stopwatch(planned.workers > 1 || crowded());
+  const Status status = engine<T>(planned.chosen).run(problem, call, chosen, workspace.memory());
+  if (stopwatch.runs()) learn_from(problem, planned.workers, stopwatch.elapsed());
   if (status != Status::ok || call.diverged == nullptr) return status;
   const std::uint8_t* flags = call.diverged;
   const bool any = std::any_of(flags, flags + problem.tasks, [](std::uint8_t f) { return f != 0; });

@@ -65,11 +65,18 @@ void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
   alone_until.store((Clock::now().time_since_epoch() + pause).count(), std::memory_order_relaxed);
 }
 
+bool is_brief(const Problem& problem) {
+  // Conjugate gradients take as long as they need.
+  return problem.algorithm.flow != Flow::implicit &&
+         microseconds_alone(problem) < kColdMicroseconds;
+}
+
 int worthwhile_workers(const Problem& problem, const Execution& execution) {
   const int workers = std::min(execution.workers, kMostWorkers);
   if (execution.exact) return workers;
-  const double needed = parallel::warm() ? kWarmMicroseconds : kColdMicroseconds;
-  if (microseconds_alone(problem) < needed) return 1;
+  const double expected = microseconds_alone(problem);
+  if (expected < kWarmMicroseconds) return 1;
+  if (expected < kColdMicroseconds && !parallel::warm()) return 1;
   return static_cast<int>(std::min<Index>(workers, std::max<Index>(problem.tasks, 1)));
 }
 

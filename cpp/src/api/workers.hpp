@@ -11,6 +11,9 @@ namespace FOMAML_FAST_NAMESPACE::api {
 /// caller leaves the choice, one where waking the others would cost more than they save.
 int worthwhile_workers(const Problem& problem, const Execution& execution);
 
+/// Whether a call is over before anybody can ask it to stop: then nobody looks at the clock.
+bool is_brief(const Problem& problem);
+
 /// Whether calls run alone for now, because one with several threads seemed held up.
 bool crowded();
 

@@ -16,9 +16,10 @@ bool all_finite(const T* x, Index count) {
     for (Index j = 0; j < kSums; ++j) defects[j] += x[i + j] - x[i + j];
   }
   for (; i < count; ++i) defects[0] += x[i] - x[i];
-  T defect = 0;
-  for (const T part : defects) defect += part;
-  return defect == T(0);
+  for (Index half = kSums / 2; half > 0; half /= 2) {
+    for (Index j = 0; j < half; ++j) defects[j] += defects[j + half];
+  }
+  return defects[0] == T(0);
 }
 
 /// 0 in the lanes of packs x whose numbers are all finite, NaN in the others.

@@ -70,10 +70,12 @@ int available_processors() {
 }  // namespace
 
 struct Team::Shared {
-  explicit Shared(const Interrupt& hook) : interrupt(hook) {}
+  explicit Shared(const Interrupt& hook) : interrupt(hook) {
+    if (interrupt.requested != nullptr) next_poll = Clock::now() + kPollEvery;
+  }
   const Interrupt& interrupt;
   std::atomic<bool> stop{false};
-  Clock::time_point next_poll = Clock::now() + kPollEvery;
+  Clock::time_point next_poll;
 #if defined(FOMAML_FAST_THREADS_STD)
   std::barrier<>* barrier = nullptr;
 #endif

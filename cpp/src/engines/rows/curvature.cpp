@@ -16,7 +16,7 @@ T scale_of(const HessianProduct<T>& p, int l) {
 /// Where a layer's Rz, then Ru, is formed: apart where the derivative rule will ask for it again.
 template <class T>
 T* rz_of(const HessianProduct<T>& p, int l) {
-  T* kept = p.scratch.rz[NetworkSpec::at(l)];
+  T* kept = p.scratch.layers[l].rz;
   return kept != nullptr ? kept : p.pass.rh(l, p.rows.count);
 }
 
@@ -24,8 +24,8 @@ T* rz_of(const HessianProduct<T>& p, int l) {
 template <class T>
 normalization::Layer<Vec<T>> norm_of(const HessianProduct<T>& p, int l) {
   auto norm = p.pass.norm(l, p.rows.count);
-  norm.r_xhat = p.scratch.r_xhat[NetworkSpec::at(l)];
-  norm.r_log_scale = p.scratch.r_log_scale[NetworkSpec::at(l)];
+  norm.r_xhat = p.scratch.layers[l].r_xhat;
+  norm.r_log_scale = p.scratch.layers[l].r_log_scale;
   return norm;
 }
 
@@ -47,8 +47,8 @@ void push_forward(const HessianProduct<T>& p) {
                           layer.out_vectors,
                           layer.fan_in,
                           {input, layer.in_stride, 1},
-                          p.tangent.weight(l),
-                          repeated_row<T>(p.tangent.bias(l)),
+                          p.tangent.weight(layer),
+                          repeated_row<T>(p.tangent.bias(layer)),
                           rz},
                          scale_of(p, l));
     }
@@ -69,7 +69,7 @@ void push_forward(const HessianProduct<T>& p) {
     }
     if (layer.normalized()) {
       normalization::apply_tangent(norm_of(p, l), packs<T>(p.weights.gain(layer)),
-                                   packs(p.tangent.gain(l)), packs(p.tangent.shift(l)),
+                                   packs(p.tangent.gain(layer)), packs(p.tangent.shift(layer)),
                                    packs(rz.data));
     }
     times_derivative<T>(layer.activation, p.pass.s(l), rz.data, count * layer.out_stride, rh);
@@ -85,7 +85,7 @@ Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<con
   const Index count = p.rows.count;
   const Layer& layer = p.plan[l];
   const Columns<T> tangent = packed_panels(p.scratch.transposed, layer.fan_out);
-  transpose<T>(p.tangent.weight(l), layer.fan_in, layer.fan_out, tangent);
+  transpose<T>(p.tangent.weight(layer), layer.fan_in, layer.fan_out, tangent);
   multiply_scaled<T>({count,
                       layer.in_vectors,
                       layer.fan_out,
@@ -120,14 +120,14 @@ void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
   const Index count = p.rows.count;
   const auto norm = norm_of(p, l);
   const T* du = p.pass.du(l, count);
-  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->gain(l), p.to.gain(l));
-  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->shift(l), p.to.shift(l));
-  normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du), packs(p.to.gain(l)),
-                                            packs(p.to.shift(l)));
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->gain(layer), p.to.gain(layer));
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->shift(layer), p.to.shift(layer));
+  normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du), packs(p.to.gain(layer)),
+                                            packs(p.to.shift(layer)));
   // d comes out as it was.
   T* const d = p.pass.d(l, count);
   std::copy_n(du, count * layer.out_stride, d);
-  normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)), packs(p.tangent.gain(l)),
+  normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)), packs(p.tangent.gain(layer)),
                                    packs(d), packs(r_du));
 }
 
@@ -153,17 +153,17 @@ void r_gradient(const HessianProduct<T>& p, int l) {
   const Index count = p.rows.count;
   const Layer& layer = p.plan[l];
   const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
-  const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(l);
+  const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(layer);
   multiply_add<T>({layer.fan_in,
                    layer.out_vectors,
                    l == p.first ? count : 2 * count,  // R of the first input is 0
                    {input, 1, layer.in_stride},
                    row_major<const T>(p.pass.rd(l), layer.out_stride),
                    start,
-                   p.to.weight(l)});
-  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->bias(l), p.to.bias(l));
+                   p.to.weight(layer)});
+  begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->bias(layer), p.to.bias(layer));
   if (layer.norm == Norm::batch) return;  // as its gradient is, exactly
-  add_rows<T>(p.pass.rd(l), count, layer.out_stride, p.to.bias(l), p.to.bias(l));
+  add_rows<T>(p.pass.rd(l), count, layer.out_stride, p.to.bias(layer), p.to.bias(layer));
 }
 
 }  // namespace

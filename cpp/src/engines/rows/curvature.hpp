@@ -8,65 +8,53 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Parameters layer by layer, in whatever layout each matrix has. T is const for operands.
+/// Parameters of all layers as operands: packed, but for weights that are read or written where they
+/// stand in a vector of the user's. T is const for what is only read.
 template <class T>
 struct LayerViews {
-  std::array<Columns<T>, kMaxLayers> weights{};
-  std::array<T*, kMaxLayers> biases{};           ///< padded, as the following
-  std::array<T*, kMaxLayers> gains{}, shifts{};  ///< of normalised layers
+  T* packed = nullptr;
+  T* flat = nullptr;   ///< the user's vector, if any
+  Index smallest = 0;  ///< weights in the smallest layer that stays in `flat`
 
-  [[nodiscard]] const Columns<T>& weight(int l) const { return weights[NetworkSpec::at(l)]; }
-  [[nodiscard]] T* bias(int l) const { return biases[NetworkSpec::at(l)]; }
-  [[nodiscard]] T* gain(int l) const { return gains[NetworkSpec::at(l)]; }
-  [[nodiscard]] T* shift(int l) const { return shifts[NetworkSpec::at(l)]; }
-};
-
-/// The same views, to read from.
-template <class T>
-LayerViews<const T> readable(const LayerViews<T>& views) {
-  LayerViews<const T> operands;
-  std::copy(views.weights.begin(), views.weights.end(), operands.weights.begin());
-  std::copy(views.biases.begin(), views.biases.end(), operands.biases.begin());
-  std::copy(views.gains.begin(), views.gains.end(), operands.gains.begin());
-  std::copy(views.shifts.begin(), views.shifts.end(), operands.shifts.begin());
-  return operands;
-}
-
-/// Views of packed parameters.
-template <class T>
-LayerViews<T> views_of(const Plan<T>& plan, const Weights<T>& packed) {
-  LayerViews<T> views;
-  for (int l = 0; l < plan.depth; ++l) {
-    const std::size_t i = NetworkSpec::at(l);
-    views.weights[i] = packed.weight(plan[l]);
-    views.biases[i] = packed.bias(plan[l]);
-    if (!plan[l].normalized()) continue;
-    views.gains[i] = packed.gain(plan[l]);
-    views.shifts[i] = packed.shift(plan[l]);
+  /// Whether a layer's weights stay in `flat`: whole vectors in every row.
+  [[nodiscard]] bool in_place(const Layer& layer) const {
+    return flat != nullptr && layer.fan_out % kLanes<std::remove_const_t<T>> == 0 &&
+           layer.fan_in * layer.fan_out >= smallest;
   }
-  return views;
-}
+  [[nodiscard]] Columns<T> weight(const Layer& layer) const {
+    return in_place(layer) ? row_major(flat + layer.flat_weight, layer.fan_out)
+                           : packed_panels(packed + layer.weight, layer.fan_in);
+  }
+  [[nodiscard]] T* bias(const Layer& layer) const { return packed + layer.bias; }
+  [[nodiscard]] T* gain(const Layer& layer) const { return packed + layer.gain; }
+  [[nodiscard]] T* shift(const Layer& layer) const { return packed + layer.shift; }
+  operator LayerViews<const T>() const { return {packed, flat, smallest}; }
+};
 
 /// Buffers that do not outlive one product.
 template <class T>
 struct CurvatureScratch {
-  std::array<T*, kMaxLayers> rz{};  ///< R of the activation's inputs; curved layers
-  std::array<Vec<T>*, kMaxLayers> r_xhat{}, r_log_scale{};  ///< normalised layers
-  T* transposed = nullptr;                                  ///< one layer's tangent, transposed
+  struct OfLayer {
+    T* rz;                             ///< R of the activation's inputs; curved layers
+    Vec<T>*r_xhat, *r_log_scale;       ///< normalised layers
+  };
+  OfLayer* layers = nullptr;
+  T* transposed = nullptr;  ///< one layer's tangent, transposed
 
   static CurvatureScratch carve(const Plan<T>& plan, Index rows, Arena& arena) {
     CurvatureScratch scratch;
+    scratch.layers = arena.take<OfLayer>(plan.depth);
     Index largest = 0;
     for (int l = 0; l < plan.depth; ++l) {
-      if (plan[l].curved) {
-        scratch.rz[NetworkSpec::at(l)] = arena.take<T>(rows * plan[l].out_stride);
-      }
+      OfLayer of_layer{};
+      if (plan[l].curved) of_layer.rz = arena.take<T>(rows * plan[l].out_stride);
       if (plan[l].normalized()) {
         const Index units = plan[l].out_vectors;
-        scratch.r_xhat[NetworkSpec::at(l)] = arena.take<Vec<T>>(rows * units);
-        scratch.r_log_scale[NetworkSpec::at(l)] = arena.take<Vec<T>>(std::max(rows, units));
+        of_layer.r_xhat = arena.take<Vec<T>>(rows * units);
+        of_layer.r_log_scale = arena.take<Vec<T>>(std::max(rows, units));
       }
       if (l > 0) largest = std::max(largest, packed_size<T>(plan[l].fan_out, plan[l].fan_in));
+      if (!arena.counting()) scratch.layers[l] = of_layer;
     }
     scratch.transposed = arena.take<T>(largest);
     return scratch;
@@ -85,10 +73,10 @@ struct HessianProduct {
   const Pass<T>& pass;
   const CurvatureScratch<T>& scratch;
   const LossScratch<T>& loss_scratch;
-  const LayerViews<const T>& tangent;
+  LayerViews<const T> tangent;
   const T* rates;
   const LayerViews<const T>* start;
-  const LayerViews<T>& to;
+  LayerViews<T> to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
   int first = 0;                 ///< the lowest layer that the tangent moves
   /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.

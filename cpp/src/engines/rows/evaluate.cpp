@@ -10,23 +10,14 @@ namespace {
 // From this many weights on, moving a layer into panels costs more than its strided rows.
 constexpr Index kLargeLayer = 16 * 1024;
 
-/// Whether a layer of the user's vectors can be the operand itself: whole vectors in every row.
-template <class T>
-bool in_place(const Layer& layer) {
-  return layer.fan_out % kLanes<T> == 0;
-}
-
-/// The task's tangent, layer by layer: the user's memory or a packed copy.
+/// The task's tangent: the user's memory, and packed copies of smaller layers.
 template <class T>
 LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights<T>& packed) {
-  LayerViews<const T> views = readable(views_of(plan, packed));
+  const LayerViews<const T> views{packed.values, tangent, kLargeLayer};
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     pack_rows(layer, tangent, packed);
-    if (in_place<T>(layer) && layer.fan_in * layer.fan_out >= kLargeLayer) {
-      views.weights[NetworkSpec::at(l)] = row_major(tangent + layer.flat_weight, layer.fan_out);
-      continue;
-    }
+    if (views.in_place(layer)) continue;
     for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
       copy_to_panel(tangent + layer.flat_weight, layer.fan_in, layer.fan_out, i,
                     packed.weight(layer).data);
@@ -35,28 +26,17 @@ LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const W
   return views;
 }
 
-/// Where a result is written, layer by layer.
+/// Brings home what was left in packed parameters.
 template <class T>
-LayerViews<T> result_views(const Plan<T>& plan, T* result, const Weights<T>& packed) {
-  LayerViews<T> views = views_of(plan, packed);
-  for (int l = 0; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
-    if (!in_place<T>(layer)) continue;
-    views.weights[NetworkSpec::at(l)] = row_major(result + layer.flat_weight, layer.fan_out);
-  }
-  return views;
-}
-
-/// Brings home what result_views left in packed parameters.
-template <class T>
-void unpack_rest(const Plan<T>& plan, const Weights<T>& packed, T* result) {
+void unpack_rest(const Plan<T>& plan, const LayerViews<T>& views) {
+  const Weights<T> packed{views.packed, nullptr};
   for (Index i = 0; i < plan.panels; ++i) {
     const PanelOf place = locate_panel(plan, i);
     const Layer& layer = plan[place.layer];
-    if (in_place<T>(layer)) {
-      if (place.panel == 0) unpack_rows(layer, packed, result);
-    } else {
-      unpack_panel(plan, packed, place, result);
+    if (!views.in_place(layer)) {
+      unpack_panel(plan, packed, place, views.flat);
+    } else if (place.panel == 0) {
+      unpack_rows(layer, packed, views.flat);
     }
   }
 }
@@ -205,7 +185,6 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   const LayerViews<const T> tangent =
       tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
-  const LayerViews<T> nowhere;
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
     const Rows<T> rows = stretch_of(frame, task, first);
     forward(plan, theta, rows, worker.pass);
@@ -219,7 +198,7 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
                      tangent,
                      nullptr,
                      nullptr,
-                     nowhere});
+                     {}});
     write_outputs<T>(frame, worker.pass.rh(plan.depth - 1, rows.count), task, first, rows.count);
   }
 }
@@ -249,8 +228,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   const bool curvature = operation == Operation::hvp || operation == Operation::vjp_tangent;
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   T* result = frame.call.task_vectors + task * plan.parameters;
-  const LayerViews<T> to = result_views(plan, result, worker.result);
-  const LayerViews<const T> so_far = readable(to);
+  const LayerViews<T> to{worker.result.values, result};
+  const LayerViews<const T> so_far = to;
   LayerViews<const T> tangent;
   if (curvature || operation == Operation::gnvp) {
     tangent =
@@ -282,13 +261,14 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {
-      weight_gradient<T>(plan, l, rows, worker.pass, first == 0 ? zeros<T>() : to.weight(l),
-                         to.weight(l));
-      if (first == 0) std::fill_n(to.bias(l), plan[l].row_parameters(), T(0));
-      add_row_gradients(plan, l, rows.count, worker.pass, to.bias(l), to.gain(l), to.shift(l));
+      weight_gradient<T>(plan, l, rows, worker.pass, first == 0 ? zeros<T>() : so_far.weight(plan[l]),
+                         to.weight(plan[l]));
+      if (first == 0) std::fill_n(to.bias(plan[l]), plan[l].row_parameters(), T(0));
+      add_row_gradients(plan, l, rows.count, worker.pass, to.bias(plan[l]), to.gain(plan[l]),
+                        to.shift(plan[l]));
     }
   }
-  unpack_rest(plan, worker.result, result);
+  unpack_rest(plan, to);
   if (operation == Operation::gradient) frame.call.losses[task] = total.value();
 }
 

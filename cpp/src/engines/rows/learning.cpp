@@ -108,10 +108,8 @@ class Learning<T>::Tasks {
       put_off_ = true;
     }
     const Weights<T> at = weights(theta);
-    const LayerViews<T> sum = views_of(plan_, Weights<T>{numbers(to), nullptr});
-    const LayerViews<const T> tangent = readable(
-        views_of(plan_, Weights<T>{const_cast<T*>(reinterpret_cast<const T*>(v)), nullptr}));
-    const LayerViews<const T> from = readable(sum);
+    const LayerViews<T> sum{numbers(to)};
+    const LayerViews<const T> tangent{reinterpret_cast<const T*>(v)}, from = sum;
     const Pass<T> kept = pass(k);
     hessian_product<T>({plan_, at, support_, support_targets_, kept, worker_.curvature,
                         worker_.loss, tangent, nullptr, &from, sum, nullptr, first_, below});

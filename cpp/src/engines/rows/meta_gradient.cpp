@@ -113,8 +113,8 @@ template <class T>
 void MetaGradient<T>::Block::through_steps(Index task) {
   const Plan<T>& plan = frame.plan;
   Adaptation<T>& adaptation = worker.adaptation;
-  const LayerViews<T> next = views_of(plan, worker.gradient);
-  const LayerViews<const T> lambda = readable(next);
+  const LayerViews<T> next{worker.gradient.values};
+  const LayerViews<const T> lambda = next;
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Targeted<T> targets =
       Targeted<T>::of(frame.problem.support, frame.call.support, task, 0, rows.count, plan.outputs);

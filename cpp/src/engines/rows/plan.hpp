@@ -11,20 +11,21 @@ inline bool has_fused_steps(const Problem& problem) {
   return problem.is_plain() && !problem.net.normalized();
 }
 
-/// One affine layer, and where its parts stand in packed parameters.
+/// One affine layer, and where its parts stand in packed parameters. No default values: a plan has
+/// room for many more layers than networks have, and small calls would feel the writing of them.
 struct Layer {
-  Index fan_in = 0, fan_out = 0;
-  Index in_vectors = 0, out_vectors = 0;
-  Index in_stride = 0, out_stride = 0;   ///< leading dimensions of inputs and outputs
-  Index weight = 0, bias = 0;            ///< offsets in packed parameters
-  Index transposed = 0;                  ///< offset of W' in packed transposes; layers >= 1 only
-  Index gain = 0, shift = 0;             ///< the same, of what a normalised layer has besides
-  Index flat_weight = 0, flat_bias = 0;  ///< offsets in the user's theta
-  Index flat_gain = 0, flat_shift = 0;
-  Norm norm = Norm::none;
-  ActivationId activation = ActivationId::identity;
-  bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
-  bool curved = false;       ///< sigma'' is not 0
+  Index fan_in, fan_out;
+  Index in_vectors, out_vectors;
+  Index in_stride, out_stride;   ///< leading dimensions of inputs and outputs
+  Index weight, bias;            ///< offsets in packed parameters
+  Index transposed;              ///< offset of W' in packed transposes; layers >= 1 only
+  Index gain, shift;             ///< the same, of what a normalised layer has besides
+  Index flat_weight, flat_bias;  ///< offsets in the user's theta
+  Index flat_gain, flat_shift;
+  Norm norm;
+  ActivationId activation;
+  bool needs_input;  ///< derivatives of the activation are taken at z, not at h
+  bool curved;       ///< sigma'' is not 0
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
   /// Numbers in the bias, and in the gains and shifts that follow it.
@@ -37,6 +38,7 @@ struct Plan {
     const NetworkSpec& net = problem.net;
     for (int l = 0; l < depth; ++l) {
       Layer& layer = at(l);
+      layer = {};
       layer.fan_in = net.fan_in(l);
       layer.fan_out = net.fan_out(l);
       layer.in_vectors = vectors_of<T>(layer.fan_in);
@@ -62,7 +64,7 @@ struct Plan {
       }
       layer.flat_weight = problem.layout.weight[NetworkSpec::at(l)];
       layer.flat_bias = problem.layout.bias[NetworkSpec::at(l)];
-      if (!net.is_last(l)) layer.activation = net.activation(l);
+      layer.activation = net.is_last(l) ? ActivationId::identity : net.activation(l);
       layer.needs_input = activation_needs_input(layer.activation);
       layer.curved =
           layer.activation != ActivationId::relu && layer.activation != ActivationId::identity;
@@ -85,7 +87,7 @@ struct Plan {
   int depth;
   bool dual;                       ///< no step forms the adapted W_0: see dual.hpp
   bool forms_first_weight = true;  ///< the result has it
-  std::array<Layer, kMaxLayers> layers{};
+  std::array<Layer, kMaxLayers> layers;
   Index parameters = 0;          ///< P
   Index packed_parameters = 0;   ///< numbers in packed weights and biases
   Index adapted_parameters = 0;  ///< of those, what a step writes
