@@ -39,6 +39,11 @@ struct Network {
   core::Layout layout{spec};
 };
 
+/// A problem of that network, and nothing else yet.
+inline core::Problem problem_of(const Network& net, core::Operation operation) {
+  return {.operation = operation, .net = net.spec, .layout = net.layout};
+}
+
 core::LossSpec make_loss(const std::string& name, double parameter);
 
 /// The rows of many tasks; keeps its arrays alive.

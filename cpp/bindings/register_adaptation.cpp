@@ -8,9 +8,6 @@ namespace {
 template <class T>
 void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const py::array& theta,
           const Rows& support, const AlgorithmCall<T>& algorithm, int steps) {
-  problem.operation = core::Operation::adapt;
-  problem.net = net.spec;
-  problem.layout = net.layout;
   algorithm.fill(problem, call);
   problem.algorithm.steps = steps;
   problem.tasks = support.tasks;
@@ -22,7 +19,7 @@ void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const
 py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
                 const Algorithm& algorithm, const py::object& rates, int steps, int threads) {
   return dispatch(theta, [&]<class T>(T) -> py::tuple {
-    core::Problem problem;
+    core::Problem problem = problem_of(net, core::Operation::adapt);
     core::Call<T> call;
     const AlgorithmCall<T> at(algorithm, rates, net);
     fill(problem, call, net, theta, support, at, steps);
@@ -62,11 +59,8 @@ py::object adapt_plain(const Network& net, const py::object& theta_object,
       return py::none();
     }
     const Index offsets[2] = {0, x.shape(0)};
-    core::Problem problem;
+    core::Problem problem = problem_of(net, core::Operation::adapt);
     core::Call<T> call;
-    problem.operation = core::Operation::adapt;
-    problem.net = net.spec;
-    problem.layout = net.layout;
     const AlgorithmCall<T> at(algorithm, py::none(), net);
     at.fill(problem, call);
     problem.tasks = 1;
@@ -88,7 +82,7 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
                 const py::object& query, const Algorithm& algorithm, const py::object& rates,
                 int steps, bool with_thetas, int threads) {
   return dispatch(theta, [&]<class T>(T) -> py::tuple {
-    core::Problem problem;
+    core::Problem problem = problem_of(net, core::Operation::adapt);
     core::Call<T> call;
     const AlgorithmCall<T> at(algorithm, rates, net);
     fill(problem, call, net, theta, support, at, steps);

@@ -16,10 +16,7 @@ struct Request {
 
   Request(core::Operation operation, const Network& net, const py::array& theta, const Rows& rows,
           Form results)
-      : form(results) {
-    problem.operation = operation;
-    problem.net = net.spec;
-    problem.layout = net.layout;
+      : problem(problem_of(net, operation)), form(results) {
     problem.tasks = rows.tasks;
     problem.support = rows.shape_with(loss_for(net, rows));
     call.support = rows.view<T>();

@@ -6,10 +6,7 @@ namespace fomaml_fast_bindings {
 
 core::Problem meta_problem(const Network& net, const Rows& support, const Rows& query,
                            const Algorithm& algorithm) {
-  core::Problem problem;
-  problem.operation = core::Operation::meta_gradient;
-  problem.net = net.spec;
-  problem.layout = net.layout;
+  core::Problem problem = problem_of(net, core::Operation::meta_gradient);
   problem.tasks = support.tasks;
   problem.support = support.shape_with(loss_for(net, support));
   problem.query = query.shape_with(loss_for(net, query, algorithm.query_loss));

@@ -21,11 +21,12 @@ Network make_network(const std::vector<Index>& sizes, const std::vector<std::str
   return {spec, core::Layout{spec}};
 }
 
-/// The first `depth` offsets of a layout, as a property.
-auto offsets(std::array<Index, core::kMaxLayers> core::Layout::* kind) {
+/// One kind of offset of every layer, as a property.
+auto offsets(Index core::LayerOffsets::* kind) {
   return [kind](const Network& net) {
-    const auto first = (net.layout.*kind).begin();
-    return std::vector<Index>(first, first + net.spec.depth);
+    std::vector<Index> all;
+    for (int l = 0; l < net.spec.depth; ++l) all.push_back(net.layout.layer(net.spec, l).*kind);
+    return all;
   };
 }
 
@@ -40,10 +41,10 @@ void register_network(py::module_& m) {
       .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("norms"),
            py::arg("loss"), py::arg("loss_parameter"))
       .def_property_readonly("n_params", [](const Network& net) { return net.layout.n_params; })
-      .def_property_readonly("weight_offsets", offsets(&core::Layout::weight))
-      .def_property_readonly("bias_offsets", offsets(&core::Layout::bias))
-      .def_property_readonly("gain_offsets", offsets(&core::Layout::gain))
-      .def_property_readonly("shift_offsets", offsets(&core::Layout::shift));
+      .def_property_readonly("weight_offsets", offsets(&core::LayerOffsets::weight))
+      .def_property_readonly("bias_offsets", offsets(&core::LayerOffsets::bias))
+      .def_property_readonly("gain_offsets", offsets(&core::LayerOffsets::gain))
+      .def_property_readonly("shift_offsets", offsets(&core::LayerOffsets::shift));
   m.def("loss_takes_labels", [](const std::string& name) {
     return make_loss(name, 0).targets() == core::Targets::labels;
   });

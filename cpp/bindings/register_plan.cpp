@@ -26,12 +26,10 @@ py::tuple plan(const std::string& operation, const Network& net, const Rows& sup
                const Rows& query, const Algorithm& algorithm, const py::object& rates,
                bool weighs_tasks, int threads) {
   return dispatch(py::cast<py::array>(support.x), [&]<class T>(T) {
-    core::Problem problem;
+    core::Problem problem = problem_of(net, core::Operation::predict);
     core::Call<T> call;
     const AlgorithmCall<T> at(algorithm, rates, net);
     if (operation == "predict") {  // at the parameters that `adapt` gave every task
-      problem.net = net.spec;
-      problem.layout = net.layout;
       problem.tasks = query.tasks;
       problem.support = query.shape_with(loss_for(net, query));
       problem.theta_per_task = true;

@@ -10,12 +10,18 @@ template <class T>
 bool all_finite(const T* x, Index count) {
   // Independent sums, which the compiler turns into vectors.
   constexpr Index kSums = 32;
-  T defects[kSums] = {};
-  Index i = 0;
-  for (; i + kSums <= count; i += kSums) {
-    for (Index j = 0; j < kSums; ++j) defects[j] += x[i + j] - x[i + j];
+  if (count < kSums) {
+    T defect = 0;
+    for (Index i = 0; i < count; ++i) defect += x[i] - x[i];
+    return defect == T(0);
   }
-  for (; i < count; ++i) defects[0] += x[i] - x[i];
+  T defects[kSums];
+  const auto look = [&defects](const T* part, bool first) {
+    for (Index j = 0; j < kSums; ++j) defects[j] = (first ? T(0) : defects[j]) + (part[j] - part[j]);
+  };
+  look(x + count - kSums, true);  // whatever remains of the whole stretches below
+  for (Index i = 0; i + kSums < count; i += kSums) look(x + i, false);
+#pragma GCC unroll 8
   for (Index half = kSums / 2; half > 0; half /= 2) {
     for (Index j = 0; j < half; ++j) defects[j] += defects[j + half];
   }

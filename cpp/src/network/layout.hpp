@@ -7,25 +7,31 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
+/// Where one layer's parts begin.
+struct LayerOffsets {
+  Index weight;
+  Index bias;
+  Index gain, shift;  ///< normalised layers only, elsewhere 0
+  Index end;
+};
+
 struct Layout {
-  std::array<Index, kMaxLayers> weight{};  ///< offset of W_l
-  std::array<Index, kMaxLayers> bias{};    ///< offset of b_l
-  std::array<Index, kMaxLayers> gain{};    ///< offset of gamma_l; normalised layers only
-  std::array<Index, kMaxLayers> shift{};   ///< offset of beta_l; normalised layers only
+  std::array<Index, kMaxLayers> first{};  ///< offset of each layer's first parameter
   Index n_params = 0;
 
   explicit Layout(const NetworkSpec& net) {
     for (int l = 0; l < net.depth; ++l) {
-      weight[NetworkSpec::at(l)] = n_params;
-      n_params += net.fan_in(l) * net.fan_out(l);
-      bias[NetworkSpec::at(l)] = n_params;
-      n_params += net.fan_out(l);
-      if (!net.normalized(l)) continue;
-      gain[NetworkSpec::at(l)] = n_params;
-      n_params += net.fan_out(l);
-      shift[NetworkSpec::at(l)] = n_params;
-      n_params += net.fan_out(l);
+      first[NetworkSpec::at(l)] = n_params;
+      n_params = layer(net, l).end;
     }
+  }
+
+  /// Of the network that it is the layout of.
+  [[nodiscard]] LayerOffsets layer(const NetworkSpec& net, int l) const {
+    const Index weight = first[NetworkSpec::at(l)], units = net.fan_out(l);
+    const Index bias = weight + net.fan_in(l) * units, after = bias + units;
+    if (!net.normalized(l)) return {weight, bias, 0, 0, after};
+    return {weight, bias, after, after + units, after + 2 * units};
   }
 };
 

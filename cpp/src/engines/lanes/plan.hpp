@@ -52,15 +52,14 @@ struct Plan {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
       const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      const Layout& layout = problem.layout;
-      const std::size_t i = NetworkSpec::at(l);
-      layers[i] = {.fan_in = net.fan_in(l),
+      const LayerOffsets at = problem.layout.layer(net, l);
+      layers[NetworkSpec::at(l)] = {.fan_in = net.fan_in(l),
                    .fan_out = net.fan_out(l),
-                   .weight = layout.weight[i],
-                   .bias = layout.bias[i],
-                   .gain = layout.gain[i],
-                   .shift = layout.shift[i],
-                   .end = (net.normalized(l) ? layout.shift[i] : layout.bias[i]) + net.fan_out(l),
+                   .weight = at.weight,
+                   .bias = at.bias,
+                   .gain = at.gain,
+                   .shift = at.shift,
+                   .end = at.end,
                    .norm = net.norm(l),
                    .activation = id,
                    .needs_input = activation_needs_input(id),

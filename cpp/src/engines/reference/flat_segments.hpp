@@ -18,8 +18,8 @@ class FlatSegments {
     }
     for (int l = 0; l < depth; ++l) {
       if (!problem.algorithm.adapts(l)) continue;
-      const Index end = l + 1 < depth ? problem.layout.weight[NetworkSpec::at(l + 1)] : P;
-      add({problem.layout.weight[NetworkSpec::at(l)], end, l});
+      const LayerOffsets at = problem.layout.layer(problem.net, l);
+      add({at.weight, at.end, l});
     }
   }
   [[nodiscard]] const inner::Segment* data() const { return segments_.data(); }

@@ -196,24 +196,24 @@ class Mlp {
 
   /// Rows of W_l that the layer's inputs meet: all but the context's.
   [[nodiscard]] Index fed(int l) const { return l == 0 ? columns() : net_.fan_in(l); }
-  [[nodiscard]] Index gain(int l) const { return layout_.gain[NetworkSpec::at(l)]; }
-  [[nodiscard]] Index shift(int l) const { return layout_.shift[NetworkSpec::at(l)]; }
+  [[nodiscard]] Index gain(int l) const { return layout_.layer(net_, l).gain; }
+  [[nodiscard]] Index shift(int l) const { return layout_.layer(net_, l).shift; }
   [[nodiscard]] normalization::Layer<T> norm(int l, Index count) const {
     return norms_[NetworkSpec::at(l)].with_rows(count);
   }
   // Parts of a vector of parameters; const where the vector is.
   template <class E>
   auto weight(E* theta, int l) const {
-    return MatrixOf<E>(theta + layout_.weight[NetworkSpec::at(l)], fed(l), net_.fan_out(l));
+    return MatrixOf<E>(theta + layout_.layer(net_, l).weight, fed(l), net_.fan_out(l));
   }
   template <class E>
   auto bias(E* theta, int l) const {
-    return RowOf<E>(theta + layout_.bias[NetworkSpec::at(l)], net_.fan_out(l));
+    return RowOf<E>(theta + layout_.layer(net_, l).bias, net_.fan_out(l));
   }
   /// C: what the context goes through.
   template <class E>
   auto context_weight(E* theta) const {
-    return MatrixOf<E>(theta + layout_.weight[0] + columns() * net_.fan_out(0), context_,
+    return MatrixOf<E>(theta + layout_.layer(net_, 0).weight + columns() * net_.fan_out(0), context_,
                        net_.fan_out(0));
   }
   template <class E>

@@ -18,7 +18,7 @@ class Adapt {
 
   struct Worker {
     Worker(const Problem& problem, const Plan<T>& plan, const Shared& /*shared*/, Arena& arena)
-        : adaptation(Adaptation<T>::carve(problem, plan, false, arena)) {}
+        : adaptation(problem, plan, false, arena) {}
     Adaptation<T> adaptation;
   };
 

@@ -13,21 +13,18 @@ template <class T>
 class Adaptation {
  public:
   /// `taped` keeps every step, for the exact meta-gradient.
-  static Adaptation carve(const Problem& problem, const Plan<T>& plan, bool taped, Arena& arena) {
-    Adaptation adaptation;
-    adaptation.steps_ = problem.algorithm.steps;
-    adaptation.longest_ = problem.support.longest;
-    adaptation.taped_ = taped;
-    const Index thetas = std::max<Index>(1, taped ? adaptation.steps_ : 1);
-    adaptation.adapted_.values = arena.take<T>(thetas * plan.adapted_parameters);
-    adaptation.adapted_.transposes = arena.take<T>(thetas * plan.packed_transposes);
-    if (problem.theta_per_task) adaptation.own_ = Weights<T>::carve(plan, arena);
-    adaptation.passes_ = Pass<T>::carve(plan, adaptation.longest_,
-                                        taped ? Keep::second_order : Keep::deltas, arena, thetas);
-    adaptation.scaled_ = arena.take<T>(adaptation.longest_ * plan.widest);
-    adaptation.scratch_ = LossScratch<T>::carve(plan.outputs, arena);
-    adaptation.dual_ = DualLayer<T>::carve(problem, plan, taped, arena);
-    return adaptation;
+  Adaptation(const Problem& problem, const Plan<T>& plan, bool taped, Arena& arena)
+      : steps_(problem.algorithm.steps),
+        taped_(taped),
+        passes_(Pass<T>::carve(plan, problem.support.longest,
+                               taped ? Keep::second_order : Keep::deltas, arena,
+                               thetas(steps_, taped))),
+        scratch_(LossScratch<T>::carve(plan.outputs, arena)),
+        dual_(DualLayer<T>::carve(problem, plan, taped, arena)) {
+    adapted_.values = arena.take<T>(thetas(steps_, taped) * plan.adapted_parameters);
+    adapted_.transposes = arena.take<T>(thetas(steps_, taped) * plan.packed_transposes);
+    if (problem.theta_per_task) own_ = Weights<T>::carve(plan, arena);
+    scaled_ = arena.take<T>(problem.support.longest * plan.widest);
   }
 
   /// theta_k of the task that ran last; without a tape only the start and the end are known.
@@ -80,17 +77,18 @@ class Adaptation {
 
  private:
   static bool is_finite_number(T x) { return x - x == T(0); }
+  /// How many there is room for.
+  static Index thetas(int steps, bool taped) { return std::max(1, taped ? steps : 1); }
 
-  int steps_ = 0;
-  Index longest_ = 0;
-  bool taped_ = false;
+  int steps_;
+  bool taped_;
+  Pass<T> passes_;
+  LossScratch<T> scratch_;
+  DualLayer<T> dual_;
   Weights<T> adapted_;
   Weights<T> own_;  ///< packed theta of the task, where each has its own
   Weights<T> start_;
-  Pass<T> passes_;
   T* scaled_ = nullptr;
-  LossScratch<T> scratch_{};
-  DualLayer<T> dual_;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -22,7 +22,7 @@ struct LayerViews {
            layer.fan_in * layer.fan_out >= smallest;
   }
   [[nodiscard]] Columns<T> weight(const Layer& layer) const {
-    return in_place(layer) ? row_major(flat + layer.flat_weight, layer.fan_out)
+    return in_place(layer) ? row_major(flat + layer.flat.weight, layer.fan_out)
                            : packed_panels(packed + layer.weight, layer.fan_in);
   }
   [[nodiscard]] T* bias(const Layer& layer) const { return packed + layer.bias; }

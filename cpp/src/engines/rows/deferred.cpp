@@ -157,14 +157,14 @@ void Deferred<T>::write(const Frame<T>& frame, Chunk chunk) const {
   const Index inputs = chunk.to - chunk.from, size = inputs * layer.out_stride;
   T* weight = total_ + layer.weight + chunk.from * layer.out_stride;
   sum_terms<T>(weight, 1, 0, size, frame.call.grad_scale, weight);
-  T* grad = frame.call.grad + layer.flat_weight + chunk.from * layer.fan_out;
+  T* grad = frame.call.grad + layer.flat.weight + chunk.from * layer.fan_out;
   for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
     copy_from_panel(weight, inputs, layer.fan_out, i, grad);
   }
   if (chunk.from != 0) return;
   T* bias = total_ + layer.bias;
   sum_terms<T>(bias, 1, 0, layer.out_stride, frame.call.grad_scale, bias);
-  std::copy_n(bias, layer.fan_out, frame.call.grad + layer.flat_bias);
+  std::copy_n(bias, layer.fan_out, frame.call.grad + layer.flat.bias);
 }
 
 template struct DeferredShape<float>;

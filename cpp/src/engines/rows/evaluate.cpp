@@ -19,7 +19,7 @@ LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const W
     pack_rows(layer, tangent, packed);
     if (views.in_place(layer)) continue;
     for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
-      copy_to_panel(tangent + layer.flat_weight, layer.fan_in, layer.fan_out, i,
+      copy_to_panel(tangent + layer.flat.weight, layer.fan_in, layer.fan_out, i,
                     packed.weight(layer).data);
     }
   }

@@ -52,13 +52,14 @@ MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Are
 
 template <class T>
 MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared,
-                                Arena& arena) {
-  adaptation = Adaptation<T>::carve(problem, plan, shared.exact, arena);
-  if (!shared.deferred.all_layers()) {
-    query = Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena);
-  }
+                                Arena& arena)
+    : adaptation(problem, plan, shared.exact, arena),
+      query(shared.deferred.all_layers()
+                ? Pass<T>{}
+                : Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena)),
+      curvature(shared.exact ? CurvatureScratch<T>::carve(plan, problem.support.longest, arena)
+                             : CurvatureScratch<T>{}) {
   if (shared.apart) gradient.values = arena.take<T>(shared.summed);
-  if (shared.exact) curvature = CurvatureScratch<T>::carve(plan, problem.support.longest, arena);
 }
 
 /// theta_S, then the query rows through it, forward and back. False if something is not finite.

@@ -32,8 +32,8 @@ class MetaGradient {
     Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
     Adaptation<T> adaptation;
     Pass<T> query;
-    Weights<T> gradient;  ///< of one task, where they are formed apart
     CurvatureScratch<T> curvature;
+    Weights<T> gradient;  ///< of one task, where they are formed apart
   };
 
   static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);

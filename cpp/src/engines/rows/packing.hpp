@@ -26,10 +26,10 @@ PanelOf locate_panel(const Plan<T>& plan, Index i) {
 /// Calls body(packed, flat) with the offsets of b, and of gains and shifts where there are any.
 template <class Body>
 void for_each_row(const Layer& layer, Body&& body) {
-  body(layer.bias, layer.flat_bias);
+  body(layer.bias, layer.flat.bias);
   if (!layer.normalized()) return;
-  body(layer.gain, layer.flat_gain);
-  body(layer.shift, layer.flat_shift);
+  body(layer.gain, layer.flat.gain);
+  body(layer.shift, layer.flat.shift);
 }
 
 /// Packs the bias, gains and shifts.
@@ -53,7 +53,7 @@ void unpack_rows(const Layer& layer, const Weights<T>& from, T* theta) {
 template <class T>
 void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weights<T>& to) {
   const Layer& layer = plan[place.layer];
-  copy_to_panel(theta + layer.flat_weight, layer.fan_in, layer.fan_out, place.panel,
+  copy_to_panel(theta + layer.flat.weight, layer.fan_in, layer.fan_out, place.panel,
                 to.weight(layer).data);
   if (place.layer > 0 && to.transposes != nullptr) {
     transpose_panel<T>(to.weight(layer), layer.fan_in, layer.fan_out, place.panel,
@@ -72,7 +72,7 @@ template <class T>
 void unpack_panel(const Plan<T>& plan, const Weights<T>& from, PanelOf place, T* flat) {
   const Layer& layer = plan[place.layer];
   copy_from_panel(from.weight(layer).data, layer.fan_in, layer.fan_out, place.panel,
-                  flat + layer.flat_weight);
+                  flat + layer.flat.weight);
   if (place.panel == 0) unpack_rows(layer, from, flat);
 }
 

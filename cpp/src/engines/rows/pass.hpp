@@ -32,7 +32,7 @@ struct LayerPass {
   T* d = nullptr;   ///< gradient on z, the affine map's outputs
   T* du = nullptr;  ///< gradient on u; normalised layers, elsewhere u is z
   T* dh = nullptr;  ///< gradient on h; second order, curved layers
-  normalization::Layer<Vec<T>> norm{};
+  normalization::Layer<Vec<T>>* norm = nullptr;  ///< normalised layers
   Index stride = 0;
 };
 
@@ -58,10 +58,12 @@ class Pass {
       all.h = arena.take<T>(own * stack);
       const bool apart = plan[l].needs_input;
       all.s = apart ? arena.take<T>(own * size) : all.h;
+      normalization::Layer<Vec<T>> norm;
       if (plan[l].normalized()) {
-        all.norm = normalization::Layer<Vec<T>>::carve(plan[l].norm, rows, plan[l].out_vectors,
-                                                       false, arena, own);
-        all.norm.across = plan[l].fan_out;
+        all.norm = arena.take<normalization::Layer<Vec<T>>>(copies);
+        norm = normalization::Layer<Vec<T>>::carve(plan[l].norm, rows, plan[l].out_vectors, false,
+                                                   arena, own);
+        norm.across = plan[l].fan_out;
       }
       const bool back = keep != Keep::outputs;
       const bool curved = keep == Keep::second_order && plan[l].curved;
@@ -72,13 +74,14 @@ class Pass {
       for (Index k = 0; k < copies; ++k) {
         const Index place = l < first ? 0 : k;
         LayerPass<T>& one = pass.layers_[k * plan.depth + l];
-        one = all;
-        one.h += place * stack;
-        one.s += place * (apart ? size : stack);
-        if (one.d != nullptr) one.d += place * stack;
-        if (one.du != nullptr) one.du += place * size;
-        if (one.dh != nullptr) one.dh += place * size;
-        one.norm = all.norm.copy(place);
+        one.h = all.h + place * stack;
+        one.s = all.s + place * (apart ? size : stack);
+        one.d = all.d == nullptr ? nullptr : all.d + place * stack;
+        one.du = all.du == nullptr ? nullptr : all.du + place * size;
+        one.dh = all.dh == nullptr ? nullptr : all.dh + place * size;
+        one.norm = all.norm == nullptr ? nullptr : all.norm + k;
+        if (one.norm != nullptr) *one.norm = norm.copy(place);
+        one.stride = all.stride;
       }
     }
     return pass;
@@ -100,7 +103,7 @@ class Pass {
   [[nodiscard]] T* rd(int l) const { return layers_[l].d; }
   [[nodiscard]] bool keeps_dh(int l) const { return layers_[l].dh != nullptr; }
   [[nodiscard]] normalization::Layer<Vec<T>> norm(int l, Index rows) const {
-    return layers_[l].norm.with_rows(rows);
+    return layers_[l].norm->with_rows(rows);
   }
 
   /// The same buffers from row `row` on; neither for second order nor for normalised layers.

@@ -20,8 +20,7 @@ struct Layer {
   Index weight, bias;            ///< offsets in packed parameters
   Index transposed;              ///< offset of W' in packed transposes; layers >= 1 only
   Index gain, shift;             ///< the same, of what a normalised layer has besides
-  Index flat_weight, flat_bias;  ///< offsets in the user's theta
-  Index flat_gain, flat_shift;
+  LayerOffsets flat;             ///< in the user's theta
   Norm norm;
   ActivationId activation;
   bool needs_input;  ///< derivatives of the activation are taken at z, not at h
@@ -38,32 +37,22 @@ struct Plan {
     const NetworkSpec& net = problem.net;
     for (int l = 0; l < depth; ++l) {
       Layer& layer = at(l);
-      layer = {};
       layer.fan_in = net.fan_in(l);
       layer.fan_out = net.fan_out(l);
       layer.in_vectors = vectors_of<T>(layer.fan_in);
       layer.out_vectors = vectors_of<T>(layer.fan_out);
       layer.in_stride = l == 0 ? layer.fan_in : padded<T>(layer.fan_in);  // x is the user's
       layer.out_stride = padded<T>(layer.fan_out);
-      if (l > 0) {
-        layer.weight = packed_parameters;
-        packed_parameters += packed_size<T>(layer.fan_in, layer.fan_out);
-      }
+      layer.weight = packed_parameters;
+      if (l > 0) packed_parameters += packed_size<T>(layer.fan_in, layer.fan_out);
       layer.bias = packed_parameters;
+      layer.gain = layer.bias + layer.out_stride;
+      layer.shift = layer.gain + layer.out_stride;
       layer.norm = net.norm(l);
       packed_parameters += layer.row_parameters();
-      if (layer.normalized()) {
-        layer.gain = layer.bias + layer.out_stride;
-        layer.shift = layer.gain + layer.out_stride;
-        layer.flat_gain = problem.layout.gain[NetworkSpec::at(l)];
-        layer.flat_shift = problem.layout.shift[NetworkSpec::at(l)];
-      }
-      if (l > 0) {
-        layer.transposed = packed_transposes;
-        packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
-      }
-      layer.flat_weight = problem.layout.weight[NetworkSpec::at(l)];
-      layer.flat_bias = problem.layout.bias[NetworkSpec::at(l)];
+      layer.transposed = packed_transposes;
+      if (l > 0) packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
+      layer.flat = problem.layout.layer(net, l);
       layer.activation = net.is_last(l) ? ActivationId::identity : net.activation(l);
       layer.needs_input = activation_needs_input(layer.activation);
       layer.curved =
