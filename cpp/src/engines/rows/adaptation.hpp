@@ -19,6 +19,7 @@ class Adaptation {
         passes_(Pass<T>::carve(plan, problem.support.longest,
                                taped ? Keep::second_order : Keep::deltas, arena,
                                thetas(steps_, taped))),
+        target_packs_(TargetPacks<T>::carve(problem.support.longest, plan.outputs, arena)),
         scratch_(LossScratch<T>::carve(plan.outputs, arena)),
         dual_(DualLayer<T>::carve(problem, plan, taped, arena)) {
     adapted_.values = arena.take<T>(thetas(steps_, taped) * plan.adapted_parameters);
@@ -35,6 +36,8 @@ class Adaptation {
             adapted_.transposes + place * plan.packed_transposes};
   }
   [[nodiscard]] Pass<T> pass(int k) const { return passes_.copy(taped_ ? k : 0); }
+  /// Support targets of the task that ran last.
+  [[nodiscard]] const Targeted<T>& targets() const { return targets_; }
   [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
   /// The first layer, where the plan has it dual: `theta` then lacks its weights.
   [[nodiscard]] DualLayer<T>& dual() { return dual_; }
@@ -49,8 +52,7 @@ class Adaptation {
       start_ = own_;
     }
     const Rows<T> rows = Rows<T>::of(call.support, task, problem.net.inputs());
-    const Targeted<T> targets =
-        Targeted<T>::of(problem.support, call.support, task, 0, rows.count, plan.outputs);
+    targets_ = target_packs_.gather(problem.support, call.support, task, 0, rows.count);
     const int first = plan.dual ? 1 : 0;
     if (plan.dual) dual_.begin(plan, start_, rows);
     bool finite = true;
@@ -59,7 +61,7 @@ class Adaptation {
       const Pass<T> pass = this->pass(k);
       if (plan.dual) dual_.forward_support(plan, pass);
       forward(plan, from, rows, pass, first);
-      const T loss = rows::loss(targets, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
+      const T loss = rows::loss(targets_, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
                                 pass.d(plan.depth - 1, rows.count));
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
@@ -83,6 +85,8 @@ class Adaptation {
   int steps_;
   bool taped_;
   Pass<T> passes_;
+  TargetPacks<T> target_packs_;
+  Targeted<T> targets_;
   LossScratch<T> scratch_;
   DualLayer<T> dual_;
   Weights<T> adapted_;

@@ -48,12 +48,6 @@ Rows<T> stretch_of(const Frame<T>& frame, Index task, Index first) {
           std::min(kStretch, set.count(task) - first)};
 }
 
-template <class T>
-Targeted<T> targets_of(const Frame<T>& frame, Index task, Index first, Index count) {
-  return Targeted<T>::of(frame.problem.support, frame.call.support, task, first, count,
-                         frame.plan.outputs);
-}
-
 Keep kept(Operation operation) {
   switch (operation) {
     case Operation::gradient:
@@ -103,6 +97,7 @@ Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   const Index rows = std::min(kStretch, problem.support.longest);
   if (problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
   pass = Pass<T>::carve(plan, rows, kept(problem.operation), arena);
+  targets = TargetPacks<T>::carve(rows, plan.outputs, arena);
   loss = LossScratch<T>::carve(plan.outputs, arena);
   const Keep keep = kept(problem.operation);
   if (keep != Keep::outputs && problem.operation != Operation::jvp) {
@@ -123,6 +118,12 @@ Weights<T> Evaluate<T>::theta_of(const Frame<T>& frame, const Shared& shared, co
 }
 
 template <class T>
+Targeted<T> Evaluate<T>::targets_of(const Frame<T>& frame, const Worker& worker, Index task,
+                                    Index first, Index count) {
+  return worker.targets.gather(frame.problem.support, frame.call.support, task, first, count);
+}
+
+template <class T>
 void Evaluate<T>::predict(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
                           Index task, Index stretch) {
   const Plan<T>& plan = frame.plan;
@@ -139,7 +140,7 @@ T Evaluate<T>::loss_of(const Frame<T>& frame, const Weights<T>& theta, const Wor
   const Index first = stretch * kStretch;
   const Rows<T> rows = stretch_of(frame, task, first);
   forward(plan, theta, rows, worker.pass);
-  return loss<T>(targets_of(frame, task, first, rows.count), worker.pass.h(plan.depth - 1),
+  return loss<T>(targets_of(frame, worker, task, first, rows.count), worker.pass.h(plan.depth - 1),
                  plan.last().out_stride, worker.loss, nullptr);
 }
 
@@ -238,7 +239,7 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   CompensatedSum<T> total;
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
     const Rows<T> rows = stretch_of(frame, task, first);
-    const Targeted<T> targets = targets_of(frame, task, first, rows.count);
+    const Targeted<T> targets = targets_of(frame, worker, task, first, rows.count);
     forward(plan, theta, rows, worker.pass);
     total.add(seed(frame, worker, targets, task, first));
     HessianProduct<T> product{plan,        theta,

@@ -29,6 +29,7 @@ class Evaluate {
     Weights<T> vector;  ///< the task's tangent, where it has to be packed
     Weights<T> result;  ///< its gradient or Hv, where it has to be unpacked
     Pass<T> pass;
+    TargetPacks<T> targets;
     LossScratch<T> loss;
     CurvatureScratch<T> curvature;
   };
@@ -38,6 +39,8 @@ class Evaluate {
  private:
   static Weights<T> theta_of(const Frame<T>& frame, const Shared& shared, const Worker& worker,
                              Index task);
+  static Targeted<T> targets_of(const Frame<T>& frame, const Worker& worker, Index task,
+                                Index first, Index count);
   static void predict(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
                       Index task, Index stretch);
   static T loss_of(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker, Index task,

@@ -56,6 +56,8 @@ Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   if (meta || problem.wants_trace) {
     query = Pass<T>::carve(plan, problem.query.longest, meta ? Keep::deltas : Keep::outputs, arena);
   }
+  support_targets = TargetPacks<T>::carve(problem.support.longest, plan.outputs, arena);
+  query_targets = TargetPacks<T>::carve(problem.query.longest, plan.outputs, arena);
   loss = LossScratch<T>::carve(plan.outputs, arena);
   if (meta) lambda = arena.take<V>(vectors.size);
   if (!second) return;
@@ -70,17 +72,15 @@ class Learning<T>::Tasks {
   Tasks(const Learning& learning, Index task)
       : learning_(learning),
         plan_(learning.frame_.plan),
-        body_(learning.frame_.plan),
         problem_(learning.frame_.problem),
         call_(learning.frame_.call),
         worker_(learning.worker_),
         first_(problem_.algorithm.first_adapted(plan_.depth)),
         task_(task),
         support_(Rows<T>::of(call_.support, task, problem_.net.inputs())),
-        support_targets_(Targeted<T>::of(problem_.support, call_.support, task, 0, support_.count,
-                                         plan_.outputs)) {
-    body_.depth = first_;
-    forward(body_, weights(start()), support_, pass(0));
+        support_targets_(worker_.support_targets.gather(problem_.support, call_.support, task, 0,
+                                                        support_.count)) {
+    forward(plan_, weights(start()), support_, pass(0), 0, first_);
   }
 
   V support_gradient(int k, const V* theta, V* g) {
@@ -123,9 +123,9 @@ class Learning<T>::Tasks {
     times_derivative<T>(top.activation, kept.s(first_ - 1), worker_.below_first,
                         support_.count * top.out_stride, kept.du(first_ - 1, support_.count));
     through_norm(plan_, weights(start()), support_.count, kept, first_ - 1);
-    backward(body_, weights(start()), support_, kept);
+    backward(plan_, weights(start()), support_, kept, 0, first_);
     const Weights<T> sum{numbers(to), nullptr};
-    for (int l = 0; l < first_; ++l) layer_gradient(body_, l, support_, kept, false, sum);
+    for (int l = 0; l < first_; ++l) layer_gradient(plan_, l, support_, kept, false, sum);
   }
 
   V query_gradient(const V* theta, V* g) {
@@ -161,18 +161,17 @@ class Learning<T>::Tasks {
     const Pass<T>& kept = worker_.query;
     if (query_.x == nullptr) {
       query_ = Rows<T>::of(call_.query, task_, problem_.net.inputs());
-      forward(body_, weights(start()), query_, kept);
+      forward(plan_, weights(start()), query_, kept, 0, first_);
+      query_targets_ = worker_.query_targets.gather(problem_.query, call_.query, task_, 0,
+                                                    query_.count);
     }
     forward(plan_, weights(theta), query_, kept, first_);
-    const Targeted<T> targets =
-        Targeted<T>::of(problem_.query, call_.query, task_, 0, query_.count, plan_.outputs);
     return broadcast<V>(
-        loss(targets, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
+        loss(query_targets_, kept.h(plan_.depth - 1), plan_.last().out_stride, worker_.loss, d));
   }
 
   const Learning& learning_;
   const Plan<T>& plan_;
-  Plan<T> body_;  ///< the layers below `first`
   const Problem& problem_;
   const Call<T>& call_;
   Worker& worker_;
@@ -180,7 +179,7 @@ class Learning<T>::Tasks {
   Index task_;
   Rows<T> support_;
   Rows<T> query_;  ///< nothing yet
-  Targeted<T> support_targets_;
+  Targeted<T> support_targets_, query_targets_;
   bool put_off_ = false;
 };
 

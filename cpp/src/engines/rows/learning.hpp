@@ -34,6 +34,7 @@ class Learning {
     V* lambda = nullptr;
     Pass<T> support, query;
     CurvatureScratch<T> curvature;
+    TargetPacks<T> support_targets, query_targets;
     LossScratch<T> loss;
     T* below_first = nullptr;  ///< put off: R of the gradient on what does not adapt
   };

@@ -57,6 +57,7 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
       query(shared.deferred.all_layers()
                 ? Pass<T>{}
                 : Pass<T>::carve(plan, shared.group_rows, Keep::deltas, arena)),
+      query_targets(TargetPacks<T>::carve(problem.query.longest, plan.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(plan, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
   if (shared.apart) gradient.values = arena.take<T>(shared.summed);
@@ -73,7 +74,7 @@ bool MetaGradient<T>::Block::adapt_and_query(Index task, const Pass<T>& pass) {
   if (plan.dual) adaptation.dual().forward_query(plan, rows, pass);
   forward(plan, theta, rows, pass, plan.dual ? 1 : 0);
   const Targeted<T> targets =
-      Targeted<T>::of(frame.problem.query, frame.call.query, task, 0, rows.count, plan.outputs);
+      worker.query_targets.gather(frame.problem.query, frame.call.query, task, 0, rows.count);
   const T value = loss<T>(targets, pass.h(plan.depth - 1), plan.last().out_stride,
                           adaptation.loss_scratch(), pass.d(plan.depth - 1, rows.count));
   backward(plan, theta, rows, pass);
@@ -117,15 +118,13 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const LayerViews<T> next{worker.gradient.values};
   const LayerViews<const T> lambda = next;
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
-  const Targeted<T> targets =
-      Targeted<T>::of(frame.problem.support, frame.call.support, task, 0, rows.count, plan.outputs);
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(0, query.count));
   for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
     const Index row = std::min<Index>(k, frame.call.rate_steps - 1);
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(k);
-    hessian_product<T>({plan, theta, rows, targets, pass, worker.curvature,
+    hessian_product<T>({plan, theta, rows, adaptation.targets(), pass, worker.curvature,
                         adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
                         &lambda, next, plan.dual ? &adaptation.dual() : nullptr});
   }

@@ -32,6 +32,7 @@ class MetaGradient {
     Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
     Adaptation<T> adaptation;
     Pass<T> query;
+    TargetPacks<T> query_targets;
     CurvatureScratch<T> curvature;
     Weights<T> gradient;  ///< of one task, where they are formed apart
   };

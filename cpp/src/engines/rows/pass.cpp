@@ -38,8 +38,8 @@ void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to) {
 
 template <class T>
 void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-             const Pass<T>& pass, int first) {
-  for (int l = first; l < plan.depth; ++l) {
+             const Pass<T>& pass, int first, int end) {
+  for (int l = first; l < std::min(end, plan.depth); ++l) {
     const Layer& layer = plan[l];
     const bool fused = is_fused(layer.activation) && !layer.normalized();
     const Product<T> product{rows.count,
@@ -64,8 +64,8 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
 
 template <class T>
 void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-              const Pass<T>& pass, int first) {
-  for (int l = plan.depth - 1; l > first; --l) {
+              const Pass<T>& pass, int first, int end) {
+  for (int l = std::min(end, plan.depth) - 1; l > first; --l) {
     const Layer &layer = plan[l], &below = plan[l - 1];
     T* du = pass.du(l - 1, rows.count);
     const bool keeps_upstream = pass.keeps_dh(l - 1);
@@ -157,9 +157,9 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
 #define FOMAML_FAST_ROWS_PASS(T)                                                                \
   template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                           \
   template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,   \
-                           int);                                                                \
+                           int, int);                                                           \
   template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
-                            int);                                                               \
+                            int, int);                                                             \
   template void through_norm<T>(const Plan<T>&, const Weights<T>&, Index, const Pass<T>&, int); \
   template void add_row_gradients<T>(const Plan<T>&, int, Index, const Pass<T>&, T*, T*, T*);   \
   template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,    \

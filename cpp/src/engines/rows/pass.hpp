@@ -143,15 +143,15 @@ struct Rows {
 template <class T>
 void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to);
 
-/// Fills the outputs of layers `first` and above.
+/// Fills the outputs of layers `first` … `end` - 1, or up to the last.
 template <class T>
 void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-             const Pass<T>& pass, int first = 0);
+             const Pass<T>& pass, int first = 0, int end = kMaxLayers);
 
-/// Fills the deltas of layers `first` and above, from the last layer's.
+/// Fills the deltas of layers `first` … `end` - 1, from those of the highest.
 template <class T>
 void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
-              const Pass<T>& pass, int first = 0);
+              const Pass<T>& pass, int first = 0, int end = kMaxLayers);
 
 /// Where `du` holds the gradient on u of layer l: that on z, if a normalisation stands between.
 template <class T>

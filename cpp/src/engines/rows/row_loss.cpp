@@ -16,29 +16,11 @@ Vec<T> lanes_of(const Number* numbers, Index rows) {
 }
 
 template <class T>
-Vec<T> coefficients(const Targeted<T>& set, Index first, Index rows) {
-  if (set.coefficients != nullptr) return lanes_of<T>(set.coefficients + first, rows);
-  if (rows == kLanes<T>) return broadcast<Vec<T>>(set.uniform);
-  T lanes[kLanes<T>]{};
-  for (Index i = 0; i < rows; ++i) lanes[i] = set.uniform;
-  return load<Vec<T>>(lanes);
-}
-
-template <class T>
 void gather_outputs(const Targeted<T>& set, const T* o, Index stride, Index rows, Vec<T>* packs) {
   gather_columns(o, stride, rows, set.outputs, packs);
   if (set.classes == nullptr) return;
   for (Index j = 0; j < set.outputs; ++j) {
     if (set.classes[j] == 0) packs[j] = broadcast<Vec<T>>(kAbsentOutput<T>);
-  }
-}
-
-template <class L, class T>
-void gather_targets(const Targeted<T>& set, Index first, Index rows, Vec<T>* y) {
-  if constexpr (L::targets == Targets::labels) {
-    y[0] = lanes_of<T>(set.labels + first, rows);
-  } else {
-    gather_columns(set.y + first * set.outputs, set.outputs, rows, set.outputs, y);
   }
 }
 
@@ -52,22 +34,48 @@ FOMAML_FAST_INLINE V weighted(V coefficient, V x) {
 }  // namespace
 
 template <class T>
+Targeted<T> TargetPacks<T>::gather(const RowShape& shape, const RowSet<T>& set, Index task,
+                                   Index first, Index count) const {
+  const bool labels = shape.loss.targets() == Targets::labels;
+  const Targeted<T> all{
+      shape.loss, outputs_, count, set.classes_of(task, outputs_), packs_, labels ? 2 : 1 + outputs_};
+  if (set.y == nullptr && set.labels == nullptr) return all;  // cotangents stand in for the loss
+  const T uniform = T(1) / static_cast<T>(set.count(task));
+  const Index place = set.first(task) + first;
+  Vec<T>* group = packs_;
+  for (Index done = 0; done < count; done += kLanes<T>, group += all.step) {
+    const Index rows = std::min<Index>(kLanes<T>, count - done), row = place + done;
+    T lanes[kLanes<T>]{};
+    for (Index i = 0; i < rows; ++i) {
+      lanes[i] = set.coefficients == nullptr ? uniform : set.coefficients[row + i];
+    }
+    group[0] = load<Vec<T>>(lanes);
+    if (labels) {
+      group[1] = lanes_of<T>(set.labels + row, rows);
+    } else {
+      gather_columns(set.y + row * outputs_, outputs_, rows, outputs_, group + 1);
+    }
+  }
+  return all;
+}
+
+template <class T>
 T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& scratch, T* d) {
   using V = Vec<T>;
   const Index outputs = set.outputs;
   CompensatedSum<V> sum;
   visit_loss(set.loss.id, [&]<class L>(L) {
-    for (Index first = 0; first < set.count; first += kLanes<T>) {
+    const V* group = set.packs;
+    for (Index first = 0; first < set.count; first += kLanes<T>, group += set.step) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
       gather_outputs(set, o + first * stride, stride, rows, scratch.o);
-      gather_targets<L>(set, first, rows, scratch.y);
-      const V c = coefficients(set, first, rows);
+      const V c = group[0];
+      const V* y = group + 1;
       if (d == nullptr) {
-        sum.add(weighted(c, L::value(set.loss.parameter, scratch.o, scratch.y, outputs)));
+        sum.add(weighted(c, L::value(set.loss.parameter, scratch.o, y, outputs)));
         continue;
       }
-      sum.add(
-          weighted(c, L::gradient(set.loss.parameter, scratch.o, scratch.y, outputs, scratch.d)));
+      sum.add(weighted(c, L::gradient(set.loss.parameter, scratch.o, y, outputs, scratch.d)));
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
@@ -84,13 +92,13 @@ void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index strid
   using V = Vec<T>;
   const Index outputs = set.outputs;
   visit_loss(set.loss.id, [&]<class L>(L) {
-    for (Index first = 0; first < set.count; first += kLanes<T>) {
+    const V* group = set.packs;
+    for (Index first = 0; first < set.count; first += kLanes<T>, group += set.step) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
       gather_outputs(set, o + first * stride, stride, rows, scratch.o);
       gather_columns(ro + first * stride, stride, rows, outputs, scratch.r);
-      gather_targets<L>(set, first, rows, scratch.y);
-      L::hessian_vector(set.loss.parameter, scratch.o, scratch.y, scratch.r, outputs, scratch.d);
-      const V c = coefficients(set, first, rows);
+      const V c = group[0];
+      L::hessian_vector(set.loss.parameter, scratch.o, group + 1, scratch.r, outputs, scratch.d);
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, rd + first * stride, stride);
     }
@@ -98,6 +106,7 @@ void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index strid
 }
 
 #define FOMAML_FAST_ROWS_LOSS(T)                                                      \
+  template class TargetPacks<T>;                                                      \
   template T loss<T>(const Targeted<T>&, const T*, Index, const LossScratch<T>&, T*); \
   template void loss_curvature<T>(const Targeted<T>&, const T*, const T*, Index,      \
                                   const LossScratch<T>&, T*);

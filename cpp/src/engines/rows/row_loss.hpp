@@ -11,36 +11,41 @@ template <class T>
 struct Targeted {
   LossSpec loss{};
   Index outputs = 0;
-  const T* y = nullptr;
-  const std::int32_t* labels = nullptr;
-  const T* coefficients = nullptr;
-  const std::uint8_t* classes = nullptr;  ///< [n_L], 0 where the task has none such
-  T uniform = 0;  ///< the coefficient of every row where `coefficients` is null
   Index count = 0;
+  const std::uint8_t* classes = nullptr;  ///< [n_L], 0 where the task has none such
+  /// For every kLanes rows their coefficients, then the targets: a pack per output, or of labels.
+  const Vec<T>* packs = nullptr;
+  Index step = 0;  ///< packs from one such group to the next
+};
+
+/// Room for the targets of up to so many rows: gathered once, read in every step.
+template <class T>
+class TargetPacks {
+ public:
+  static TargetPacks carve(Index rows, Index outputs, Arena& arena) {
+    TargetPacks room;
+    room.outputs_ = outputs;
+    room.packs_ = arena.take<Vec<T>>(vectors_of<T>(rows) * (1 + outputs));
+    return room;
+  }
 
   /// Rows first … first + count - 1 of `task`.
-  static Targeted of(const RowShape& shape, const RowSet<T>& set, Index task, Index first,
-                     Index count, Index outputs) {
-    const Index row = set.first(task) + first;
-    return {shape.loss,
-            outputs,
-            set.y == nullptr ? nullptr : set.y + row * outputs,
-            set.labels == nullptr ? nullptr : set.labels + row,
-            set.coefficients == nullptr ? nullptr : set.coefficients + row,
-            set.classes_of(task, outputs),
-            T(1) / static_cast<T>(set.count(task)),
-            count};
-  }
+  Targeted<T> gather(const RowShape& shape, const RowSet<T>& set, Index task, Index first,
+                     Index count) const;
+
+ private:
+  Index outputs_ = 0;
+  Vec<T>* packs_ = nullptr;
 };
 
 /// Scratch of n_L packs each, for one worker.
 template <class T>
 struct LossScratch {
-  Vec<T>*o, *y, *d, *r;
+  Vec<T>*o, *d, *r;
 
   static LossScratch carve(Index outputs, Arena& arena) {
     LossScratch scratch{};
-    for (Vec<T>** packs : {&scratch.o, &scratch.y, &scratch.d, &scratch.r}) {
+    for (Vec<T>** packs : {&scratch.o, &scratch.d, &scratch.r}) {
       *packs = arena.take<Vec<T>>(outputs);
     }
     return scratch;
