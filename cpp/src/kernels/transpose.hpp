@@ -50,7 +50,8 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, T* p
   constexpr int kWidth = kLanes<T>;
   for (Index left = 0; left < columns; left += kWidth) {
     const Index taken = std::min<Index>(kWidth, columns - left);
-    V square[kWidth];
+    V square[kWidth];  // unrolled loops keep it in registers
+#pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) {
       const Index row = i < rows ? i : 0;
       const T* place = from + row * stride + left;
@@ -63,7 +64,10 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, T* p
       }
     }
     transpose_square(square);
-    for (Index c = 0; c < taken; ++c) store(packs + (left + c) * pack_stride, square[c]);
+#pragma GCC unroll 16
+    for (int c = 0; c < kWidth; ++c) {
+      if (c < taken) store(packs + (left + c) * pack_stride, square[c]);
+    }
   }
 }
 
@@ -96,9 +100,13 @@ void scatter_columns(const Vec<T>* packs, Index rows, Index columns, T* to, Inde
   constexpr int kWidth = kLanes<T>;
   for (Index left = 0; left < columns; left += kWidth) {
     V square[kWidth];
+#pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) square[i] = left + i < columns ? packs[left + i] : V{};
     transpose_square(square);
-    for (Index i = 0; i < rows; ++i) store(to + i * stride + left, square[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) {
+      if (i < rows) store(to + i * stride + left, square[i]);
+    }
   }
 }
 

@@ -80,10 +80,7 @@ T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& s
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
   });
-  const V lanes = sum.value();
-  CompensatedSum<T> total;
-  for (int i = 0; i < kLanes<T>; ++i) total.add(lanes[i]);
-  return total.value();
+  return sum_over_lanes(sum.value())[0];
 }
 
 template <class T>
