@@ -283,7 +283,12 @@ void stream_result(Product<T> p, const Finish& finish) {
 /// Computes the product; C may be where `start` is.
 template <class T, class Finish>
 void multiply(const Product<T>& p, const Finish& finish) {
-  if (detail::stays(p.rows, p.vectors) && detail::is_streamed(p.b, p.depth, p.vectors)) {
+  if (p.vectors <= kPanelVectors &&
+      p.depth <= detail::longest_stretch(static_cast<int>(p.vectors))) {
+    // Small products would feel the questions below.
+    const Panel only{0, static_cast<int>(p.vectors)};
+    detail::multiply_panel(detail::tile_of(p, only), p.rows, only.count, finish, 0);
+  } else if (detail::stays(p.rows, p.vectors) && detail::is_streamed(p.b, p.depth, p.vectors)) {
     detail::stream_right(p, finish);
   } else if (detail::stays(p.depth, p.vectors) && detail::is_streamed(p.c, p.rows, p.vectors) &&
              p.start.packed == 0) {

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "kernels/simd.hpp"
 
@@ -94,6 +93,15 @@ constexpr Index packed_size(Index rows, Index columns) {
   return rows * padded<T>(columns);
 }
 
+/// memcpy of a few numbers, most of them whole vectors: a call each time would cost more.
+template <class T>
+FOMAML_FAST_INLINE void copy_numbers(const T* from, Index count, T* to) {
+  Index i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load<Vec<T>>(from + i));
+#pragma GCC unroll 1
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 /// Packs panel `i` of a row-major [rows, columns] matrix.
 template <class T>
 void copy_to_panel(const T* from, Index rows, Index columns, Index i, T* packed) {
@@ -102,7 +110,7 @@ void copy_to_panel(const T* from, Index rows, Index columns, Index i, T* packed)
   const Index taken = std::min(width, columns - left);
   T* to = packed + left * rows;
   for (Index r = 0; r < rows; ++r, to += width) {
-    std::memcpy(to, from + r * columns + left, static_cast<std::size_t>(taken) * sizeof(T));
+    copy_numbers(from + r * columns + left, taken, to);
     for (Index c = taken; c < width; ++c) to[c] = T(0);
   }
 }
@@ -115,7 +123,7 @@ void copy_from_panel(const T* packed, Index rows, Index columns, Index i, T* to)
   const Index taken = std::min(width, columns - left);
   const T* from = packed + left * rows;
   for (Index r = 0; r < rows; ++r, from += width) {
-    std::memcpy(to + r * columns + left, from, static_cast<std::size_t>(taken) * sizeof(T));
+    copy_numbers(from, taken, to + r * columns + left);
   }
 }
 

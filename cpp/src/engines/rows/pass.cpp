@@ -69,14 +69,20 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
     const Layer &layer = plan[l], &below = plan[l - 1];
     T* du = pass.du(l - 1, rows.count);
     const bool keeps_upstream = pass.keeps_dh(l - 1);
-    const Product<T> product{rows.count,
-                             layer.in_vectors,
-                             layer.fan_out,
-                             by_rows<T>(pass.d(l, rows.count), layer.out_stride),
-                             weights.transposed(layer),
-                             zeros<T>(),
-                             row_major(keeps_upstream ? pass.dh(l - 1) : du, layer.in_stride)};
-    if (is_fused(below.activation) && !keeps_upstream) {
+    const bool fused = keeps_upstream ? is_curvature_fused(below.activation)
+                                      : is_fused(below.activation);
+    const Product<T> product{
+        rows.count,
+        layer.in_vectors,
+        layer.fan_out,
+        by_rows<T>(pass.d(l, rows.count), layer.out_stride),
+        weights.transposed(layer),
+        zeros<T>(),
+        row_major(keeps_upstream && !fused ? pass.dh(l - 1) : du, layer.in_stride)};
+    if (fused && keeps_upstream) {
+      multiply_derivative_keep<T>(product, below.activation, pass.h(l - 1), below.out_stride,
+                                  pass.dh(l - 1));
+    } else if (fused) {
       multiply_derivative<T>(product, below.activation, pass.h(l - 1), below.out_stride);
     } else {
       multiply_add(product);

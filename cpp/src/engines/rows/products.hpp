@@ -9,10 +9,12 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Whether sigma (apply) and sigma' (times_derivative) are fused into the products.
+/// Whether sigma and sigma' are fused into the products.
 constexpr bool is_fused(ActivationId id) {
   return id == ActivationId::relu || id == ActivationId::tanh || id == ActivationId::identity;
 }
+/// Whether sigma'' is, where it is not 0.
+constexpr bool is_curvature_fused(ActivationId id) { return id == ActivationId::tanh; }
 
 /// C = start + A B.
 template <class T>
@@ -30,5 +32,17 @@ void multiply_apply(const Product<T>& product, ActivationId activation);
 template <class T>
 void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
                          Index stride);
+
+/// kept = start + A B, C = kept * sigma', for an activation whose curvature is fused and whose
+/// outputs are h; h and kept are [rows, stride].
+template <class T>
+void multiply_derivative_keep(const Product<T>& product, ActivationId activation, const T* h,
+                              Index stride, T* kept);
+
+/// C = (start + A B) * sigma' + u rz sigma'': multiply_derivative under the R-operator, u being
+/// what multiply_derivative_keep kept; h, u and rz are [rows, stride].
+template <class T>
+void multiply_derivative_rule(const Product<T>& product, ActivationId activation, const T* h,
+                              const T* u, const T* rz, Index stride);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows
