@@ -117,12 +117,13 @@ constexpr auto tile_functions(std::integer_sequence<int, kRow...>) {
 
 /// Rows in balanced tiles (10 rows are 5 + 5, not 6 + 4): short tiles waste the FMA pipes.
 template <int kVectors, class T, class Finish>
-void multiply_panel(Tile<T> tile, Index rows, const Finish& finish, Index first_vector) {
+void multiply_panel(const Tile<T>& whole, Index rows, const Finish& finish, Index first_vector) {
   constexpr int kMost = tile_rows(kVectors);
   static constexpr auto kTiles =
       tile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
   if (rows <= kMost)
-    return kTiles[static_cast<std::size_t>(rows - 1)](tile, finish.at(0, first_vector));
+    return kTiles[static_cast<std::size_t>(rows - 1)](whole, finish.at(0, first_vector));
+  Tile<T> tile = whole;
   const Index tiles = (rows + kMost - 1) / kMost;
   const Index fewest = rows / tiles, with_more = rows % tiles;
   for (Index i = 0, done = 0; i < tiles; ++i) {
@@ -178,9 +179,7 @@ Tile<T> tile_of(const Product<T>& p, const Panel& panel) {
 /// One panel of columns after another, all rows of each.
 template <class T, class Finish>
 void multiply_panels(const Product<T>& p, const Finish& finish) {
-  const Index panels = panel_count(p.vectors);
-  for (Index i = 0; i < panels; ++i) {
-    const Panel panel = panel_of(p.vectors, i);
+  for_each_panel(p.vectors, [&](Panel panel) {
     Tile<T> tile = tile_of(p, panel);
     if (const Index longest = longest_stretch(panel.count); p.depth > longest) {
       // All but the last of several equal stretches leave plain sums in C.
@@ -197,7 +196,7 @@ void multiply_panels(const Product<T>& p, const Finish& finish) {
       }
     }
     multiply_panel(tile, p.rows, panel.count, finish, panel.first);
-  }
+  });
 }
 
 // A row-major matrix that does not stay in the cache is walked a few rows at a time, all of their
@@ -234,13 +233,11 @@ FOMAML_FAST_INLINE void prefetch(const T* panel, Index row_step, Index rows, int
 /// A few rows of B after another.
 template <class T, class Finish>
 void stream_right(Product<T> p, const Finish& finish) {
-  const Index panels = panel_count(p.vectors);
   while (true) {
     Product<T> part = p;
     part.depth = std::min(kStreamedRows, p.depth);
     const Index left = p.depth - part.depth;
-    for (Index i = 0; i < panels; ++i) {
-      const Panel panel = panel_of(p.vectors, i);
+    for_each_panel(p.vectors, [&](Panel panel) {
       const Tile<T> tile = tile_of(part, panel);
       prefetch<false>(tile.b + part.depth * tile.b_row, tile.b_row, std::min(kStreamedRows, left),
                       panel.count);
@@ -249,7 +246,7 @@ void stream_right(Product<T> p, const Finish& finish) {
       } else {
         multiply_panel(tile, p.rows, panel.count, finish, panel.first);
       }
-    }
+    });
     if (left == 0) return;
     p.a.data += part.depth * p.a.depth_step;
     p.b.data += part.depth * p.b.row_step;
@@ -262,16 +259,15 @@ void stream_right(Product<T> p, const Finish& finish) {
 template <class T, class Finish>
 void stream_result(Product<T> p, const Finish& finish) {
   constexpr Index kMost = tile_rows(kPanelVectors);
-  const Index panels = panel_count(p.vectors), all = p.rows;
+  const Index all = p.rows;
   for (Index done = 0; done < all; done += p.rows) {
     p.rows = std::min(kMost, all - done);
     const Index ahead = std::min(kMost, all - done - p.rows);
-    for (Index i = 0; i < panels; ++i) {
-      const Panel panel = panel_of(p.vectors, i);
+    for_each_panel(p.vectors, [&](Panel panel) {
       const Tile<T> tile = tile_of(p, panel);
       prefetch<true>(tile.c + p.rows * tile.c_row, tile.c_row, ahead, panel.count);
       multiply_panel(tile, p.rows, panel.count, finish.at(done, 0), panel.first);
-    }
+    });
     p.a.data += p.rows * p.a.row_step;
     p.start.data += p.rows * p.start.row_step;
     p.c.data += p.rows * p.c.row_step;

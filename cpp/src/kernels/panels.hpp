@@ -41,6 +41,18 @@ constexpr Panel panel_of(Index vectors, Index i) {
   return {i * width + std::min(i, wider), static_cast<int>(width + (i < wider ? 1 : 0))};
 }
 
+/// Calls body(panel) for all panels of `vectors` vectors, one after another.
+template <class Body>
+FOMAML_FAST_INLINE void for_each_panel(Index vectors, Body&& body) {
+  if (vectors <= kPanelVectors) return body(panel_of(vectors, 0));
+  const Index panels = panel_count(vectors), width = vectors / panels, wider = vectors % panels;
+  for (Index i = 0, first = 0; i < panels; ++i) {
+    const Panel panel{first, static_cast<int>(width + (i < wider ? 1 : 0))};
+    body(panel);
+    first += panel.count;
+  }
+}
+
 /// A matrix as columns of vectors: packed in panels, row-major, or one row for all.
 template <class T>
 struct Columns {
