@@ -73,6 +73,20 @@ FOMAML_FAST_INLINE V with_sign_of(V magnitude, V sign) {
   return from_bits<V>(to_bits(magnitude) | (to_bits(sign) & kSignBit<V>));
 }
 
+/// The lesser of x and a bound >= 0, x having no sign. Integers keep the order of such numbers, and
+/// comparing them takes no turns with multiply-adds, as comparing floats does. NaN counts as large.
+template <class V>
+FOMAML_FAST_INLINE V at_most(V x, double bound) {
+  const Bits<V> bits = to_bits(x), most = to_bits(constant<V>(bound));
+  return from_bits<V>(bits < most ? bits : most);
+}
+/// `magnitude`, or NaN where the size |x| is NaN.
+template <class V>
+FOMAML_FAST_INLINE V unless_nan(V magnitude, V size) {
+  const Bits<V> infinity = to_bits(constant<V>(std::numeric_limits<double>::infinity()));
+  return from_bits<V>(to_bits(magnitude) | (Bits<V>)(to_bits(size) > infinity));
+}
+
 /// x limited to [low, high]; a NaN comes through, every comparison with it being false.
 template <class V>
 FOMAML_FAST_INLINE V limited(V x, double low, double high) {

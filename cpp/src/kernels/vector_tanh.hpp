@@ -9,7 +9,7 @@ namespace detail {
 
 /// x P(z)/Q(z), z = x^2, degrees 9/8, a minimax fit of the relative error on |x| <= 9 (Lawson's
 /// iteration around the linearised problem, 40 digits): 2^-25.5. Beyond 9, where tanh rounds to 1,
-/// z stands still, the quotient grows past 1 with x, and the limit makes it 1.
+/// z stands still, the quotient grows past 1 with |x|, and the limit makes it 1.
 template <class V>
 FOMAML_FAST_INLINE V tanh_rational(V x) {
   static constexpr double kP[] = {1.0, 0.1338110864162445, 0.0034956836607307196,
@@ -17,10 +17,9 @@ FOMAML_FAST_INLINE V tanh_rational(V x) {
   static constexpr double kQ[] = {1.0, 0.467144250869751, 0.02587735280394554,
                                   0.0003285786369815469, 7.777349537718692e-07};
   constexpr double kSaturated = 81;
-  const V square = x * x;
-  const V z = select(square > constant<V>(kSaturated), constant<V>(kSaturated), square);
-  const V h = x * polynomial(z, kP) / polynomial(z, kQ);
-  return limited(h, -1, 1);
+  const V size = magnitude(x), z = at_most(x * x, kSaturated);
+  const V h = size * polynomial(z, kP) / polynomial(z, kQ);
+  return with_sign_of(unless_nan(at_most(h, 1), size), x);
 }
 
 /// e/(e + 2) with e = exp(2|x|) - 1 = 2^n q + (2^n - 1), which loses nothing near 0: n is 0 there.
