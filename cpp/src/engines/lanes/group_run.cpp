@@ -65,7 +65,7 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
     return loss;
   }
   const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
-                                   work_.gradient);
+                                   false, work_.gradient);
   for (int l = 0; l < plan_.depth; ++l) {
     const V factor = broadcast<V>(factors[NetworkSpec::at(l)]);
     for (Index i = plan_[l].weight; i < plan_[l].end; ++i) {
@@ -107,11 +107,12 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
   });
 }
 
-/// Loss over all of the tasks' rows, and its gradient.
+/// Loss over all of the tasks' rows; `to` (+)= its gradient.
 template <class T>
 template <class B>
 Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces,
-                                      LaneRows<T>& rows, const Activity<T>& activity, V* to) {
+                                      LaneRows<T>& rows, const Activity<T>& activity, bool add,
+                                      V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
   std::array<T, kMaxLayers> ones{};
   ones.fill(T(1));
@@ -120,7 +121,7 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
     rows.load(problem_.net, set, group_, pieces, piece);
     forward(plan_, theta, rows, activity);
     sum.add(output_loss(plan_.last().fan_out, rows, activity.h[top], activity.d[top]));
-    const V* const from = piece == 0 ? nullptr : to;
+    const V* const from = piece == 0 && !add ? nullptr : to;
     backward(plan_, theta, rows, activity, from, ones.data(), to);
   }
   return sum.value();
@@ -213,7 +214,7 @@ void GroupRun<T>::run(Group group) {
     case Operation::gradient:
       return with_theta(group, [&](auto* theta) {
         write_lanes(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
-                                      work_.tape[0], work_.vector),
+                                      work_.tape[0], false, work_.vector),
                     call_.losses);
         scatter<T>(work_.vector, P, per_task(call_.task_vectors, P));
       });
@@ -241,11 +242,14 @@ void GroupRun<T>::run(Group group) {
 template <class T>
 void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vectors) {
   const bool full = group.count == kLanes<T>;
-  V* const lambda = starts_total && full ? work_.total : work_.vector;
+  // In first order the gradients of the queries may be summed where they are formed.
+  const bool summed = !plan_.exact && !flag_vectors && call_.task_vectors == nullptr;
+  V* const lambda = full && (starts_total || summed) ? work_.total : work_.vector;
   const Index P = plan_.n_params;
   unroll(group, [&](auto* last) {
     const V loss = loss_and_gradient(last, call_.query, plan_.query, work_.query,
-                                     work_.query_activity, lambda);
+                                     work_.query_activity, lambda == work_.total && !starts_total,
+                                     lambda);
     write_lanes(loss, call_.losses);
     flag(loss - loss);
   });

@@ -50,7 +50,7 @@ class GroupRun {
   void unroll(Group group, Finish&& finish);
   template <class B>
   V loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces, LaneRows<T>& rows,
-                      const Activity<T>& activity, V* to);
+                      const Activity<T>& activity, bool add, V* to);
   template <class B>
   void hessian_vector(const B* theta, int k, bool add, V* to);
   template <class B>
