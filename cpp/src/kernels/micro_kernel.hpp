@@ -219,16 +219,30 @@ inline bool stays(Index rows, Index vectors) {
   return rows * vectors * kVectorBytes <= kStayingBytes;
 }
 
-/// Asks for `rows` rows of a panel.
+/// Asks for rows of a matrix that come next, line after line as they lie in memory: what fetches
+/// ahead by itself then sees a stream.
 template <bool kWritten, class T>
-FOMAML_FAST_INLINE void prefetch(const T* panel, Index row_step, Index rows, int vectors) {
-  constexpr Index kStep = kLineBytes / static_cast<Index>(sizeof(T));
-  for (Index r = 0; r < rows; ++r) {
-    for (Index i = 0; i < vectors * kLanes<T>; i += kStep) {
-      __builtin_prefetch(panel + r * row_step + i, kWritten);
+class Ahead {
+ public:
+  Ahead(const T* first, Index row_step, Index rows, Index vectors)
+      : row_(first), at_(first), row_step_(row_step), rows_(rows), width_(vectors * kLanes<T>) {}
+
+  /// As many lines as `panel` has in these rows.
+  FOMAML_FAST_INLINE void ask(const Panel& panel, Index rows) {
+    constexpr Index kStep = kLineBytes / static_cast<Index>(sizeof(T));
+    for (Index i = rows * panel.count * kLanes<T>; i > 0 && rows_ > 0; i -= kStep) {
+      __builtin_prefetch(at_, kWritten);
+      at_ += kStep;
+      if (at_ - row_ < width_) continue;
+      at_ = row_ += row_step_;
+      --rows_;
     }
   }
-}
+
+ private:
+  const T *row_, *at_;
+  Index row_step_, rows_, width_;
+};
 
 /// A few rows of B after another.
 template <class T, class Finish>
@@ -237,10 +251,11 @@ void stream_right(Product<T> p, const Finish& finish) {
     Product<T> part = p;
     part.depth = std::min(kStreamedRows, p.depth);
     const Index left = p.depth - part.depth;
+    const Index next = std::min(kStreamedRows, left);
+    Ahead<false, T> ahead(p.b.data + part.depth * p.b.row_step, p.b.row_step, next, p.vectors);
     for_each_panel(p.vectors, [&](Panel panel) {
       const Tile<T> tile = tile_of(part, panel);
-      prefetch<false>(tile.b + part.depth * tile.b_row, tile.b_row, std::min(kStreamedRows, left),
-                      panel.count);
+      ahead.ask(panel, next);
       if (left > 0) {
         multiply_panel(tile, p.rows, panel.count, Store{}, panel.first);
       } else {
@@ -262,10 +277,11 @@ void stream_result(Product<T> p, const Finish& finish) {
   const Index all = p.rows;
   for (Index done = 0; done < all; done += p.rows) {
     p.rows = std::min(kMost, all - done);
-    const Index ahead = std::min(kMost, all - done - p.rows);
+    const Index next = std::min(kMost, all - done - p.rows);
+    Ahead<true, T> ahead(p.c.data + p.rows * p.c.row_step, p.c.row_step, next, p.vectors);
     for_each_panel(p.vectors, [&](Panel panel) {
       const Tile<T> tile = tile_of(p, panel);
-      prefetch<true>(tile.c + p.rows * tile.c_row, tile.c_row, ahead, panel.count);
+      ahead.ask(panel, next);
       multiply_panel(tile, p.rows, panel.count, finish.at(done, 0), panel.first);
     });
     p.a.data += p.rows * p.a.row_step;
