@@ -22,8 +22,9 @@ using Microseconds = std::chrono::duration<double, std::micro>;
 // A run is held up if it takes this much longer than one thread would have.
 constexpr double kHeldUpFactor = 4;
 constexpr double kHeldUpMicroseconds = 2000;
-// Trying again costs about as much as was lost: a twentieth of the time, then.
-constexpr double kTryAgainAfter = 20;
+// Trying again costs about as much as was lost. The first time that is soon done; while it goes on,
+// a twentieth of the time is spent on it; runs that are not held up bring the patience back.
+constexpr double kShortestPause = 2, kLongestPause = 20, kGrowth = 2, kDecay = 0.95;
 
 // More threads than any machine of today runs at once; systems refuse to start too many.
 constexpr int kMostWorkers = 1024;
@@ -31,6 +32,8 @@ constexpr int kMostWorkers = 1024;
 std::atomic<Clock::rep> alone_until{0};
 // One thread's pace by which runs are judged, and the pace of the run that was last found held up.
 std::atomic<double> pace{kUsualPace}, suspected_pace{0};
+// Pause after the next run that is held up, in times of how long it took.
+std::atomic<double> next_pause{kShortestPause};
 
 double microseconds_alone(const Problem& problem) { return operations(problem) / kUsualPace; }
 
@@ -58,10 +61,14 @@ void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
     // Faster work than what set the pace.
     const double each = std::min(kUsualPace, found / workers);
     if (each > pace.load(std::memory_order_relaxed)) pace.store(each);
+    const double factor = next_pause.load(std::memory_order_relaxed);
+    if (factor > kShortestPause) next_pause.store(std::max(kShortestPause, kDecay * factor));
     return;
   }
   suspected_pace.store(found);
-  const auto pause = std::chrono::duration_cast<Clock::duration>(kTryAgainAfter * elapsed);
+  const double factor = next_pause.load();
+  next_pause.store(std::min(kLongestPause, kGrowth * factor));
+  const auto pause = std::chrono::duration_cast<Clock::duration>(factor * elapsed);
   alone_until.store((Clock::now().time_since_epoch() + pause).count(), std::memory_order_relaxed);
 }
 
