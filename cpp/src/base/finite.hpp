@@ -17,7 +17,8 @@ bool all_finite(const T* x, Index count) {
   }
   T defects[kSums];
   const auto look = [&defects](const T* part, bool first) {
-    for (Index j = 0; j < kSums; ++j) defects[j] = (first ? T(0) : defects[j]) + (part[j] - part[j]);
+    for (Index j = 0; j < kSums; ++j)
+      defects[j] = (first ? T(0) : defects[j]) + (part[j] - part[j]);
   };
   look(x + count - kSums, true);  // whatever remains of the whole stretches below
   for (Index i = 0; i + kSums < count; i += kSums) look(x + i, false);

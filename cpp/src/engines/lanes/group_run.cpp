@@ -247,9 +247,9 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
   V* const lambda = full && (starts_total || summed) ? work_.total : work_.vector;
   const Index P = plan_.n_params;
   unroll(group, [&](auto* last) {
-    const V loss = loss_and_gradient(last, call_.query, plan_.query, work_.query,
-                                     work_.query_activity, lambda == work_.total && !starts_total,
-                                     lambda);
+    const V loss =
+        loss_and_gradient(last, call_.query, plan_.query, work_.query, work_.query_activity,
+                          lambda == work_.total && !starts_total, lambda);
     write_lanes(loss, call_.losses);
     flag(loss - loss);
   });

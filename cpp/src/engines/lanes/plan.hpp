@@ -53,17 +53,18 @@ struct Plan {
       const NetworkSpec& net = problem.net;
       const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
       const LayerOffsets at = problem.layout.layer(net, l);
-      layers[NetworkSpec::at(l)] = {.fan_in = net.fan_in(l),
-                   .fan_out = net.fan_out(l),
-                   .weight = at.weight,
-                   .bias = at.bias,
-                   .gain = at.gain,
-                   .shift = at.shift,
-                   .end = at.end,
-                   .norm = net.norm(l),
-                   .activation = id,
-                   .needs_input = activation_needs_input(id),
-                   .curved = id != ActivationId::identity && id != ActivationId::relu};
+      layers[NetworkSpec::at(l)] = {
+          .fan_in = net.fan_in(l),
+          .fan_out = net.fan_out(l),
+          .weight = at.weight,
+          .bias = at.bias,
+          .gain = at.gain,
+          .shift = at.shift,
+          .end = at.end,
+          .norm = net.norm(l),
+          .activation = id,
+          .needs_input = activation_needs_input(id),
+          .curved = id != ActivationId::identity && id != ActivationId::relu};
     }
     const Operation operation = problem.operation;
     unrolls = operation == Operation::adapt || operation == Operation::meta_gradient;

@@ -213,8 +213,8 @@ class Mlp {
   /// C: what the context goes through.
   template <class E>
   auto context_weight(E* theta) const {
-    return MatrixOf<E>(theta + layout_.layer(net_, 0).weight + columns() * net_.fan_out(0), context_,
-                       net_.fan_out(0));
+    return MatrixOf<E>(theta + layout_.layer(net_, 0).weight + columns() * net_.fan_out(0),
+                       context_, net_.fan_out(0));
   }
   template <class E>
   auto phi(E* theta) const {

@@ -128,13 +128,13 @@ void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
   const T* du = p.pass.du(l, count);
   begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->gain(layer), p.to.gain(layer));
   begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->shift(layer), p.to.shift(layer));
-  normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du), packs(p.to.gain(layer)),
-                                            packs(p.to.shift(layer)));
+  normalization::add_parameter_sums_tangent(norm, packs(du), packs<T>(r_du),
+                                            packs(p.to.gain(layer)), packs(p.to.shift(layer)));
   // d comes out as it was.
   T* const d = p.pass.d(l, count);
   std::copy_n(du, count * layer.out_stride, d);
-  normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)), packs(p.tangent.gain(layer)),
-                                   packs(d), packs(r_du));
+  normalization::pull_back_tangent(norm, packs<T>(p.weights.gain(layer)),
+                                   packs(p.tangent.gain(layer)), packs(d), packs(r_du));
 }
 
 /// R of the delta of layer l - 1 from those of layer l.

@@ -8,8 +8,8 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Parameters of all layers as operands: packed, but for weights that are read or written where they
-/// stand in a vector of the user's. T is const for what is only read.
+/// Parameters of all layers as operands: packed, but for weights that are read or written where
+/// they stand in a vector of the user's. T is const for what is only read.
 template <class T>
 struct LayerViews {
   T* packed = nullptr;
@@ -35,8 +35,8 @@ struct LayerViews {
 template <class T>
 struct CurvatureScratch {
   struct OfLayer {
-    T* rz;                             ///< R of the activation's inputs; curved layers
-    Vec<T>*r_xhat, *r_log_scale;       ///< normalised layers
+    T* rz;                        ///< R of the activation's inputs; curved layers
+    Vec<T>*r_xhat, *r_log_scale;  ///< normalised layers
   };
   OfLayer* layers = nullptr;
   T* transposed = nullptr;  ///< one layer's tangent, transposed

@@ -162,8 +162,8 @@ class Learning<T>::Tasks {
     if (query_.x == nullptr) {
       query_ = Rows<T>::of(call_.query, task_, problem_.net.inputs());
       forward(plan_, weights(start()), query_, kept, 0, first_);
-      query_targets_ = worker_.query_targets.gather(problem_.query, call_.query, task_, 0,
-                                                    query_.count);
+      query_targets_ =
+          worker_.query_targets.gather(problem_.query, call_.query, task_, 0, query_.count);
     }
     forward(plan_, weights(theta), query_, kept, first_);
     return broadcast<V>(

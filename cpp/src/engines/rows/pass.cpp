@@ -69,8 +69,8 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
     const Layer &layer = plan[l], &below = plan[l - 1];
     T* du = pass.du(l - 1, rows.count);
     const bool keeps_upstream = pass.keeps_dh(l - 1);
-    const bool fused = keeps_upstream ? is_curvature_fused(below.activation)
-                                      : is_fused(below.activation);
+    const bool fused =
+        keeps_upstream ? is_curvature_fused(below.activation) : is_fused(below.activation);
     const Product<T> product{
         rows.count,
         layer.in_vectors,
@@ -160,19 +160,19 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
   }
 }
 
-#define FOMAML_FAST_ROWS_PASS(T)                                                                \
-  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                           \
-  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,   \
-                           int, int);                                                           \
-  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,  \
+#define FOMAML_FAST_ROWS_PASS(T)                                                                   \
+  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                              \
+  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&, int, \
+                           int);                                                                   \
+  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,     \
                             int, int);                                                             \
-  template void through_norm<T>(const Plan<T>&, const Weights<T>&, Index, const Pass<T>&, int); \
-  template void add_row_gradients<T>(const Plan<T>&, int, Index, const Pass<T>&, T*, T*, T*);   \
-  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,    \
-                                  const Weights<T>&);                                           \
-  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,         \
-                                   Columns<const T>, Columns<T>);                               \
-  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,      \
+  template void through_norm<T>(const Plan<T>&, const Weights<T>&, Index, const Pass<T>&, int);    \
+  template void add_row_gradients<T>(const Plan<T>&, int, Index, const Pass<T>&, T*, T*, T*);      \
+  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,       \
+                                  const Weights<T>&);                                              \
+  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,            \
+                                   Columns<const T>, Columns<T>);                                  \
+  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,         \
                            const Rows<T>&, const Pass<T>&, T*, bool, int);
 FOMAML_FAST_ROWS_PASS(float)
 FOMAML_FAST_ROWS_PASS(double)

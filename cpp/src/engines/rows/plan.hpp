@@ -16,11 +16,11 @@ inline bool has_fused_steps(const Problem& problem) {
 struct Layer {
   Index fan_in, fan_out;
   Index in_vectors, out_vectors;
-  Index in_stride, out_stride;   ///< leading dimensions of inputs and outputs
-  Index weight, bias;            ///< offsets in packed parameters
-  Index transposed;              ///< offset of W' in packed transposes; layers >= 1 only
-  Index gain, shift;             ///< the same, of what a normalised layer has besides
-  LayerOffsets flat;             ///< in the user's theta
+  Index in_stride, out_stride;  ///< leading dimensions of inputs and outputs
+  Index weight, bias;           ///< offsets in packed parameters
+  Index transposed;             ///< offset of W' in packed transposes; layers >= 1 only
+  Index gain, shift;            ///< the same, of what a normalised layer has besides
+  LayerOffsets flat;            ///< in the user's theta
   Norm norm;
   ActivationId activation;
   bool needs_input;  ///< derivatives of the activation are taken at z, not at h

@@ -116,12 +116,13 @@ void multiply_derivative_rule(const Product<T>& product, ActivationId /*tanh*/, 
   multiply(product, detail::DerivativeRule<T, activations::Tanh>{h, u, rz, stride});
 }
 
-#define FOMAML_FAST_ROWS_PRODUCTS(T)                                \
-  template void multiply_add<T>(const Product<T>&);                 \
-  template void multiply_scaled<T>(const Product<T>&, T);           \
-  template void multiply_apply<T>(const Product<T>&, ActivationId); \
-  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index); \
+#define FOMAML_FAST_ROWS_PRODUCTS(T)                                                               \
+  template void multiply_add<T>(const Product<T>&);                                                \
+  template void multiply_scaled<T>(const Product<T>&, T);                                          \
+  template void multiply_apply<T>(const Product<T>&, ActivationId);                                \
+  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index);          \
   template void multiply_derivative_keep<T>(const Product<T>&, ActivationId, const T*, Index, T*); \
-  template void multiply_derivative_rule<T>(const Product<T>&, ActivationId, const T*, const T*, const T*, Index);
+  template void multiply_derivative_rule<T>(const Product<T>&, ActivationId, const T*, const T*,   \
+                                            const T*, Index);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows
