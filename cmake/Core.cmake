@@ -16,7 +16,9 @@ target_compile_definitions(fomaml_fast_common INTERFACE
   EIGEN_DONT_PARALLELIZE) # base/parallel alone starts threads
 target_compile_options(fomaml_fast_common INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
-  -Wno-psabi) # vector types never cross a binary's boundary
+  -Wno-psabi # vector types never cross a binary's boundary
+  # Copies of the kernels' loops for strides of 1: larger, no faster, and the asking takes its time.
+  $<$<CXX_COMPILER_ID:GNU>:-fno-version-loops-for-strides>)
 if(FOMAML_FAST_REGISTERS MATCHES "^([0-9]+)x([0-9]+)$")
   target_compile_definitions(fomaml_fast_common INTERFACE
     FOMAML_FAST_VECTOR_REGISTERS=${CMAKE_MATCH_1} FOMAML_FAST_VECTOR_BYTES=${CMAKE_MATCH_2})

@@ -43,8 +43,11 @@ constexpr int tile_rows(int vectors) {
 }
 
 /// Finish: what is done to a sum before it is stored. `row` and `vector` count from the tile's
-/// place; `at` moves the place.
+/// place; `at` moves the place. `piles`: several tiles are computed in one call; not where that
+/// place would have to move, or where the constants of an activation would be kept in the registers
+/// of the sums meanwhile.
 struct Store {
+  static constexpr bool piles = true;
   [[nodiscard]] Store at(Index /*row*/, Index /*vector*/) const { return *this; }
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
@@ -67,22 +70,20 @@ struct Tile {
   Index c_row;
 };
 
-template <class T, class Finish, int kVectors, int kRows>
-[[gnu::noinline]] void compute_tile(const Tile<T>& tile, const Finish& finish_here) {
+template <int kVectors, int kRows, class T, class Finish>
+FOMAML_FAST_INLINE void compute_tile(const Tile<T>& tile, const T* a, const T* start, T* c,
+                                     const Finish& finish) {
   using V = Vec<T>;
   constexpr int kWidth = kLanes<T>;
-  const Finish finish = finish_here;  // in registers: stores to C cannot change it
-  T* const c = tile.c;
   const Index c_row = tile.c_row;
   V sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = load<V>(tile.start + r * tile.start_row + v * kWidth);
+      sum[r][v] = load<V>(start + r * tile.start_row + v * kWidth);
     }
   }
-  const T* a = tile.a;
   const T* b = tile.b;
   const Index a_row = tile.a_row, a_depth = tile.a_depth, b_row = tile.b_row;
   for (Index k = tile.depth; k > 0; --k, a += a_depth, b += b_row) {
@@ -105,35 +106,65 @@ template <class T, class Finish, int kVectors, int kRows>
   }
 }
 
-template <class T, class Finish>
-using TileFunction = void (*)(const Tile<T>&, const Finish&);
+/// `count` tiles on top of each other, the first at a, start and c: a call's own work is as much as
+/// that of a shallow tile.
+template <class T, class Finish, int kVectors, int kRows>
+[[gnu::noinline]] void compute_pile(const Tile<T>& tile, const T* a, const T* start, T* c,
+                                    Index count, const Finish& finish_here) {
+  const Finish finish = finish_here;  // in registers: stores to C cannot change it
+  while (true) {
+    compute_tile<kVectors, kRows>(tile, a, start, c, finish);
+    if (!Finish::piles || --count == 0) return;
+    a += kRows * tile.a_row;
+    start += kRows * tile.start_row;
+    c += kRows * tile.c_row;
+  }
+}
 
-/// compute_tile for every number of rows a tile of `kVectors` may have; entry r has r + 1.
+template <class T, class Finish>
+using PileFunction = void (*)(const Tile<T>&, const T*, const T*, T*, Index, const Finish&);
+
+/// compute_pile for every number of rows a tile of `kVectors` may have; entry r has r + 1.
 template <class T, class Finish, int kVectors, int... kRow>
-constexpr auto tile_functions(std::integer_sequence<int, kRow...>) {
-  return std::array<TileFunction<T, Finish>, sizeof...(kRow)>{
-      &compute_tile<T, Finish, kVectors, kRow + 1>...};
+constexpr auto pile_functions(std::integer_sequence<int, kRow...>) {
+  return std::array<PileFunction<T, Finish>, sizeof...(kRow)>{
+      &compute_pile<T, Finish, kVectors, kRow + 1>...};
 }
 
 /// Rows in balanced tiles (10 rows are 5 + 5, not 6 + 4): short tiles waste the FMA pipes.
 template <int kVectors, class T, class Finish>
-void multiply_panel(const Tile<T>& whole, Index rows, const Finish& finish, Index first_vector) {
+void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index first_vector) {
   constexpr int kMost = tile_rows(kVectors);
-  static constexpr auto kTiles =
-      tile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
-  if (rows <= kMost)
-    return kTiles[static_cast<std::size_t>(rows - 1)](whole, finish.at(0, first_vector));
-  Tile<T> tile = whole;
-  const Index tiles = (rows + kMost - 1) / kMost;
-  const Index fewest = rows / tiles, with_more = rows % tiles;
-  for (Index i = 0, done = 0; i < tiles; ++i) {
-    const Index taken = fewest + (i < with_more ? 1 : 0);
-    kTiles[static_cast<std::size_t>(taken - 1)](tile, finish.at(done, first_vector));
-    done += taken;
-    tile.a += taken * tile.a_row;
-    tile.start += taken * tile.start_row;
-    tile.c += taken * tile.c_row;
+  static constexpr auto kPiles =
+      pile_functions<T, Finish, kVectors>(std::make_integer_sequence<int, kMost>{});
+  if (rows <= kMost) {
+    return kPiles[static_cast<std::size_t>(rows - 1)](tile, tile.a, tile.start, tile.c, 1,
+                                                      finish.at(0, first_vector));
   }
+  // Not in the tile: numbers that have just been written take longer to read.
+  const T *a = tile.a, *start = tile.start;
+  T* c = tile.c;
+  Index done = 0;
+  const auto pile = [&](Index height, Index count) {
+    const Index taken = height * count;
+    kPiles[static_cast<std::size_t>(height - 1)](tile, a, start, c, count,
+                                                 finish.at(done, first_vector));
+    done += taken;
+    a += taken * tile.a_row;
+    start += taken * tile.start_row;
+    c += taken * tile.c_row;
+  };
+  const auto piles = [&](Index height, Index count) {
+    if constexpr (Finish::piles) {
+      if (count > 0) pile(height, count);
+    } else {
+      for (; count > 0; --count) pile(height, 1);
+    }
+  };
+  const Index tiles = (rows + kMost - 1) / kMost;
+  const Index height = rows / tiles, higher = rows % tiles;
+  piles(height + 1, higher);
+  piles(height, tiles - higher);
 }
 
 template <class T, class Finish>

@@ -61,7 +61,7 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
       const std::size_t top = NetworkSpec::at(plan_.depth - 1);
       return output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top]);
     }();
-    backward(plan_, from, work_.support, kept, from, factors.data(), to);
+    descend(plan_, from, work_.support, kept, factors.data(), to);
     return loss;
   }
   const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
@@ -114,15 +114,12 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
                                       LaneRows<T>& rows, const Activity<T>& activity, bool add,
                                       V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-  std::array<T, kMaxLayers> ones{};
-  ones.fill(T(1));
   CompensatedSum<V> sum;
   for (Index piece = 0; piece < pieces.count; ++piece) {
     rows.load(problem_.net, set, group_, pieces, piece);
     forward(plan_, theta, rows, activity);
     sum.add(output_loss(plan_.last().fan_out, rows, activity.h[top], activity.d[top]));
-    const V* const from = piece == 0 && !add ? nullptr : to;
-    backward(plan_, theta, rows, activity, from, ones.data(), to);
+    gradient(plan_, theta, rows, activity, add || piece > 0, to);
   }
   return sum.value();
 }

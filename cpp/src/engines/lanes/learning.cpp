@@ -69,7 +69,6 @@ class Learning<T>::Tasks {
         buffers_(learning.buffers_),
         first_(first_layer(learning.problem_)) {
     body_.depth = first_;
-    ones_.fill(T(1));
     const V* const start = buffers_.vectors.theta(0);
     buffers_.support.load(net_, learning.call_.support, learning.group_, plan_.support, 0);
     forward(body_, start, buffers_.support, buffers_.tape[0]);
@@ -82,7 +81,7 @@ class Learning<T>::Tasks {
       deltas(plan_, theta, buffers_.support, kept);
       context_gradient(theta, delta_sums(kept.d[0], buffers_.support.rows, 0), g);
     } else {
-      backward(plan_, theta, buffers_.support, kept, kNothing, ones_.data(), g, first_);
+      gradient(plan_, theta, buffers_.support, kept, false, g, first_);
     }
     return loss;
   }
@@ -119,20 +118,19 @@ class Learning<T>::Tasks {
     }
     const V* const start = buffers_.vectors.theta(0);
     through_layer(plan_, start, first_ - 1, buffers_.support, activity);
-    backward(body_, start, buffers_.support, activity, to, ones_.data(), to);
+    gradient(body_, start, buffers_.support, activity, true, to);
   }
 
   V query_gradient(const V* theta, V* g) {
     const Activity<T>& activity = buffers_.query_activity;
     const V loss = query_outputs(theta, activity.d[top()]);
-    backward(plan_, theta, buffers_.query, activity, kNothing, ones_.data(), g);
+    gradient(plan_, theta, buffers_.query, activity, false, g);
     if (context() > 0) context_gradient(theta, g + plan_[0].bias, g);
     return loss;
   }
   V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
 
  private:
-  static constexpr const V* kNothing = nullptr;
   [[nodiscard]] std::size_t top() const { return NetworkSpec::at(plan_.depth - 1); }
 
   [[nodiscard]] Index context() const { return learning_.problem_.algorithm.context; }
@@ -210,7 +208,6 @@ class Learning<T>::Tasks {
   const NetworkSpec& net_;
   LearningBuffers<T> buffers_;
   int first_;  ///< the lowest layer that adapts
-  std::array<T, kMaxLayers> ones_{};
   bool put_off_ = false;
   bool has_query_ = false;
 };

@@ -50,17 +50,21 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
 template <class T, class B>
 void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity);
 
-/// After `forward`, and with the gradient on the last outputs in place: the gradient on the
-/// parameters. `to` = it (`from` null), or from + factor * it, layer l having factor[l]; `to` may
-/// be `from`, and may be theta: a layer's parameters are written after their last use.
-template <class T, class B, class S>
-void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to,
-              int first = 0);
+/// After `forward`, and with the gradient on the last outputs in place: `to` = the gradient on the
+/// parameters of layer `first` and above, or that much more where `add`.
+template <class T, class B>
+void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+              const Activity<T>& activity, bool add, Vec<T>* to, int first = 0);
 
-/// After `backward` or `deltas` at the same theta: to += Hessian . v, or to = it where `add` is
-/// false. `to` is not v. From layer `first` on; the tangent of the gradient on the outputs of the
-/// layer below it is added to `below_first`, unless that is null.
+/// In the same place: `to` = theta + factor * gradient, layer l having factors[l]. `to` may be
+/// theta: a layer's parameters are written after their last use.
+template <class T, class B>
+void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+             const T* factors, Vec<T>* to);
+
+/// After `gradient`, `descend` or `deltas` at the same theta: to += Hessian . v, or to = it where
+/// `add` is false. `to` is not v. From layer `first` on; the tangent of the gradient on the outputs
+/// of the layer below it is added to `below_first`, unless that is null.
 template <class T, class B>
 void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,

@@ -83,23 +83,38 @@ void gain_tangent_sums(const normalization::Layer<V>& norm, const V* du, const V
 }
 
 /// The gradient on W and b, from `in` (its inputs) and d.
-template <class V, class FinishWeight, class FinishBias>
+template <class V, class Start, class FinishWeight, class FinishBias>
 void parameter_sums(const Layer& layer, Index rows, const V* in, const V* d, V* to,
-                    const FinishWeight& finish_weight, const FinishBias& finish_bias) {
+                    const Start& start, const FinishWeight& finish_weight,
+                    const FinishBias& finish_bias) {
   const Term<V, V> term{transpose(in, layer.fan_in), matrix(d, layer.fan_out), rows};
-  multiply(layer.fan_in, layer.fan_out, term, Zero{}, to + layer.weight, finish_weight);
+  multiply(layer.fan_in, layer.fan_out, term, start, to + layer.weight, finish_weight);
   bias_sums(layer, d, rows, to, finish_bias);
 }
 
+/// The gradient on all of layer l's parameters; `finish_at` gives the finish of the rows that stand
+/// at an offset: the bias, the gains, the shifts.
+template <class T, class Start, class FinishWeight, class FinishAt>
+void layer_sums(const Layer& layer, int l, const LaneRows<T>& rows, const Activity<T>& activity,
+                Vec<T>* to, const Start& start, const FinishWeight& finish_weight,
+                const FinishAt& finish_at) {
+  parameter_sums(layer, rows.rows, input(rows, activity, l), activity.d[at(l)], to, start,
+                 finish_weight, finish_at(layer.bias));
+  if (!layer.normalized()) return;
+  const Vec<T>* const du = activity.du[at(l)];
+  gain_sums(norm_of(activity, l, rows.rows), du, to + layer.gain, finish_at(layer.gain));
+  column_sums(du, rows.rows, layer.fan_out, to + layer.shift, finish_at(layer.shift));
+}
+
 /// The tangent of the gradient on W and b: H'RD + RH'D where it is fed a tangent RH.
-template <class T, class FinishWeight, class FinishBias>
+template <class T, class Start, class FinishBias>
 void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& rows,
                         const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
-                        const FinishWeight& finish_weight, const FinishBias& finish_bias) {
+                        const Start& start, const FinishBias& finish_bias) {
   using V = Vec<T>;
   const V* const rd = tangents.rd[at(l)];
   if (!fed) {
-    return parameter_sums(layer, rows.rows, input(rows, activity, l), rd, to, finish_weight,
+    return parameter_sums(layer, rows.rows, input(rows, activity, l), rd, to, start, Store{},
                           finish_bias);
   }
   const Term<V, V> by_rd{transpose(input(rows, activity, l), layer.fan_in),
@@ -107,7 +122,7 @@ void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& 
   const V* const rh = tangents.rh[at(l - 1)];
   const V* const d = activity.d[at(l)];
   const Term<V, V> by_d{transpose(rh, layer.fan_in), matrix(d, layer.fan_out), rows.rows};
-  multiply(layer.fan_in, layer.fan_out, by_d, by_rd, Zero{}, to + layer.weight, finish_weight);
+  multiply(layer.fan_in, layer.fan_out, by_d, by_rd, start, to + layer.weight, Store{});
   bias_sums(layer, rd, rows.rows, to, finish_bias);
 }
 
@@ -214,30 +229,32 @@ void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
   for (int l = plan.depth - 2; l >= 0; --l) input_gradient(plan, theta, rows.rows, activity, l);
 }
 
-template <class T, class B, class S>
-void backward(const Plan& plan, const B* theta, const LaneRows<T>& rows,
-              const Activity<T>& activity, const S* from, const T* factors, Vec<T>* to, int first) {
+template <class T, class B>
+void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+              const Activity<T>& activity, bool add, Vec<T>* to, int first) {
   using V = Vec<T>;
   for (int l = plan.depth - 1; l >= first; --l) {
     const Layer& layer = plan[l];
     if (l > first) input_gradient(plan, theta, rows.rows, activity, l - 1);
-    const V* const in = input(rows, activity, l);
-    const V* const d = activity.d[at(l)];
-    if (from == nullptr) {
-      parameter_sums(layer, rows.rows, in, d, to, Store{}, Store{});
-      if (!layer.normalized()) continue;
-      gain_sums(norm_of(activity, l, rows.rows), activity.du[at(l)], to + layer.gain, Store{});
-      column_sums(activity.du[at(l)], rows.rows, layer.fan_out, to + layer.shift, Store{});
+    if (add) {
+      layer_sums(layer, l, rows, activity, to, From<V>{to + layer.weight}, Store{},
+                 [&](Index at) { return AddTo<V, V>{to + at, broadcast<V>(1)}; });
     } else {
-      const V factor = broadcast<V>(factors[l]);
-      parameter_sums(layer, rows.rows, in, d, to, AddTo<V, S>{from + layer.weight, factor},
-                     AddTo<V, S>{from + layer.bias, factor});
-      if (!layer.normalized()) continue;
-      gain_sums(norm_of(activity, l, rows.rows), activity.du[at(l)], to + layer.gain,
-                AddTo<V, S>{from + layer.gain, factor});
-      column_sums(activity.du[at(l)], rows.rows, layer.fan_out, to + layer.shift,
-                  AddTo<V, S>{from + layer.shift, factor});
+      layer_sums(layer, l, rows, activity, to, Zero{}, Store{}, [](Index) { return Store{}; });
     }
+  }
+}
+
+template <class T, class B>
+void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+             const T* factors, Vec<T>* to) {
+  using V = Vec<T>;
+  for (int l = plan.depth - 1; l >= 0; --l) {
+    const Layer& layer = plan[l];
+    if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
+    const V factor = broadcast<V>(factors[l]);
+    layer_sums(layer, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + layer.weight, factor},
+               [&](Index at) { return AddTo<V, B>{theta + at, factor}; });
   }
 }
 
@@ -277,9 +294,9 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     const Layer& layer = plan[l];
     const bool fed = l > first;  // its inputs have a tangent
     add ? hessian_parameters(layer, l, fed, rows, activity, tangents, to,
-                             AddTo<V, V>{to + layer.weight, broadcast<V>(1)},
+                             From<V>{to + layer.weight},
                              AddTo<V, V>{to + layer.bias, broadcast<V>(1)})
-        : hessian_parameters(layer, l, fed, rows, activity, tangents, to, Store{}, Store{});
+        : hessian_parameters(layer, l, fed, rows, activity, tangents, to, Zero{}, Store{});
     if (!fed && below_first == nullptr) break;
 
     const Layer& below = plan[l - 1];
@@ -288,8 +305,7 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     const Term<V, V> by_v{matrix(activity.d[at(l)], layer.fan_out),
                           transpose(v + layer.weight, layer.fan_out), layer.fan_out};
     if (!fed) {
-      multiply(n, below.fan_out, by_theta, by_v, Zero{}, below_first,
-               AddTo<V, V>{below_first, broadcast<V>(1)});
+      multiply(n, below.fan_out, by_theta, by_v, From<V>{below_first}, below_first, Store{});
       break;
     }
     V* const rd = tangents.rd[at(l - 1)];
@@ -333,17 +349,16 @@ void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T
 #define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                         \
   template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&, int); \
   template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);       \
-  template void backward<T, B, Vec<T>>(const Plan&, const B*, const LaneRows<T>&,                  \
-                                       const Activity<T>&, const Vec<T>*, const T*, Vec<T>*, int); \
+  template void gradient<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&,      \
+                               bool, Vec<T>*, int);                                                \
+  template void descend<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&,       \
+                              const T*, Vec<T>*);                                                  \
   template void hessian_vector<T, B>(const Plan&, const B*, const LaneRows<T>&,                    \
                                      const Activity<T>&, const Vec<T>*, const Tangents<T>&, bool,  \
                                      Vec<T>*, int, Vec<T>*);
 
-// `from` holds scalars only in the first step from shared parameters.
-#define FOMAML_FAST_INSTANTIATE_FIRST_STEP(T)                                                    \
-  template void backward<T, T, T>(const Plan&, const T*, const LaneRows<T>&, const Activity<T>&, \
-                                  const T*, const T*, Vec<T>*, int);                             \
-  template void through_layer<T, Vec<T>>(const Plan&, const Vec<T>*, int, const LaneRows<T>&,    \
+#define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                   \
+  template void through_layer<T, Vec<T>>(const Plan&, const Vec<T>*, int, const LaneRows<T>&, \
                                          const Activity<T>&);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

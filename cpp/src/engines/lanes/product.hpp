@@ -46,12 +46,22 @@ FOMAML_FAST_INLINE V pack_at(const B* place) {
   }
 }
 
-// Where sums start.
+// Where sums start. `row` is the offset of C's row.
 
 struct Zero {
   template <class V>
-  FOMAML_FAST_INLINE V at(Index /*column*/) const {
+  FOMAML_FAST_INLINE V at(Index /*row*/, Index /*column*/) const {
     return V{};
+  }
+};
+
+/// A matrix that lies as C does, such as C itself.
+template <class V>
+struct From {
+  const V* data;
+  template <class>
+  FOMAML_FAST_INLINE V at(Index row, Index column) const {
+    return (data + row)[column];
   }
 };
 
@@ -60,15 +70,17 @@ template <class B>
 struct Row {
   const B* data;
   template <class V>
-  FOMAML_FAST_INLINE V at(Index column) const {
+  FOMAML_FAST_INLINE V at(Index /*row*/, Index column) const {
     return pack_at<V>(data + column);
   }
 };
 
 // What is done to a sum before it is stored in C; other matrices lie as C does. `row` is the offset
-// of C's row.
+// of C's row. `piles`: several tiles are computed in one call; not where the constants of an
+// activation would be kept in the registers of the sums meanwhile.
 
 struct Store {
+  static constexpr bool piles = true;
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
     return sum;
@@ -78,6 +90,7 @@ struct Store {
 /// sigma(sum): for activations of an instruction or two.
 template <class Activation>
 struct Activate {
+  static constexpr bool piles = false;
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
     return Activation::apply(sum);
@@ -87,6 +100,7 @@ struct Activate {
 /// sum * sigma'(h).
 template <class Activation, class V>
 struct TimesSlope {
+  static constexpr bool piles = false;
   const V* h;
   FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
     return sum * Activation::d1((h + row)[column]);
@@ -96,6 +110,7 @@ struct TimesSlope {
 /// from + factor * sum.
 template <class V, class B>
 struct AddTo {
+  static constexpr bool piles = true;
   const B* from;
   V factor;
   FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
@@ -116,6 +131,7 @@ struct NoTerm {};
 
 template <class V, class B, class Second, class Start, class Finish>
 struct Work {
+  static constexpr bool piles = Finish::piles;
   Term<V, B> first;
   Second second;
   Start start;
@@ -145,18 +161,20 @@ FOMAML_FAST_INLINE void accumulate(const Term<V, B>& term, Index row, Index colu
 }
 
 template <int kRows, int kColumns, class V, class B, class Second, class Start, class Finish>
-[[gnu::noinline]] void compute_tile(const Work<V, B, Second, Start, Finish>& work, Index row,
-                                    Index column) {
+FOMAML_FAST_INLINE void compute_tile(const Work<V, B, Second, Start, Finish>& work, Index row,
+                                     Index column) {
   V sum[kRows][kColumns];
+  Index place = row * work.c_step;
 #pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) {
-    const V start = work.start.template at<V>(column + c);
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) sum[r][c] = start;
+    for (int c = 0; c < kColumns; ++c) {
+      sum[r][c] = work.start.template at<V>(place + r * work.c_step, column + c);
+    }
   }
   accumulate(work.first, row, column, sum);
   if constexpr (!std::is_same_v<Second, NoTerm>) accumulate(work.second, row, column, sum);
-  Index place = row * work.c_step + column;
+  place += column;
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r, place += work.c_step) {
 #pragma GCC unroll 8
@@ -166,42 +184,69 @@ template <int kRows, int kColumns, class V, class B, class Second, class Start, 
   }
 }
 
-template <class Work>
-using Tile = void (*)(const Work&, Index row, Index column);
-
-/// compute_tile for every height a tile `kColumns` wide may have; entry r is r + 1 high.
-template <int kColumns, class Work>
-inline constexpr auto kTiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
-  return std::array<Tile<Work>, sizeof...(kRow)>{&compute_tile<kRow + 1, kColumns>...};
-}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
-
-/// For every width; entry c is c + 1 wide.
-template <class Work>
-inline constexpr auto kTilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
-  return std::array<const Tile<Work>*, sizeof...(kColumn)>{kTiles<kColumn + 1, Work>.data()...};
-}(std::make_integer_sequence<int, kMostColumns>{});
-
-/// Calls body(first, taken) for `count` in balanced parts of at most `most`: 10 are 4 + 3 + 3, not
-/// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
-template <class Body>
-FOMAML_FAST_INLINE void in_parts(Index count, Index most, Body&& body) {
-  const Index parts = (count + most - 1) / most;
-  const Index size = parts == 0 ? 0 : count / parts, longer = count - size * parts;
-  for (Index i = 0, first = 0; i < parts; ++i) {
-    const Index taken = size + (i < longer ? 1 : 0);
-    body(first, taken);
-    first += taken;
+/// `count` tiles on top of each other: a call's own work is as much as that of a shallow tile.
+template <int kRows, int kColumns, class V, class B, class Second, class Start, class Finish>
+[[gnu::noinline]] void compute_pile(const Work<V, B, Second, Start, Finish>& work, Index row,
+                                    Index column, Index count) {
+  if constexpr (Finish::piles) {
+    for (; count > 0; --count, row += kRows) compute_tile<kRows, kColumns>(work, row, column);
+  } else {
+    compute_tile<kRows, kColumns>(work, row, column);
   }
 }
 
 template <class Work>
+using Pile = void (*)(const Work&, Index row, Index column, Index count);
+
+/// compute_pile for every height a tile `kColumns` wide may have; entry r is r + 1 high.
+template <int kColumns, class Work>
+inline constexpr auto kPiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
+  return std::array<Pile<Work>, sizeof...(kRow)>{&compute_pile<kRow + 1, kColumns>...};
+}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
+
+/// For every width; entry c is c + 1 wide.
+template <class Work>
+inline constexpr auto kPilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
+  return std::array<const Pile<Work>*, sizeof...(kColumn)>{kPiles<kColumn + 1, Work>.data()...};
+}(std::make_integer_sequence<int, kMostColumns>{});
+
+/// `count` in balanced parts of at most `most`, the longer ones first: 10 are 4 + 3 + 3, not
+/// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
+struct Parts {
+  Index count;   ///< of parts
+  Index size;    ///< of the shorter ones
+  Index longer;  ///< how many have one more
+
+  Parts(Index whole, Index most)
+      : count((whole + most - 1) / most),
+        size(count == 0 ? 0 : whole / count),
+        longer(whole - size * count) {}
+};
+
+template <class Work>
+void compute_column(const Work& work, Index rows, Index column, Index width) {
+  const std::size_t w = static_cast<std::size_t>(width);
+  const Pile<Work>* const piles = kPilesByWidth<Work>[w - 1];
+  const Parts parts(rows, kMostRows[w]);
+  const auto pile = [&](Index row, Index height, Index count) {
+    if constexpr (Work::piles) {
+      if (count > 0) piles[height - 1](work, row, column, count);
+    } else {
+      for (; count > 0; --count, row += height) piles[height - 1](work, row, column, 1);
+    }
+  };
+  pile(0, parts.size + 1, parts.longer);
+  pile(parts.longer * (parts.size + 1), parts.size, parts.count - parts.longer);
+}
+
+template <class Work>
 void compute(const Work& work, Index rows, Index columns) {
-  in_parts(columns, kMostColumns, [&](Index column, Index width) {
-    const std::size_t w = static_cast<std::size_t>(width);
-    const Tile<Work>* const tiles = kTilesByWidth<Work>[w - 1];
-    in_parts(rows, kMostRows[w],
-             [&](Index row, Index height) { tiles[height - 1](work, row, column); });
-  });
+  const Parts parts(columns, kMostColumns);
+  for (Index i = 0, first = 0; i < parts.count; ++i) {
+    const Index width = parts.size + (i < parts.longer ? 1 : 0);
+    compute_column(work, rows, first, width);
+    first += width;
+  }
 }
 
 }  // namespace detail

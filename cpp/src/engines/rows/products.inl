@@ -9,6 +9,7 @@ namespace detail {
 
 template <class T>
 struct Scale {
+  static constexpr bool piles = true;
   T scale;
   [[nodiscard]] Scale at(Index /*row*/, Index /*vector*/) const { return *this; }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int /*row*/, int /*vector*/) const {
@@ -18,6 +19,7 @@ struct Scale {
 
 template <class Activation>
 struct Apply {
+  static constexpr bool piles = false;
   [[nodiscard]] Apply at(Index /*row*/, Index /*vector*/) const { return *this; }
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
@@ -27,6 +29,7 @@ struct Apply {
 
 template <class T, class Activation>
 struct TimesDerivative {
+  static constexpr bool piles = false;
   const T* h;
   Index stride;
   [[nodiscard]] TimesDerivative at(Index row, Index vector) const {
@@ -39,6 +42,7 @@ struct TimesDerivative {
 
 template <class T, class Activation>
 struct KeepTimesDerivative {
+  static constexpr bool piles = false;
   const T* h;
   T* kept;
   Index stride;
@@ -55,6 +59,7 @@ struct KeepTimesDerivative {
 
 template <class T, class Activation>
 struct DerivativeRule {
+  static constexpr bool piles = false;
   const T *h, *u, *rz;
   Index stride;
   [[nodiscard]] DerivativeRule at(Index row, Index vector) const {

@@ -40,7 +40,6 @@ Targeted<T> TargetPacks<T>::gather(const RowShape& shape, const RowSet<T>& set, 
   const Targeted<T> all{shape.loss, outputs_,
                         count,      set.classes_of(task, outputs_),
                         packs_,     labels ? 2 : 1 + outputs_};
-  if (set.y == nullptr && set.labels == nullptr) return all;  // cotangents stand in for the loss
   const T uniform = T(1) / static_cast<T>(set.count(task));
   const Index place = set.first(task) + first;
   Vec<T>* group = packs_;
