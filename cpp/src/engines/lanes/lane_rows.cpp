@@ -11,15 +11,21 @@ void clear_where_zero(V coefficient, Index count, V* packs) {
   for (Index i = 0; i < count; ++i) packs[i] = select(coefficient == V{}, V{}, packs[i]);
 }
 
-/// How many of the first `length` numbers all lanes that have any have, in whole squares of
-/// lanes x lanes.
-template <class E>
-Index full_squares(const LaneArrays<E>& arrays, Index length) {
+/// Calls body(left) for squares of lanes x lanes numbers from `left` on that all lanes have which
+/// have any, and returns how many of the first `length` numbers that were. The last square overlaps
+/// the one before it where that spares the rest.
+template <class E, class Body>
+FOMAML_FAST_INLINE Index in_squares(const LaneArrays<E>& arrays, Index length, Body&& body) {
+  Index common = length;
   for (std::size_t lane = 0; lane < arrays.kWidth; ++lane) {
-    if (arrays.data[lane] != nullptr) length = std::min(length, arrays.count[lane]);
+    if (arrays.data[lane] != nullptr) common = std::min(common, arrays.count[lane]);
   }
   const Index width = static_cast<Index>(arrays.kWidth);
-  return length / width * width;
+  Index left = 0;
+  for (; left + width <= common; left += width) body(left);
+  if (common < length || length < width) return left;
+  if (left < length) body(length - width);
+  return length;
 }
 
 /// Adds neighbouring lanes of `2^rounds` packs until each pack is one lane: log2(lanes) rounds of
@@ -43,17 +49,16 @@ template <class T>
 void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  Index left = 0;
-  for (const Index full = full_squares(from, length); left < full; left += kWidth) {
+  Index left = in_squares(from, length, [&](Index first) {
     V square[kWidth];
 #pragma GCC unroll 16
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      square[lane] = from.data[lane] == nullptr ? V{} : load<V>(from.data[lane] + left);
+      square[lane] = from.data[lane] == nullptr ? V{} : load<V>(from.data[lane] + first);
     }
     transpose_square(square);
 #pragma GCC unroll 16
-    for (Index i = 0; i < kWidth; ++i) packs[left + i] = square[i];
-  }
+    for (Index i = 0; i < kWidth; ++i) packs[first + i] = square[i];
+  });
   for (; left < length; left += kWidth) {
     V square[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
@@ -71,17 +76,16 @@ template <class T>
 void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  Index left = 0;
-  for (const Index full = full_squares(to, length); left < full; left += kWidth) {
+  Index left = in_squares(to, length, [&](Index first) {
     V square[kWidth];
 #pragma GCC unroll 16
-    for (Index i = 0; i < kWidth; ++i) square[i] = packs[left + i];
+    for (Index i = 0; i < kWidth; ++i) square[i] = packs[first + i];
     transpose_square(square);
 #pragma GCC unroll 16
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      if (to.data[lane] != nullptr) store(to.data[lane] + left, square[lane]);
+      if (to.data[lane] != nullptr) store(to.data[lane] + first, square[lane]);
     }
-  }
+  });
   for (; left < length; left += kWidth) {
     V square[kWidth]{};
     std::copy_n(packs + left, std::min(kWidth, length - left), square);
