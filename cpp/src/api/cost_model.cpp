@@ -14,7 +14,7 @@ constexpr Index kLanesWidest = 48;
 
 // Everything is relative to Rows. Forming tasks into lanes pays most where layers are narrow.
 constexpr double kRowsCost = 1, kReferenceCost = 2;
-constexpr double kLanesBase = 0.25, kLanesPerUnit = 0.01, kLanesDouble = 0.1;
+constexpr double kLanesBase = 0.38, kLanesPerUnit = 0.009, kLanesDouble = 0.1;
 constexpr double kLanesWide = 1.2, kLanesBeyondCache = 2.2;
 
 Index widest_layer(const NetworkSpec& net) {
