@@ -43,8 +43,11 @@ double operations(const Problem& problem) {
     case Operation::vjp_tangent:
     case Operation::hvp:
       return support * (row.gradient + row.hvp);
-    case Operation::adapt:
-      return steps * support * row.gradient;
+    case Operation::adapt: {
+      // A trace looks at the query, and once more at the support, where the last step ends.
+      const double looks = (steps + 1) * query + support;
+      return steps * support * row.gradient + (problem.wants_trace ? looks * row.forward : 0);
+    }
     case Operation::meta_gradient:
       break;
   }
