@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import FloatArray, as_array, as_floats, check_finite_array
+from fomaml_fast._arrays import INT32_MAX, FloatArray, as_array, as_floats, check_finite_array
 from fomaml_fast._loader import core
 from fomaml_fast._row_numbers import (
     Classes,
@@ -166,8 +166,8 @@ def _as_labels(
     labels = flatten_rows(value, name, offsets, ragged, "labels")
     if keep is not None:
         labels[~keep] = 0
-    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int32).max):
-        bad = int(np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))[0])
+    if labels.size and (labels.min() < 0 or labels.max() > INT32_MAX):
+        bad = int(np.flatnonzero((labels < 0) | (labels > INT32_MAX))[0])
         raise ValueError(f"{name} must hold labels of at least 0, but row {bad} is {labels[bad]}")
     owned = np.array(labels, dtype=np.int32)
     owned.setflags(write=False)  # edited later, they could index out of bounds

@@ -11,3 +11,13 @@
 
 #include "kernels/math.hpp"
 #include "kernels/vector_math.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+/// The tangent of u sigma'(z), from those of u and z.
+template <class Activation, class V>
+FOMAML_FAST_INLINE V derivative_tangent(V s, V u, V ru, V rz) {
+  return ru * Activation::d1(s) + u * Activation::d2(s) * rz;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE

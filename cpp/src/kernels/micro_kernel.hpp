@@ -131,7 +131,7 @@ constexpr auto pile_functions(std::integer_sequence<int, kRow...>) {
       &compute_pile<T, Finish, kVectors, kRow + 1>...};
 }
 
-/// Rows in balanced tiles (10 rows are 5 + 5, not 6 + 4): short tiles waste the FMA pipes.
+/// All rows, in balanced tiles.
 template <int kVectors, class T, class Finish>
 void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index first_vector) {
   constexpr int kMost = tile_rows(kVectors);
@@ -161,10 +161,9 @@ void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index
       for (; count > 0; --count) pile(height, 1);
     }
   };
-  const Index tiles = (rows + kMost - 1) / kMost;
-  const Index height = rows / tiles, higher = rows % tiles;
-  piles(height + 1, higher);
-  piles(height, tiles - higher);
+  const Parts tiles(rows, kMost);
+  piles(tiles.size + 1, tiles.longer);
+  piles(tiles.size, tiles.count - tiles.longer);
 }
 
 template <class T, class Finish>

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/parts.hpp"
 #include "kernels/simd.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -37,17 +38,17 @@ constexpr Index panel_count(Index vectors) { return (vectors + kPanelVectors - 1
 /// Panel `i` of `vectors` vectors: widths differ by at most one.
 constexpr Panel panel_of(Index vectors, Index i) {
   if (vectors <= kPanelVectors) return {0, static_cast<int>(vectors)};  // divisions take their time
-  const Index panels = panel_count(vectors), width = vectors / panels, wider = vectors % panels;
-  return {i * width + std::min(i, wider), static_cast<int>(width + (i < wider ? 1 : 0))};
+  const Parts parts(vectors, kPanelVectors);
+  return {parts.first(i), static_cast<int>(parts.length(i))};
 }
 
 /// Calls body(panel) for all panels of `vectors` vectors, one after another.
 template <class Body>
 FOMAML_FAST_INLINE void for_each_panel(Index vectors, Body&& body) {
   if (vectors <= kPanelVectors) return body(panel_of(vectors, 0));
-  const Index panels = panel_count(vectors), width = vectors / panels, wider = vectors % panels;
-  for (Index i = 0, first = 0; i < panels; ++i) {
-    const Panel panel{first, static_cast<int>(width + (i < wider ? 1 : 0))};
+  const Parts parts(vectors, kPanelVectors);
+  for (Index i = 0, first = 0; i < parts.count; ++i) {
+    const Panel panel{first, static_cast<int>(parts.length(i))};
     body(panel);
     first += panel.count;
   }

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_array, as_count, float_dtype
+from fomaml_fast._arrays import INT32_MAX, as_array, as_count, float_dtype
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.arrays import Array, column, common_dtype, features, members, shown
 from fomaml_fast.samplers.random import IntArray, Seed, as_generator, deal, shuffled
@@ -235,7 +235,7 @@ def _targets(y: npt.ArrayLike, n_rows: int) -> tuple[Array, bool]:
     array = as_array(y, "y")
     if array.ndim == 1 and array.dtype.kind in "iub":
         labels = column("y", array, n_rows)
-        if labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
+        if labels.min() < 0 or labels.max() > INT32_MAX:
             raise ValueError(
                 f"y must hold labels from 0 on, got {labels.min()} … {labels.max()}; targets of "
                 "a regression must be floats"

@@ -20,7 +20,7 @@ template <class V>
 void slope_tangent(ActivationId id, const V* s, const V* dh, const V* rz, Index count, V* rd) {
   visit_activation(id, [&]<class A>(A) {
     for (Index i = 0; i < count; ++i) {
-      rd[i] = rd[i] * A::d1(s[i]) + dh[i] * A::d2(s[i]) * rz[i];
+      rd[i] = derivative_tangent<A>(s[i], dh[i], rd[i], rz[i]);
     }
   });
 }

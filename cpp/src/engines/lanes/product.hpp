@@ -12,6 +12,7 @@
 #include <array>
 #include <utility>
 
+#include "kernels/parts.hpp"
 #include "kernels/simd.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
@@ -210,19 +211,6 @@ inline constexpr auto kPilesByWidth = []<int... kColumn>(std::integer_sequence<i
   return std::array<const Pile<Work>*, sizeof...(kColumn)>{kPiles<kColumn + 1, Work>.data()...};
 }(std::make_integer_sequence<int, kMostColumns>{});
 
-/// `count` in balanced parts of at most `most`, the longer ones first: 10 are 4 + 3 + 3, not
-/// 4 + 4 + 2, since short tiles leave the FMA pipes waiting.
-struct Parts {
-  Index count;   ///< of parts
-  Index size;    ///< of the shorter ones
-  Index longer;  ///< how many have one more
-
-  Parts(Index whole, Index most)
-      : count((whole + most - 1) / most),
-        size(count == 0 ? 0 : whole / count),
-        longer(whole - size * count) {}
-};
-
 template <class Work>
 void compute_column(const Work& work, Index rows, Index column, Index width) {
   const std::size_t w = static_cast<std::size_t>(width);
@@ -243,7 +231,7 @@ template <class Work>
 void compute(const Work& work, Index rows, Index columns) {
   const Parts parts(columns, kMostColumns);
   for (Index i = 0, first = 0; i < parts.count; ++i) {
-    const Index width = parts.size + (i < parts.longer ? 1 : 0);
+    const Index width = parts.length(i);
     compute_column(work, rows, first, width);
     first += width;
   }

@@ -63,8 +63,7 @@ void push_forward(const HessianProduct<T>& p) {
                                rz,
                                fused ? row_major(rh, layer.out_stride) : rz};
       if (fused && layer.curved) {
-        multiply_derivative_keep<T>(through, layer.activation, p.pass.h(l), layer.out_stride,
-                                    rz.data);
+        multiply_derivative_keep<T>(through, p.pass.h(l), layer.out_stride, rz.data);
         continue;
       }
       if (fused) {
@@ -144,8 +143,8 @@ void r_backward(const HessianProduct<T>& p, int l) {
   const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
   const Product<T> through = r_input_gradient<T>(p, l, zeros<T>(), rd);
   if (below.curved && is_curvature_fused(below.activation)) {
-    multiply_derivative_rule<T>(through, below.activation, p.pass.h(l - 1), p.pass.dh(l - 1),
-                                rz_of(p, l - 1), below.out_stride);
+    multiply_derivative_rule<T>(through, p.pass.h(l - 1), p.pass.dh(l - 1), rz_of(p, l - 1),
+                                below.out_stride);
   } else if (below.curved) {
     multiply_add(through);
     derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.dh(l - 1), rz_of(p, l - 1),

@@ -34,8 +34,8 @@ void derivative_rule(ActivationId activation, const T* s, const T* u, const T* r
   using V = Vec<T>;
   visit_activation(activation, [&]<class A>(A) {
     for_each_pack(count, rd, [=](Index i) {
-      const V at = load<V>(s + i);
-      return load<V>(ru + i) * A::d1(at) + load<V>(u + i) * A::d2(at) * load<V>(rz + i);
+      return derivative_tangent<A>(load<V>(s + i), load<V>(u + i), load<V>(ru + i),
+                                   load<V>(rz + i));
     });
   });
 }

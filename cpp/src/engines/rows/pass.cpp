@@ -80,8 +80,7 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
         zeros<T>(),
         row_major(keeps_upstream && !fused ? pass.dh(l - 1) : du, layer.in_stride)};
     if (fused && keeps_upstream) {
-      multiply_derivative_keep<T>(product, below.activation, pass.h(l - 1), below.out_stride,
-                                  pass.dh(l - 1));
+      multiply_derivative_keep<T>(product, pass.h(l - 1), below.out_stride, pass.dh(l - 1));
     } else if (fused) {
       multiply_derivative<T>(product, below.activation, pass.h(l - 1), below.out_stride);
     } else {

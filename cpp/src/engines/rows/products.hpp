@@ -13,7 +13,8 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 constexpr bool is_fused(ActivationId id) {
   return id == ActivationId::relu || id == ActivationId::tanh || id == ActivationId::identity;
 }
-/// Whether sigma'' is, where it is not 0.
+/// Of those whose sigma'' is not 0, the one that has that fused too.
+using CurvatureFused = activations::Tanh;
 constexpr bool is_curvature_fused(ActivationId id) { return id == ActivationId::tanh; }
 
 /// C = start + A B.
@@ -33,16 +34,15 @@ template <class T>
 void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
                          Index stride);
 
-/// kept = start + A B, C = kept * sigma', for an activation whose curvature is fused and whose
-/// outputs are h; h and kept are [rows, stride].
+/// kept = start + A B, C = kept * sigma', for CurvatureFused, whose outputs are h; h and kept are
+/// [rows, stride].
 template <class T>
-void multiply_derivative_keep(const Product<T>& product, ActivationId activation, const T* h,
-                              Index stride, T* kept);
+void multiply_derivative_keep(const Product<T>& product, const T* h, Index stride, T* kept);
 
 /// C = (start + A B) * sigma' + u rz sigma'': multiply_derivative under the R-operator, u being
 /// what multiply_derivative_keep kept; h, u and rz are [rows, stride].
 template <class T>
-void multiply_derivative_rule(const Product<T>& product, ActivationId activation, const T* h,
-                              const T* u, const T* rz, Index stride);
+void multiply_derivative_rule(const Product<T>& product, const T* h, const T* u, const T* rz,
+                              Index stride);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

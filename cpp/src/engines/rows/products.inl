@@ -43,34 +43,30 @@ struct TimesDerivative {
 template <class T, class Activation>
 struct KeepTimesDerivative {
   static constexpr bool piles = false;
-  const T* h;
+  TimesDerivative<T, Activation> times;
   T* kept;
-  Index stride;
   [[nodiscard]] KeepTimesDerivative at(Index row, Index vector) const {
-    const Index place = row * stride + vector * kLanes<T>;
-    return {h + place, kept + place, stride};
+    return {times.at(row, vector), kept + row * times.stride + vector * kLanes<T>};
   }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
-    const Index place = row * stride + vector * kLanes<T>;
-    store(kept + place, sum);
-    return sum * Activation::d1(load<Vec<T>>(h + place));
+    store(kept + row * times.stride + vector * kLanes<T>, sum);
+    return times(sum, row, vector);
   }
 };
 
 template <class T, class Activation>
-struct DerivativeRule {
+struct DerivativeTangent {
   static constexpr bool piles = false;
   const T *h, *u, *rz;
   Index stride;
-  [[nodiscard]] DerivativeRule at(Index row, Index vector) const {
+  [[nodiscard]] DerivativeTangent at(Index row, Index vector) const {
     const Index place = row * stride + vector * kLanes<T>;
     return {h + place, u + place, rz + place, stride};
   }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
     const Index place = row * stride + vector * kLanes<T>;
-    const Vec<T> at = load<Vec<T>>(h + place);
-    return sum * Activation::d1(at) +
-           load<Vec<T>>(u + place) * Activation::d2(at) * load<Vec<T>>(rz + place);
+    return derivative_tangent<Activation>(load<Vec<T>>(h + place), load<Vec<T>>(u + place), sum,
+                                          load<Vec<T>>(rz + place));
   }
 };
 
@@ -110,24 +106,22 @@ void multiply_derivative(const Product<T>& product, ActivationId activation, con
 }
 
 template <class T>
-void multiply_derivative_keep(const Product<T>& product, ActivationId /*tanh*/, const T* h,
-                              Index stride, T* kept) {
-  multiply(product, detail::KeepTimesDerivative<T, activations::Tanh>{h, kept, stride});
+void multiply_derivative_keep(const Product<T>& product, const T* h, Index stride, T* kept) {
+  multiply(product, detail::KeepTimesDerivative<T, CurvatureFused>{{h, stride}, kept});
 }
 
 template <class T>
-void multiply_derivative_rule(const Product<T>& product, ActivationId /*tanh*/, const T* h,
-                              const T* u, const T* rz, Index stride) {
-  multiply(product, detail::DerivativeRule<T, activations::Tanh>{h, u, rz, stride});
+void multiply_derivative_rule(const Product<T>& product, const T* h, const T* u, const T* rz,
+                              Index stride) {
+  multiply(product, detail::DerivativeTangent<T, CurvatureFused>{h, u, rz, stride});
 }
 
-#define FOMAML_FAST_ROWS_PRODUCTS(T)                                                               \
-  template void multiply_add<T>(const Product<T>&);                                                \
-  template void multiply_scaled<T>(const Product<T>&, T);                                          \
-  template void multiply_apply<T>(const Product<T>&, ActivationId);                                \
-  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index);          \
-  template void multiply_derivative_keep<T>(const Product<T>&, ActivationId, const T*, Index, T*); \
-  template void multiply_derivative_rule<T>(const Product<T>&, ActivationId, const T*, const T*,   \
-                                            const T*, Index);
+#define FOMAML_FAST_ROWS_PRODUCTS(T)                                                      \
+  template void multiply_add<T>(const Product<T>&);                                       \
+  template void multiply_scaled<T>(const Product<T>&, T);                                 \
+  template void multiply_apply<T>(const Product<T>&, ActivationId);                       \
+  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index); \
+  template void multiply_derivative_keep<T>(const Product<T>&, const T*, Index, T*);      \
+  template void multiply_derivative_rule<T>(const Product<T>&, const T*, const T*, const T*, Index);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows
