@@ -48,6 +48,12 @@ def test_algorithms_beside_maml():
     assert "batch" in printed
 
 
+def test_engines_beside_each_other():
+    printed = run_module("benchmarks.engines", "--quick")
+    assert "measured (estimated)" in printed
+    assert printed.count("(0.") == 4  # narrow layers: the model has Lanes ahead everywhere
+
+
 def test_roofline_in_the_docs_is_what_is_printed():
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert run_module("benchmarks.roofline").strip() in page

@@ -44,6 +44,29 @@ void held_up_runs_send_the_next_ones_alone() {
   CHECK(workers() == 1);
 }
 
+/// What takes long stays open to interruption, wherever its work is hidden.
+void only_short_calls_are_brief() {
+  Problem problem = some_work();
+  CHECK(!api::is_brief(problem));
+  problem.support.total = 10;
+  CHECK(api::is_brief(problem));
+
+  problem.operation = Operation::adapt;
+  problem.algorithm.steps = 5;
+  CHECK(api::is_brief(problem));
+  problem.query.total = 100'000;  // looked at after every step, where there is a trace
+  CHECK(api::is_brief(problem));
+  problem.wants_trace = true;
+  CHECK(!api::is_brief(problem));
+
+  problem = some_work();
+  problem.support.total = problem.query.total = 10;
+  problem.operation = Operation::meta_gradient;
+  CHECK(api::is_brief(problem));
+  problem.algorithm.flow = Flow::implicit;
+  CHECK(!api::is_brief(problem));
+}
+
 void workers_are_bounded() {
   const Problem problem = some_work();
   Execution execution;
@@ -58,6 +81,7 @@ void workers_are_bounded() {
 
 int main() {
   workers_are_bounded();
+  only_short_calls_are_brief();
   held_up_runs_send_the_next_ones_alone();
   return check::report();
 }
