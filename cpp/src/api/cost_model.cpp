@@ -1,21 +1,35 @@
 #include "api/cost_model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
 namespace {
 
-// Measured (docs/performance.md): beyond this a group's parameters leave the second-level cache.
-constexpr double kLanesCacheBytes = 400e3;
-// Beyond this width a row fills the registers of Rows as well as tasks fill those of Lanes.
-constexpr Index kLanesWidest = 48;
-
-// Everything is relative to Rows. Forming tasks into lanes pays most where layers are narrow.
+// Everything is relative to Rows.
 constexpr double kRowsCost = 1, kReferenceCost = 2;
-constexpr double kLanesBase = 0.38, kLanesPerUnit = 0.009, kLanesDouble = 0.1;
-constexpr double kLanesWide = 1.2, kLanesBeyondCache = 2.2;
+
+// Measured (docs/performance.md, `python -m benchmarks.engines`): forming tasks into lanes pays
+// most where layers are narrow, and less for each doubling of the widest; less also in long sets,
+// over which Rows spreads what it does once per task and step.
+template <class T>
+struct LanesCurve {
+  double one_wide = 0.03, per_doubling = 0.13;
+};
+template <>
+struct LanesCurve<double> {
+  double one_wide = 0.36, per_doubling = 0.085;
+};
+constexpr double kLanesLeast = 0.25;
+constexpr double kLanesFewRows = 10, kLanesManyRows = 30, kLanesInManyRows = 0.1;
+// What a group keeps of every step leaves the caches.
+constexpr double kLanesCacheBytes = 800e3, kLanesBeyondCache = 0.1;
+// Wider networks gain little: too little to leave processors without a group of tasks, however many
+// there are.
+constexpr Index kLanesNarrow = 48, kLanesGroupsIfWider = 8;
+constexpr double kLanesTooFewGroups = 0.4;
 
 Index widest_layer(const NetworkSpec& net) {
   return *std::max_element(net.sizes.begin(), net.sizes.begin() + net.depth + 1);
@@ -27,11 +41,21 @@ double lanes_cost(const Problem& problem) {
   const Index lanes = kLanes<T>, widest = widest_layer(problem.net);
   const Index groups = (problem.tasks + lanes - 1) / lanes;
   const double use = static_cast<double>(problem.tasks) / static_cast<double>(groups * lanes);
-  const auto bytes = static_cast<double>(problem.layout.n_params * kVectorBytes);
-  double full = kLanesBase + kLanesPerUnit * static_cast<double>(widest);
-  if (widest > kLanesWidest) full = kLanesWide;
-  if (bytes > kLanesCacheBytes) full = kLanesBeyondCache;
-  return (full + (sizeof(T) == sizeof(double) ? kLanesDouble : 0)) / use;
+  const bool keeps_steps =
+      problem.operation == Operation::meta_gradient && problem.algorithm.flow == Flow::exact;
+  const Index kept = (keeps_steps ? std::max(1, problem.algorithm.steps) : 1) * kVectorBytes;
+  const double rows = static_cast<double>(problem.support.longest);
+
+  const LanesCurve<T> curve;
+  double full = curve.one_wide + curve.per_doubling * std::log2(static_cast<double>(widest));
+  full = std::max(full, kLanesLeast);
+  full += kLanesInManyRows *
+          std::clamp((rows - kLanesFewRows) / (kLanesManyRows - kLanesFewRows), 0.0, 1.0);
+  if (static_cast<double>(problem.layout.n_params * kept) > kLanesCacheBytes) {
+    full += kLanesBeyondCache;
+  }
+  if (widest > kLanesNarrow && groups < kLanesGroupsIfWider) full += kLanesTooFewGroups;
+  return full / use;
 }
 
 }  // namespace

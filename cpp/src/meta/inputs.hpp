@@ -24,9 +24,10 @@ struct Vectors {
   int n_states = 0;
   bool taped = false;
 
-  /// `size` packs in a vector, `n_rates` in the cotangent of the rates.
+  /// `take(n)` gives n vectors of `size` packs; n_rates are in the cotangent of the rates.
+  template <class Take>
   static Vectors carve(const AlgorithmSpec& algorithm, bool meta, Index size, Index n_rates,
-                       Arena& arena) {
+                       Arena& arena, Take&& take) {
     Vectors vectors;
     const Index steps = algorithm.steps;
     vectors.size = size;
@@ -34,19 +35,24 @@ struct Vectors {
     vectors.taped = meta && algorithm.needs_tape();
     const bool reverse = vectors.taped;
     const Index slots = vectors.taped ? steps + 1 : 2;  // theta_0 is the anchor
-    vectors.thetas = arena.take<V>(slots * size);
-    vectors.gradients = arena.take<V>((vectors.taped ? std::max<Index>(steps, 1) : 1) * size);
-    vectors.states = arena.take<V>((vectors.taped ? slots : 1) * vectors.n_states * size);
+    vectors.thetas = take(slots);
+    vectors.gradients = take(vectors.taped ? std::max<Index>(steps, 1) : 1);
+    vectors.states = take((vectors.taped ? slots : 1) * vectors.n_states);
     const bool implicit = meta && algorithm.flow == Flow::implicit;
-    if (reverse) vectors.co_state = arena.take<V>(vectors.n_states * size);
-    if (reverse || implicit) vectors.co_gradient = arena.take<V>(size);
-    if (reverse || implicit) vectors.co_anchor = arena.take<V>(size);
-    if ((reverse && algorithm.multi_step) || implicit) vectors.scratch = arena.take<V>(size);
+    if (reverse) vectors.co_state = take(vectors.n_states);
+    if (reverse || implicit) vectors.co_gradient = take(1);
+    if (reverse || implicit) vectors.co_anchor = take(1);
+    if ((reverse && algorithm.multi_step) || implicit) vectors.scratch = take(1);
     if (meta && algorithm.learns_rates) {
       vectors.n_rates = n_rates;
       vectors.co_rate = arena.take<V>(n_rates);
     }
     return vectors;
+  }
+  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, Index size, Index n_rates,
+                       Arena& arena) {
+    return carve(algorithm, meta, size, n_rates, arena,
+                 [&](Index count) { return arena.take<V>(count * size); });
   }
 
   [[nodiscard]] V* theta(int k) const { return thetas + (taped ? k : k > 0) * size; }

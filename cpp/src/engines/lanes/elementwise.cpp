@@ -2,33 +2,50 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
+namespace {
+
+/// Calls body(first, count) for runs of packs, without those between rows.
+template <class Body>
+FOMAML_FAST_INLINE void for_each_run(const Grid& grid, Body&& body) {
+  if (grid.stride == grid.width) return body(Index{0}, grid.rows * grid.width);
+  for (Index row = 0; row < grid.rows; ++row) body(row * grid.stride, grid.width);
+}
+
+}  // namespace
+
 template <class V>
-void activate(ActivationId id, const V* z, Index count, V* h) {
+void activate(ActivationId id, const Grid& grid, const V* z, V* h) {
   visit_activation(id, [&]<class A>(A) {
-    for (Index i = 0; i < count; ++i) h[i] = A::apply(z[i]);
+    for_each_run(grid, [z, h](Index first, Index count) {
+      for (Index i = first; i < first + count; ++i) h[i] = A::apply(z[i]);
+    });
   });
 }
 
 template <class V>
-void times_slope(ActivationId id, const V* s, const V* dh, Index count, V* d) {
+void times_slope(ActivationId id, const Grid& grid, const V* s, const V* dh, V* d) {
   visit_activation(id, [&]<class A>(A) {
-    for (Index i = 0; i < count; ++i) d[i] = dh[i] * A::d1(s[i]);
+    for_each_run(grid, [s, dh, d](Index first, Index count) {
+      for (Index i = first; i < first + count; ++i) d[i] = dh[i] * A::d1(s[i]);
+    });
   });
 }
 
 template <class V>
-void slope_tangent(ActivationId id, const V* s, const V* dh, const V* rz, Index count, V* rd) {
+void slope_tangent(ActivationId id, const Grid& grid, const V* s, const V* dh, const V* rz, V* rd) {
   visit_activation(id, [&]<class A>(A) {
-    for (Index i = 0; i < count; ++i) {
-      rd[i] = derivative_tangent<A>(s[i], dh[i], rd[i], rz[i]);
-    }
+    for_each_run(grid, [s, dh, rz, rd](Index first, Index count) {
+      for (Index i = first; i < first + count; ++i) {
+        rd[i] = derivative_tangent<A>(s[i], dh[i], rd[i], rz[i]);
+      }
+    });
   });
 }
 
-#define FOMAML_FAST_INSTANTIATE(V)                                           \
-  template void activate<V>(ActivationId, const V*, Index, V*);              \
-  template void times_slope<V>(ActivationId, const V*, const V*, Index, V*); \
-  template void slope_tangent<V>(ActivationId, const V*, const V*, const V*, Index, V*);
+#define FOMAML_FAST_INSTANTIATE(V)                                                 \
+  template void activate<V>(ActivationId, const Grid&, const V*, V*);              \
+  template void times_slope<V>(ActivationId, const Grid&, const V*, const V*, V*); \
+  template void slope_tangent<V>(ActivationId, const Grid&, const V*, const V*, const V*, V*);
 FOMAML_FAST_INSTANTIATE(Vec<float>)
 FOMAML_FAST_INSTANTIATE(Vec<double>)
 #undef FOMAML_FAST_INSTANTIATE

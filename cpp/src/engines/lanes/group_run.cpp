@@ -8,18 +8,18 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 template <class T>
 Workspace<T>::Workspace(const Problem& problem, const Plan& plan, Arena& arena) {
-  const Index P = plan.n_params;
+  const auto vectors = [&](Index count) { return take_vectors<V>(plan, count, arena); };
   const Operation operation = problem.operation;
   const bool gradients = operation != Operation::predict && operation != Operation::loss;
-  if (problem.theta_per_task) theta = arena.take<V>(P);
-  if (plan.steps > 0) adapted = arena.take<V>((plan.exact ? plan.steps : 1) * P);
-  if (plan.meta || (gradients && !plan.unrolls)) vector = arena.take<V>(P);
-  if (plan.second_order) tangent = arena.take<V>(P);
-  if (plan.steps > 0 && !plan.support.whole()) gradient = arena.take<V>(P);
-  if (plan.meta) total = arena.take<V>(P);
+  if (problem.theta_per_task) theta = vectors(1);
+  if (plan.steps > 0) adapted = vectors(plan.exact ? plan.steps : 1);
+  if (plan.meta || (gradients && !plan.unrolls)) vector = vectors(1);
+  if (plan.second_order) tangent = vectors(1);
+  if (plan.steps > 0 && !plan.support.whole()) gradient = vectors(1);
+  if (plan.meta) total = vectors(1);
 
-  support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
-  if (plan.meta) query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
+  support = LaneRows<T>::carve(problem, problem.support, plan.support, arena);
+  if (plan.meta) query = LaneRows<T>::carve(problem, problem.query, plan.query, arena);
 
   taped = plan.exact && plan.support.whole();
   const int slots = taped ? plan.steps : 1;
@@ -40,9 +40,8 @@ template <class T>
 template <class Body>
 void GroupRun<T>::with_theta(Group group, Body&& body) {
   group_ = group;
-  if (!problem_.theta_per_task) return body(call_.theta);
-  gather(LaneArrays<const T>::of(call_.theta, call_.theta_stride, plan_.n_params, group),
-         plan_.n_params, work_.theta);
+  if (!problem_.theta_per_task) return body(shared_.theta);
+  gather_parameters(plan_, call_.theta, call_.theta_stride, group, work_.theta);
   body(static_cast<const V*>(work_.theta));
 }
 
@@ -84,8 +83,8 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
     if (plan_.steps == 0) {
       V defect = broadcast<V>(0);
       if constexpr (std::is_same_v<B, V>) {
-        defect = defect_of(theta, plan_.n_params);
-      } else if (!all_finite(theta, plan_.n_params)) {
+        defect = defect_of(theta, plan_.size);
+      } else if (!all_finite(theta, plan_.size)) {
         defect = broadcast<V>(std::numeric_limits<T>::quiet_NaN());
       }
       flag(defect);
@@ -102,7 +101,7 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
       defect += loss - loss;
     }
     const V* const last = adapted(plan_.steps - 1);
-    flag(defect + defect_of(last, plan_.n_params));
+    flag(defect + defect_of(last, plan_.size));
     finish(last);
   });
 }
@@ -202,7 +201,6 @@ Vec<T> GroupRun<T>::loss(const B* theta) {
 
 template <class T>
 void GroupRun<T>::run(Group group) {
-  const Index P = plan_.n_params;
   switch (problem_.operation) {
     case Operation::predict:
       return with_theta(group, [&](auto* theta) { predict(theta); });
@@ -213,23 +211,23 @@ void GroupRun<T>::run(Group group) {
         write_lanes(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
                                       work_.tape[0], false, work_.vector),
                     call_.losses);
-        scatter<T>(work_.vector, P, per_task(call_.task_vectors, P));
+        write(work_.vector, call_.task_vectors);
       });
     case Operation::hvp:
       return with_theta(group, [&](auto* theta) {
-        gather(LaneArrays<const T>::of(call_.tangent, call_.tangent_stride, P, group), P,
-               work_.tangent);
+        gather_parameters(plan_, call_.tangent, call_.tangent_stride, group, work_.tangent);
         hessian_vector(theta, 0, false, work_.vector);
-        scatter<T>(work_.vector, P, per_task(call_.task_vectors, P));
+        write(work_.vector, call_.task_vectors);
       });
     default:
       return unroll(group, [&]<class B>(const B* theta) {
         if (call_.task_vectors == nullptr) return;
         if constexpr (std::is_same_v<B, V>) {
-          scatter<T>(theta, P, per_task(call_.task_vectors, P));
+          write(theta, call_.task_vectors);
         } else {
           for (Index lane = 0; lane < group.count; ++lane) {
-            std::copy_n(theta, P, call_.task_vectors + (group.first + lane) * P);
+            std::copy_n(call_.theta, plan_.n_params,
+                        call_.task_vectors + (group.first + lane) * plan_.n_params);
           }
         }
       });
@@ -242,7 +240,6 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
   // In first order the gradients of the queries may be summed where they are formed.
   const bool summed = !plan_.exact && !flag_vectors && call_.task_vectors == nullptr;
   V* const lambda = full && (starts_total || summed) ? work_.total : work_.vector;
-  const Index P = plan_.n_params;
   unroll(group, [&](auto* last) {
     const V loss =
         loss_and_gradient(last, call_.query, plan_.query, work_.query, work_.query_activity,
@@ -254,12 +251,12 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
     if (problem_.theta_per_task) {
       reverse(static_cast<const V*>(work_.theta), lambda);
     } else {
-      reverse(call_.theta, lambda);
+      reverse(shared_.theta, lambda);
     }
   }
-  if (flag_vectors) flag(defect_of(lambda, P));
-  if (call_.task_vectors != nullptr) scatter<T>(lambda, P, per_task(call_.task_vectors, P));
-  if (starts_total && !full) std::fill_n(work_.total, P, V{});
+  if (flag_vectors) flag(defect_of(lambda, plan_.size));
+  if (call_.task_vectors != nullptr) write(lambda, call_.task_vectors);
+  if (starts_total && !full) std::fill_n(work_.total, plan_.size, V{});
   if (lambda != work_.total) add_to_total(lambda);
 }
 
@@ -269,7 +266,7 @@ void GroupRun<T>::add_to_total(const V* lambda) const {
   T lanes[kLanes<T>]{};
   std::fill_n(lanes, group_.count, T(1));
   const auto taken = load<V>(lanes) != V{};
-  for (Index i = 0; i < plan_.n_params; ++i) work_.total[i] += select(taken, lambda[i], V{});
+  for (Index i = 0; i < plan_.size; ++i) work_.total[i] += select(taken, lambda[i], V{});
 }
 
 template <class T>

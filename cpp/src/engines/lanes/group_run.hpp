@@ -1,6 +1,7 @@
 // All operations of one group of tasks, in one worker's buffers.
 #pragma once
 
+#include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
@@ -12,12 +13,13 @@ struct Workspace {
 
   Workspace(const Problem& problem, const Plan& plan, Arena& arena);
 
-  V* theta = nullptr;     ///< the tasks' own parameters, where they differ from the start
-  V* adapted = nullptr;   ///< theta_1 … theta_S if exact, else the latest only: [slots, P]
-  V* vector = nullptr;    ///< gradient, Hv or cotangent of the group: [P]
-  V* tangent = nullptr;   ///< what a Hessian multiplies: [P]
-  V* gradient = nullptr;  ///< of a support set in pieces: [P]
-  V* total = nullptr;     ///< meta-gradients of a block's groups, added up: [P]
+  // Packed parameters, each of plan.size:
+  V* theta = nullptr;     ///< the tasks' own, where they differ from the start
+  V* adapted = nullptr;   ///< theta_1 … theta_S if exact, else the latest only
+  V* vector = nullptr;    ///< gradient, Hv or cotangent of the group
+  V* tangent = nullptr;   ///< what a Hessian multiplies
+  V* gradient = nullptr;  ///< of a support set in pieces
+  V* total = nullptr;     ///< meta-gradients of a block's groups, added up
   LaneRows<T> support, query;
   Activity<T>* tape = nullptr;  ///< of every step if all are kept, else of the latest
   bool taped = false;
@@ -30,9 +32,9 @@ class GroupRun {
  public:
   using V = Vec<T>;
 
-  GroupRun(const Problem& problem, const Plan& plan, const Call<T>& call,
+  GroupRun(const Problem& problem, const Plan& plan, const Call<T>& call, const Shared<T>& shared,
            const Workspace<T>& workspace)
-      : problem_(problem), plan_(plan), call_(call), work_(workspace) {}
+      : problem_(problem), plan_(plan), call_(call), shared_(shared), work_(workspace) {}
 
   /// Any operation but meta_gradient.
   void run(Group group);
@@ -63,15 +65,17 @@ class GroupRun {
   void write_lanes(V values, T* to) const;
   void flag(V defect) const;
   void add_to_total(const V* lambda) const;
-  V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.n_params; }
-  const Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
-  LaneArrays<T> per_task(T* first, Index length) const {
-    return LaneArrays<T>::of(first, length, length, group_);
+  /// Packed parameters as the tasks' own flat vectors.
+  void write(const V* vector, T* to) const {
+    scatter_parameters(plan_, vector, group_, to, plan_.n_params);
   }
+  V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.size; }
+  const Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
 
   const Problem& problem_;
   const Plan& plan_;
   const Call<T>& call_;
+  const Shared<T>& shared_;
   Workspace<T> work_;
   Group group_{};
 };

@@ -43,22 +43,56 @@ FOMAML_FAST_INLINE void fold(V* packs) {
   if constexpr (2 * kBit < kWidth) fold<2 * kBit>(packs);
 }
 
+/// Numbers `first` and following of all lanes that have any, into as many packs as there are lanes.
+template <class T>
+FOMAML_FAST_INLINE void gather_square(const LaneArrays<const T>& from, Index first, Vec<T>* packs) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  V square[kWidth];
+#pragma GCC unroll 16
+  for (std::size_t lane = 0; lane < kWidth; ++lane) {
+    square[lane] = from.data[lane] == nullptr ? V{} : load<V>(from.data[lane] + first);
+  }
+  transpose_square(square);
+#pragma GCC unroll 16
+  for (Index i = 0; i < kWidth; ++i) packs[i] = square[i];
+}
+
+/// The way back.
+template <class T>
+FOMAML_FAST_INLINE void scatter_square(const Vec<T>* packs, const LaneArrays<T>& to, Index first) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  V square[kWidth];
+#pragma GCC unroll 16
+  for (Index i = 0; i < kWidth; ++i) square[i] = packs[i];
+  transpose_square(square);
+#pragma GCC unroll 16
+  for (std::size_t lane = 0; lane < kWidth; ++lane) {
+    if (to.data[lane] != nullptr) store(to.data[lane] + first, square[lane]);
+  }
+}
+
+/// Calls body(flat, packed) for squares that cover a matrix whose rows are longer than a pack.
+template <int kWidth, class Body>
+FOMAML_FAST_INLINE void in_squares(const Grid& grid, Body&& body) {
+  for (Index row = 0; row < grid.rows; ++row) {
+    const Index flat = row * grid.width, packed = row * grid.stride;
+    for (Index left = 0; left < grid.width; left += kWidth) {
+      const Index column = std::min(left, grid.width - kWidth);
+      body(flat + column, packed + column);
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
 void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  Index left = in_squares(from, length, [&](Index first) {
-    V square[kWidth];
-#pragma GCC unroll 16
-    for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      square[lane] = from.data[lane] == nullptr ? V{} : load<V>(from.data[lane] + first);
-    }
-    transpose_square(square);
-#pragma GCC unroll 16
-    for (Index i = 0; i < kWidth; ++i) packs[first + i] = square[i];
-  });
+  Index left =
+      in_squares(from, length, [&](Index first) { gather_square(from, first, packs + first); });
   for (; left < length; left += kWidth) {
     V square[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
@@ -76,16 +110,8 @@ template <class T>
 void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
   using V = Vec<T>;
   constexpr Index kWidth = kLanes<T>;
-  Index left = in_squares(to, length, [&](Index first) {
-    V square[kWidth];
-#pragma GCC unroll 16
-    for (Index i = 0; i < kWidth; ++i) square[i] = packs[first + i];
-    transpose_square(square);
-#pragma GCC unroll 16
-    for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      if (to.data[lane] != nullptr) store(to.data[lane] + first, square[lane]);
-    }
-  });
+  Index left =
+      in_squares(to, length, [&](Index first) { scatter_square(packs + first, to, first); });
   for (; left < length; left += kWidth) {
     V square[kWidth]{};
     std::copy_n(packs + left, std::min(kWidth, length - left), square);
@@ -98,6 +124,20 @@ void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to) {
       std::copy_n(part, std::min(wanted, kWidth), to.data[lane] + left);
     }
   }
+}
+
+template <class T>
+void gather(const LaneArrays<const T>& from, const Grid& grid, Vec<T>* packs) {
+  if (grid.stride == grid.width) return gather(from, grid.rows * grid.width, packs);
+  in_squares<kLanes<T>>(
+      grid, [&](Index flat, Index packed) { gather_square(from, flat, packs + packed); });
+}
+
+template <class T>
+void scatter(const Vec<T>* packs, const Grid& grid, const LaneArrays<T>& to) {
+  if (grid.stride == grid.width) return scatter(packs, grid.rows * grid.width, to);
+  in_squares<kLanes<T>>(
+      grid, [&](Index flat, Index packed) { scatter_square(packs + packed, to, flat); });
 }
 
 template <class T>
@@ -130,11 +170,13 @@ bool lane_sums(const Vec<T>* packs, Index length, T* sums) {
 }
 
 template <class T>
-LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, Index most_rows,
+LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, const Pieces& pieces,
                                Arena& arena) {
   const NetworkSpec& net = problem.net;
+  const Index most_rows = pieces.rows;
   LaneRows rows;
-  rows.x = arena.take<V>(most_rows * net.inputs());
+  rows.stride = row_stride(net.inputs());
+  rows.x = arena.take<V>(most_rows * rows.stride);
   rows.loss = shape.loss;
   rows.context = problem.algorithm.context;
   rows.y = arena.take<V>(most_rows * (shape.loss.targets() == Targets::labels ? 1 : net.outputs()));
@@ -165,10 +207,10 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
     return arrays;
   };
 
-  const Index inputs = net.inputs(), columns = inputs - context;
+  const Index columns = net.inputs() - context;
   gather(lanes_of(set.x, columns), rows * columns, x);
-  for (Index row = rows - 1; context > 0 && row > 0; --row) {
-    std::copy_backward(x + row * columns, x + (row + 1) * columns, x + row * inputs + columns);
+  for (Index row = rows - 1; stride != columns && row > 0; --row) {
+    std::copy_backward(x + row * columns, x + (row + 1) * columns, x + row * stride + columns);
   }
   Index targets = 0;
   if (set.y != nullptr) {
@@ -212,7 +254,7 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   }
   gather(lanes_of(set.coefficients, 1), rows, c);
   for (Index row = 0; row < rows; ++row) {
-    if (!net.normalized(Norm::batch)) clear_where_zero(c[row], columns, x + row * inputs);
+    if (!net.normalized(Norm::batch)) clear_where_zero(c[row], columns, x + row * stride);
     clear_where_zero(c[row], targets, y + row * targets);
   }
 }
@@ -220,14 +262,16 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
 template <class T>
 void LaneRows<T>::set_context(const NetworkSpec& net, const V* phi) const {
   for (Index row = 0; row < rows; ++row) {
-    std::copy_n(phi, context, x + (row + 1) * net.inputs() - context);
+    std::copy_n(phi, context, x + row * stride + net.inputs() - context);
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                      \
-  template void gather<T>(const LaneArrays<const T>&, Index, Vec<T>*);  \
-  template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&); \
-  template bool lane_sums<T>(const Vec<T>*, Index, T*);                 \
+#define FOMAML_FAST_INSTANTIATE(T)                                            \
+  template void gather<T>(const LaneArrays<const T>&, Index, Vec<T>*);        \
+  template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&);       \
+  template void gather<T>(const LaneArrays<const T>&, const Grid&, Vec<T>*);  \
+  template void scatter<T>(const Vec<T>*, const Grid&, const LaneArrays<T>&); \
+  template bool lane_sums<T>(const Vec<T>*, Index, T*);                       \
   template struct LaneRows<T>;
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

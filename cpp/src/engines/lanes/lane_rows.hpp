@@ -43,6 +43,12 @@ void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs);
 template <class T>
 void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to);
 
+/// The same for matrices that every lane has all of, or nothing, and whose rows are neighbours.
+template <class T>
+void gather(const LaneArrays<const T>& from, const Grid& grid, Vec<T>* packs);
+template <class T>
+void scatter(const Vec<T>* packs, const Grid& grid, const LaneArrays<T>& to);
+
 /// sums[i] = the sum of the lanes of packs[i]. False if some sum is not finite.
 template <class T>
 bool lane_sums(const Vec<T>* packs, Index length, T* sums);
@@ -53,17 +59,18 @@ bool lane_sums(const Vec<T>* packs, Index length, T* sums);
 template <class T>
 struct LaneRows {
   using V = Vec<T>;
-  V* x = nullptr;  ///< [rows, n_0], the last `context` columns being left to set_context
+  V* x = nullptr;  ///< plan.inputs(0), the last `context` columns being left to set_context
   V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
   V* c = nullptr;  ///< [rows] coefficients
   /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.
   V* absent = nullptr;
   bool masked = false;
   Index rows = 0;
+  Index stride = 0;  ///< of the rows of x
   Index context = 0;
   LossSpec loss{};
 
-  static LaneRows carve(const Problem& problem, const RowShape& shape, Index most_rows,
+  static LaneRows carve(const Problem& problem, const RowShape& shape, const Pieces& pieces,
                         Arena& arena);
   /// Piece `piece` of the group's tasks; fewer rows, or none, where all its tasks are shorter.
   void load(const NetworkSpec& net, const RowSet<T>& set, Group group, const Pieces& pieces,

@@ -31,7 +31,7 @@ const char* unsupported(const Problem& problem) {
 /// Lane sums of each block's meta-gradients, then of those of the rates.
 template <class T>
 T* take_partials(const Problem& problem, const Plan& plan, Arena& arena) {
-  return plan.meta ? arena.take<T>(plan.blocks * partial_size(problem)) : nullptr;
+  return plan.meta ? arena.take<T>(plan.blocks * partial_size(problem, plan)) : nullptr;
 }
 
 template <class T>
@@ -39,6 +39,7 @@ std::size_t workspace_bytes(const Problem& problem, int workers) {
   const Plan plan(problem, kLanes<T>);
   Arena arena;
   take_partials<T>(problem, plan, arena);
+  Shared<T>::carve(problem, plan, {}, arena);
   for (int worker = 0; worker < workers; ++worker) {
     if (problem.is_plain()) {
       Workspace<T>(problem, plan, arena);
@@ -55,6 +56,7 @@ struct Run {
   const Problem& problem;
   const Plan& plan;
   const Call<T>& call;
+  const Shared<T>& shared;
   T* partials;
 
   [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
@@ -62,7 +64,7 @@ struct Run {
   /// Calls body(first, last, partial) for this worker's blocks of groups, then adds them up.
   template <class Body>
   void sum_blocks(Team& team, Body&& body) const {
-    const Index size = partial_size(problem), P = plan.n_params;
+    const Index size = partial_size(problem, plan);
     team.share(plan.blocks, [&](Index block) {
       body(plan.groups * block / plan.blocks, plan.groups * (block + 1) / plan.blocks,
            partials + block * size);
@@ -70,18 +72,35 @@ struct Run {
     team.barrier();
     constexpr Index kChunk = 512;
     team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
-      const Index end = std::min(size, (chunk + 1) * kChunk);
-      for (Index i = chunk * kChunk; i < end; ++i) {
+      const Index first = chunk * kChunk, end = std::min(size, first + kChunk);
+      T sums[kChunk];
+      for (Index i = first; i < end; ++i) {
         T sum = partials[i];
         for (Index block = 1; block < plan.blocks; ++block) sum += partials[block * size + i];
-        (i < P ? call.grad[i] : call.rate_grad[i - P]) = sum * call.grad_scale;
+        sums[i - first] = sum * call.grad_scale;
       }
+      write(sums, first, std::min(end, plan.size), call.grad);
+      if (end <= plan.size) return;
+      const Index begin = std::max(first, plan.size);
+      const T* const of_rates = sums + (begin - first);
+      if (problem.algorithm.rates_per_parameter) {
+        write(of_rates, begin - plan.size, end - plan.size, call.rate_grad);
+      } else {
+        std::copy_n(of_rates, end - begin, call.rate_grad + (begin - plan.size));
+      }
+    });
+  }
+
+  /// What is packed from `first` to before `last`, into the user's flat vector.
+  void write(const T* packed, Index first, Index last, T* flat) const {
+    for_each_run(plan, first, last, [&](Index from, Index to, Index count) {
+      std::copy_n(packed + (from - first), count, flat + to);
     });
   }
 
   void fused(Team& team, Arena& arena) const {
     const Workspace<T> work(problem, plan, arena);
-    GroupRun<T> groups(problem, plan, call, work);
+    GroupRun<T> groups(problem, plan, call, shared, work);
     if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.run(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
@@ -90,20 +109,20 @@ struct Run {
         for (Index i = first; i < last && !team.stopped(); ++i) {
           groups.meta_gradient(group(i), i == first, flag_vectors);
         }
-        if (lane_sums<T>(work.total, plan.n_params, partial)) break;
+        if (lane_sums<T>(work.total, plan.size, partial)) break;
       }
     });
   }
 
   void general(Team& team, Arena& arena) const {
     const LearningBuffers<T> buffers(problem, plan, arena);
-    Learning<T> groups(problem, plan, call, buffers);
+    Learning<T> groups(problem, plan, call, shared, buffers);
     if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.adapt(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       for (Index i = first; i < last && !team.stopped(); ++i) {
         groups.meta_gradient(group(i), i == first);
       }
-      lane_sums<T>(buffers.total, partial_size(problem), partial);
+      lane_sums<T>(buffers.total, partial_size(problem, plan), partial);
     });
   }
 };
@@ -112,9 +131,10 @@ template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution,
            std::byte* memory) {
   const Plan plan(problem, kLanes<T>);
-  Arena shared(memory);
-  T* const partials = take_partials<T>(problem, plan, shared);
-  const Run<T> body{problem, plan, call, partials};
+  Arena common(memory);
+  T* const partials = take_partials<T>(problem, plan, common);
+  const Shared<T> shared = Shared<T>::carve(problem, plan, call, common);
+  const Run<T> body{problem, plan, call, shared, partials};
   Arena one;
   if (problem.is_plain()) {
     Workspace<T>(problem, plan, one);
@@ -122,7 +142,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
     LearningBuffers<T>(problem, plan, one);
   }
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
-    Arena arena(memory + shared.used() + static_cast<std::size_t>(team.worker()) * one.used());
+    Arena arena(memory + common.used() + static_cast<std::size_t>(team.worker()) * one.used());
     problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
   });
   return finished ? Status::ok : Status::interrupted;

@@ -16,27 +16,30 @@ int first_layer(const Problem& problem) {
   return problem.algorithm.context > 0 ? 0 : problem.algorithm.first_adapted(problem.net.depth);
 }
 
-/// Parameters, then the context.
-Index vector_size(const Problem& problem) {
-  return problem.layout.n_params + problem.algorithm.context;
+/// Packed parameters, then the context.
+Index vector_size(const Problem& problem, const Plan& plan) {
+  return plan.size + problem.algorithm.context;
 }
 
 }  // namespace
 
 template <class T>
 LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena) {
-  const Index size = vector_size(problem);
   const int first = first_layer(problem);
-  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, size, problem.n_rates(), arena);
+  const auto take = [&](Index count) {
+    return take_vectors<V>(plan, count, arena, problem.algorithm.context);
+  };
+  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, vector_size(problem, plan),
+                                    rate_count(problem, plan), arena, take);
   if (problem.algorithm.context > 0) context_sums = arena.take<V>(2 * plan[0].fan_out);
-  support = LaneRows<T>::carve(problem, problem.support, plan.support.rows, arena);
+  support = LaneRows<T>::carve(problem, problem.support, plan.support, arena);
   if (plan.meta || problem.wants_trace) {
-    query = LaneRows<T>::carve(problem, problem.query, plan.query.rows, arena);
+    query = LaneRows<T>::carve(problem, problem.query, plan.query, arena);
     query_activity = Activity<T>::carve(plan, plan.query.rows, plan.meta, arena);
   }
   if (plan.meta) {
-    lambda = arena.take<V>(size);
-    total = arena.take<V>(partial_size(problem));
+    lambda = take(1);
+    total = arena.take<V>(partial_size(problem, plan));
   }
   const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
   tape = arena.take<Activity<T>>(slots);
@@ -54,7 +57,7 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
   }
   if (!takes_hessians(problem, plan)) return;
   tangents = Tangents<T>::carve(plan, plan.support.rows, arena);
-  if (first > 0) below_first = arena.take<V>(plan.support.rows * plan[first - 1].fan_out);
+  if (first > 0) below_first = arena.take<V>(plan.support.rows * plan[first - 1].stride);
 }
 
 /// The group as the flows see it.
@@ -97,7 +100,7 @@ class Learning<T>::Tasks {
     if (all && first_ > 0) {
       below = buffers_.below_first;
       if (!put_off_) {
-        std::fill_n(below, buffers_.support.rows * plan_[first_ - 1].fan_out, V{});
+        std::fill_n(below, buffers_.support.rows * plan_[first_ - 1].stride, V{});
         put_off_ = true;
       }
     }
@@ -134,12 +137,12 @@ class Learning<T>::Tasks {
   [[nodiscard]] std::size_t top() const { return NetworkSpec::at(plan_.depth - 1); }
 
   [[nodiscard]] Index context() const { return learning_.problem_.algorithm.context; }
-  /// C, the last rows of W_0: what the context goes through. [context, fan_out]
+  /// C, the last rows of W_0: what the context goes through.
   const V* context_weight(const V* theta) const {
-    return theta + plan_[0].bias - context() * plan_[0].fan_out;
+    return theta + plan_[0].bias - context() * plan_[0].stride;
   }
   void set_context(const LaneRows<T>& rows, const V* theta) const {
-    if (context() > 0) rows.set_context(net_, theta + plan_.n_params);
+    if (context() > 0) rows.set_context(net_, theta + plan_.size);
   }
   /// Sums over the rows of a gradient on z_0, in place `slot` of two; 0 as that of b_0 is.
   const V* delta_sums(const V* d, Index rows, int slot) const {
@@ -147,31 +150,32 @@ class Learning<T>::Tasks {
     V* const sums = buffers_.context_sums + slot * units;
     std::fill_n(sums, units, V{});
     if (plan_[0].norm == Norm::batch) rows = 0;
-    for (Index i = 0; i < rows * units; i += units) {
-      for (Index unit = 0; unit < units; ++unit) sums[unit] += d[i + unit];
+    for (Index row = 0; row < rows; ++row, d += plan_[0].stride) {
+      for (Index unit = 0; unit < units; ++unit) sums[unit] += d[unit];
     }
     return sums;
   }
   V along_context(const V* theta, Index i, const V* sums) const {
-    const V* const weight = context_weight(theta) + i * plan_[0].fan_out;
+    const V* const weight = context_weight(theta) + i * plan_[0].stride;
     V total{};
     for (Index unit = 0; unit < plan_[0].fan_out; ++unit) total += weight[unit] * sums[unit];
     return total;
   }
   /// The context's part of a gradient.
   void context_gradient(const V* theta, const V* sums, V* g) const {
-    V* const phi = g + plan_.n_params;
+    V* const phi = g + plan_.size;
     for (Index i = 0; i < context(); ++i) phi[i] = along_context(theta, i, sums);
   }
   /// For a v that is 0 but for the context, whose columns of x are parameters to the pass.
   void add_context_hessian(int k, const V* theta, const V* v, V* to) {
     const Activity<T>& kept = buffers_.tape[k];
-    const Index units = plan_[0].fan_out, rows = buffers_.support.rows;
-    const V* const v_phi = v + plan_.n_params;
+    const Index units = plan_[0].fan_out, stride = plan_[0].stride;
+    const Index rows = buffers_.support.rows;
+    const V* const v_phi = v + plan_.size;
     V* const pushed = buffers_.context_sums;
     std::copy_n(v + plan_[0].bias, units, pushed);
     for (Index i = 0; i < context(); ++i) {
-      const V* const weight = context_weight(theta) + i * units;
+      const V* const weight = context_weight(theta) + i * stride;
       for (Index unit = 0; unit < units; ++unit) pushed[unit] += v_phi[i] * weight[unit];
     }
     Tangents<T> tangents = buffers_.tangents;
@@ -184,9 +188,9 @@ class Learning<T>::Tasks {
     V* const to_weight = to + (context_weight(theta) - theta);
     for (Index i = 0; i < context(); ++i) {
       for (Index unit = 0; unit < units; ++unit) {
-        to_weight[i * units + unit] += v_phi[i] * sums[unit];
+        to_weight[i * stride + unit] += v_phi[i] * sums[unit];
       }
-      to[plan_.n_params + i] += along_context(theta, i, r_sums) + along_context(v, i, sums);
+      to[plan_.size + i] += along_context(theta, i, r_sums) + along_context(v, i, sums);
     }
   }
 
@@ -214,10 +218,11 @@ class Learning<T>::Tasks {
 
 template <class T>
 Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& call,
-                      const LearningBuffers<T>& buffers)
+                      const Shared<T>& shared, const LearningBuffers<T>& buffers)
     : problem_(problem),
       plan_(plan),
       call_(call),
+      shared_(shared),
       buffers_(buffers),
       inputs_{problem.algorithm, adapted_, buffers.vectors,
               !problem.algorithm.adapts_all(plan.depth), call.step_weights} {
@@ -226,13 +231,13 @@ Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& c
     segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight, plan[l].end, l};
   }
   adapted_.segments = segments_.data();
-  adapted_.size = vector_size(problem);
+  adapted_.size = vector_size(problem, plan);
   if (problem.algorithm.context > 0) {  // phi stands behind theta, and has one rate
-    segments_[0] = {plan.n_params, adapted_.size, 0};
+    segments_[0] = {plan.size, adapted_.size, 0};
     adapted_.count = 1;
   }
   if (problem.algorithm.rates_per_parameter) {
-    adapted_.rates.per_parameter = call.rates;
+    adapted_.rates.per_parameter = shared.rates;
   } else {
     adapted_.rates = {call.rates, call.rate_steps, plan.depth, nullptr};
   }
@@ -245,13 +250,12 @@ void Learning<T>::start(Group group) {
   if (has_start_) return;
   V* const start = buffers_.vectors.theta(0);
   if (problem_.theta_per_task) {
-    gather(LaneArrays<const T>::of(call_.theta, call_.theta_stride, plan_.n_params, group),
-           plan_.n_params, start);
+    gather_parameters(plan_, call_.theta, call_.theta_stride, group, start);
   } else {
-    for (Index i = 0; i < plan_.n_params; ++i) start[i] = broadcast<V>(call_.theta[i]);
+    for (Index i = 0; i < plan_.size; ++i) start[i] = broadcast<V>(shared_.theta[i]);
     has_start_ = true;
   }
-  std::fill_n(start + plan_.n_params, problem_.algorithm.context, V{});
+  std::fill_n(start + plan_.size, problem_.algorithm.context, V{});
   fill_frozen(start);
 }
 
@@ -288,7 +292,7 @@ void Learning<T>::trace(Tasks& tasks, int k, V loss) const {
   }
   if (call_.trace_thetas != nullptr) {
     const Index n = problem_.n_adapted();
-    scatter_to(adapted_at(k), n, call_.trace_thetas + k * n, points * n);
+    write_adapted(k, call_.trace_thetas + k * n, points * n);
   }
 }
 
@@ -298,8 +302,7 @@ void Learning<T>::adapt(Group group) {
   Tasks tasks(*this);
   flag(unroll(tasks));
   if (call_.task_vectors != nullptr) {
-    const Index n = problem_.n_adapted();
-    scatter_to(adapted_at(plan_.steps), n, call_.task_vectors, n);
+    write_adapted(plan_.steps, call_.task_vectors, problem_.n_adapted());
   }
 }
 
@@ -312,12 +315,12 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
   const V loss = meta::meta_gradient(inputs_, tasks, buffers_.lambda, solution);
   write_lanes(loss, call_.losses);
   wrong += meta::defect(loss) + meta::defect(solution.residual) +
-           defect_of(buffers_.lambda, plan_.n_params) +
+           defect_of(buffers_.lambda, plan_.size) +
            defect_of(buffers_.vectors.co_rate, buffers_.vectors.n_rates);
   flag(wrong);
   report(solution);
   if (call_.task_vectors != nullptr) {
-    scatter_to(buffers_.lambda, plan_.n_params, call_.task_vectors, plan_.n_params);
+    scatter_parameters(plan_, buffers_.lambda, group_, call_.task_vectors, plan_.n_params);
   }
   add_to_total(buffers_.lambda, starts_total);
 }
@@ -325,7 +328,6 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
 /// Empty lanes add nothing, whatever has become of them.
 template <class T>
 void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
-  const Index P = plan_.n_params;
   T lanes[kLanes<T>]{};
   for (Index lane = 0; lane < group_.count; ++lane) {
     lanes[lane] = call_.task_weights == nullptr ? T(1) : call_.task_weights[group_.first + lane];
@@ -340,8 +342,8 @@ void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
       for (Index i = 0; i < count; ++i) to[i] += select(taken, weight * from[i], V{});
     }
   };
-  add(lambda, P, buffers_.total);
-  add(buffers_.vectors.co_rate, buffers_.vectors.n_rates, buffers_.total + P);
+  add(lambda, plan_.size, buffers_.total);
+  add(buffers_.vectors.co_rate, buffers_.vectors.n_rates, buffers_.total + plan_.size);
 }
 
 template <class T>
@@ -367,10 +369,13 @@ void Learning<T>::flag(V defect) const {
   }
 }
 
-/// `length` numbers of every lane, `stride` apart.
+/// What adapts of theta_k, all of it or the context behind it: the tasks' own are `stride` apart.
 template <class T>
-void Learning<T>::scatter_to(const V* packs, Index length, T* first, Index stride) const {
-  scatter<T>(packs, length, LaneArrays<T>::of(first, stride, length, group_));
+void Learning<T>::write_adapted(int k, T* first, Index stride) const {
+  const V* const theta = buffers_.vectors.theta(k);
+  const Index context = problem_.algorithm.context;
+  if (context == 0) return scatter_parameters(plan_, theta, group_, first, stride);
+  scatter(theta + plan_.size, context, LaneArrays<T>::of(first, stride, context, group_));
 }
 
 template struct LearningBuffers<float>;

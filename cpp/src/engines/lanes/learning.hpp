@@ -2,6 +2,7 @@
 // algorithm that the fused steps of group_run.hpp do not cover.
 #pragma once
 
+#include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
 #include "meta/flow.hpp"
 
@@ -15,7 +16,7 @@ struct LearningBuffers {
   LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena);
 
   meta::Vectors<V> vectors;
-  V* lambda = nullptr;        ///< [P], then of the context
+  V* lambda = nullptr;        ///< packed parameters, then the context
   V* total = nullptr;         ///< meta-gradients of a block, added up, then those of the rates
   V* below_first = nullptr;   ///< put off: tangents of the gradient on what does not adapt
   V* context_sums = nullptr;  ///< sums over the rows of layer 0: [2, fan_out]
@@ -25,9 +26,14 @@ struct LearningBuffers {
   Tangents<T> tangents;
 };
 
+/// Packs in the gradient of the rates, which are a table or as parameters are.
+inline Index rate_count(const Problem& problem, const Plan& plan) {
+  return problem.algorithm.rates_per_parameter ? plan.size : problem.n_rates();
+}
+
 /// Numbers in a partial sum: the meta-gradient, then that of the rates.
-inline Index partial_size(const Problem& problem) {
-  return problem.layout.n_params + (problem.algorithm.learns_rates ? problem.n_rates() : 0);
+inline Index partial_size(const Problem& problem, const Plan& plan) {
+  return plan.size + (problem.algorithm.learns_rates ? rate_count(problem, plan) : 0);
 }
 
 template <class T>
@@ -35,7 +41,7 @@ class Learning {
  public:
   using V = Vec<T>;
 
-  Learning(const Problem& problem, const Plan& plan, const Call<T>& call,
+  Learning(const Problem& problem, const Plan& plan, const Call<T>& call, const Shared<T>& shared,
            const LearningBuffers<T>& buffers);
 
   void adapt(Group group);
@@ -52,15 +58,12 @@ class Learning {
   void report(const meta::Solution<V>& solution) const;
   void write_lanes(V values, T* to, Index stride = 1) const;
   void flag(V defect) const;
-  void scatter_to(const V* packs, Index length, T* first, Index stride) const;
-  /// What adapts of theta_k: all of it, or the context behind it.
-  [[nodiscard]] const V* adapted_at(int k) const {
-    return buffers_.vectors.theta(k) + (problem_.algorithm.context > 0 ? plan_.n_params : 0);
-  }
+  void write_adapted(int k, T* first, Index stride) const;
 
   const Problem& problem_;
   const Plan& plan_;
   const Call<T>& call_;
+  const Shared<T>& shared_;
   const LearningBuffers<T>& buffers_;
   std::array<inner::Segment, kMaxLayers> segments_{};
   inner::Adapted<V> adapted_;

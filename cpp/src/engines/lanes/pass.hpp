@@ -1,6 +1,6 @@
 // Forward and backward through the network, for one group of tasks and one piece of its rows.
 //
-// Parameters are flat vectors in theta's order. Their elements, B, are packs, or scalars while all
+// Parameters are packed vectors (packing.hpp). Their elements, B, are packs, or scalars while all
 // tasks share them. What starts at layer `first` finds the outputs of the layers below in place:
 // where these do not adapt, they are the same at every step.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// What a forward and backward pass leaves behind, per layer, [rows, fan_out].
+/// What a forward and backward pass leaves behind, per layer: layer.outputs(rows).
 template <class T>
 struct Activity {
   using V = Vec<T>;

@@ -11,14 +11,14 @@ namespace {
 
 constexpr std::size_t at(int layer) { return NetworkSpec::at(layer); }
 
-/// A row-major [rows, width] buffer, and its transpose.
+/// A row-major matrix, and its transpose.
 template <class E>
-View<E> matrix(const E* data, Index width) {
-  return {data, width, 1};
+View<E> matrix(const E* data, const Grid& grid) {
+  return {data, grid.stride, 1};
 }
 template <class E>
-View<E> transpose(const E* data, Index width) {
-  return {data, 1, width};
+View<E> transpose(const E* data, const Grid& grid) {
+  return {data, 1, grid.stride};
 }
 
 /// What a layer is fed: x, or the outputs before it.
@@ -42,12 +42,12 @@ normalization::Layer<Vec<T>> norm_of(const Activity<T>& activity, const Tangents
   return norm;
 }
 
-/// Sum over the rows of a [rows, width] buffer, column by column, into `finish`.
+/// Sum over the rows of a matrix, column by column, into `finish`.
 template <class V, class Finish>
-void column_sums(const V* data, Index rows, Index width, V* to, const Finish& finish) {
-  for (Index column = 0; column < width; ++column) {
+void column_sums(const V* data, const Grid& grid, V* to, const Finish& finish) {
+  for (Index column = 0; column < grid.width; ++column) {
     V sum{};
-    for (Index row = 0; row < rows; ++row) sum += data[row * width + column];
+    for (Index row = 0; row < grid.rows; ++row) sum += data[row * grid.stride + column];
     to[column] = finish(sum, 0, column);
   }
 }
@@ -56,7 +56,7 @@ void column_sums(const V* data, Index rows, Index width, V* to, const Finish& fi
 /// and not the rounding that adaptive optimisers would turn into steps.
 template <class V, class Finish>
 void bias_sums(const Layer& layer, const V* d, Index rows, V* to, const Finish& finish) {
-  column_sums(d, layer.norm == Norm::batch ? 0 : rows, layer.fan_out, to + layer.bias, finish);
+  column_sums(d, layer.outputs(layer.norm == Norm::batch ? 0 : rows), to + layer.bias, finish);
 }
 
 /// The gradient on the gains from that on u.
@@ -82,48 +82,53 @@ void gain_tangent_sums(const normalization::Layer<V>& norm, const V* du, const V
   }
 }
 
-/// The gradient on W and b, from `in` (its inputs) and d.
-template <class V, class Start, class FinishWeight, class FinishBias>
-void parameter_sums(const Layer& layer, Index rows, const V* in, const V* d, V* to,
-                    const Start& start, const FinishWeight& finish_weight,
-                    const FinishBias& finish_bias) {
-  const Term<V, V> term{transpose(in, layer.fan_in), matrix(d, layer.fan_out), rows};
-  multiply(layer.fan_in, layer.fan_out, term, start, to + layer.weight, finish_weight);
-  bias_sums(layer, d, rows, to, finish_bias);
+/// The gradient on W and b, from d.
+template <class T, class Start, class FinishWeight, class FinishBias>
+void parameter_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity<T>& activity,
+                    const Vec<T>* d, Vec<T>* to, const Start& start,
+                    const FinishWeight& finish_weight, const FinishBias& finish_bias) {
+  using V = Vec<T>;
+  const Layer& layer = plan[l];
+  const Index n = rows.rows;
+  const Term<V, V> term{transpose(input(rows, activity, l), plan.inputs(l, n)),
+                        matrix(d, layer.outputs(n)), n};
+  multiply(layer.weights(), term, start, to + layer.weight, finish_weight);
+  bias_sums(layer, d, n, to, finish_bias);
 }
 
 /// The gradient on all of layer l's parameters; `finish_at` gives the finish of the rows that stand
 /// at an offset: the bias, the gains, the shifts.
 template <class T, class Start, class FinishWeight, class FinishAt>
-void layer_sums(const Layer& layer, int l, const LaneRows<T>& rows, const Activity<T>& activity,
+void layer_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity<T>& activity,
                 Vec<T>* to, const Start& start, const FinishWeight& finish_weight,
                 const FinishAt& finish_at) {
-  parameter_sums(layer, rows.rows, input(rows, activity, l), activity.d[at(l)], to, start,
-                 finish_weight, finish_at(layer.bias));
+  const Layer& layer = plan[l];
+  parameter_sums(plan, l, rows, activity, activity.d[at(l)], to, start, finish_weight,
+                 finish_at(layer.bias));
   if (!layer.normalized()) return;
   const Vec<T>* const du = activity.du[at(l)];
   gain_sums(norm_of(activity, l, rows.rows), du, to + layer.gain, finish_at(layer.gain));
-  column_sums(du, rows.rows, layer.fan_out, to + layer.shift, finish_at(layer.shift));
+  column_sums(du, layer.outputs(rows.rows), to + layer.shift, finish_at(layer.shift));
 }
 
 /// The tangent of the gradient on W and b: H'RD + RH'D where it is fed a tangent RH.
 template <class T, class Start, class FinishBias>
-void hessian_parameters(const Layer& layer, int l, bool fed, const LaneRows<T>& rows,
+void hessian_parameters(const Plan& plan, int l, bool fed, const LaneRows<T>& rows,
                         const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
                         const Start& start, const FinishBias& finish_bias) {
   using V = Vec<T>;
   const V* const rd = tangents.rd[at(l)];
   if (!fed) {
-    return parameter_sums(layer, rows.rows, input(rows, activity, l), rd, to, start, Store{},
-                          finish_bias);
+    return parameter_sums(plan, l, rows, activity, rd, to, start, Store{}, finish_bias);
   }
-  const Term<V, V> by_rd{transpose(input(rows, activity, l), layer.fan_in),
-                         matrix(rd, layer.fan_out), rows.rows};
-  const V* const rh = tangents.rh[at(l - 1)];
-  const V* const d = activity.d[at(l)];
-  const Term<V, V> by_d{transpose(rh, layer.fan_in), matrix(d, layer.fan_out), rows.rows};
-  multiply(layer.fan_in, layer.fan_out, by_d, by_rd, start, to + layer.weight, Store{});
-  bias_sums(layer, rd, rows.rows, to, finish_bias);
+  const Layer& layer = plan[l];
+  const Index n = rows.rows;
+  const Grid in = plan.inputs(l, n), out = layer.outputs(n);
+  const Term<V, V> by_rd{transpose(input(rows, activity, l), in), matrix(rd, out), n};
+  const Term<V, V> by_d{transpose<V>(tangents.rh[at(l - 1)], in), matrix<V>(activity.d[at(l)], out),
+                        n};
+  multiply(layer.weights(), by_d, by_rd, start, to + layer.weight, Store{});
+  bias_sums(layer, rd, n, to, finish_bias);
 }
 
 /// d[layer] from du[layer], where the layer is normalised.
@@ -144,18 +149,19 @@ void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity
   using V = Vec<T>;
   const Layer& above = plan[layer + 1];
   const Layer& here = plan[layer];
-  const Term<V, B> term{matrix(activity.d[at(layer + 1)], above.fan_out),
-                        transpose(theta + above.weight, above.fan_out), above.fan_out};
+  const Term<V, B> term{matrix<V>(activity.d[at(layer + 1)], above.outputs(rows)),
+                        transpose(theta + above.weight, above.weights()), above.fan_out};
+  const Grid grid = here.outputs(rows);
   V* const dh = activity.dh[at(layer)];
   V* const du = activity.du[at(layer)];
   const V* const s = activity.s[at(layer)];
   if (here.activation == ActivationId::relu) {
-    multiply(rows, here.fan_out, term, Zero{}, du, TimesSlope<activations::Relu, V>{s});
+    multiply(grid, term, Zero{}, du, TimesSlope<activations::Relu, V>{s});
   } else if (here.activation == ActivationId::tanh && dh == du) {
-    multiply(rows, here.fan_out, term, Zero{}, du, TimesSlope<activations::Tanh, V>{s});
+    multiply(grid, term, Zero{}, du, TimesSlope<activations::Tanh, V>{s});
   } else {
-    multiply(rows, here.fan_out, term, Zero{}, dh, Store{});
-    times_slope(here.activation, s, dh, rows * here.fan_out, du);
+    multiply(grid, term, Zero{}, dh, Store{});
+    times_slope(here.activation, grid, s, dh, du);
   }
   through_norm(plan, theta, rows, activity, layer);
 }
@@ -166,7 +172,7 @@ template <class T>
 Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena) {
   Activity activity;
   for (int l = 0; l < plan.depth; ++l) {
-    const Index size = most_rows * plan[l].fan_out;
+    const Index size = most_rows * plan[l].stride;
     activity.h[at(l)] = arena.take<V>(size);
     activity.s[at(l)] = plan[l].needs_input ? arena.take<V>(size) : activity.h[at(l)];
     activity.norms[at(l)] =
@@ -184,7 +190,7 @@ template <class T>
 Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) {
   Tangents tangents;
   for (int l = 0; l < plan.depth; ++l) {
-    const Index size = most_rows * plan[l].fan_out;
+    const Index size = most_rows * plan[l].stride;
     tangents.rz[at(l)] = arena.take<V>(size);
     // The tangent of h may take the place of that of z where nothing else wants the latter.
     tangents.rh[at(l)] = plan[l].curved ? arena.take<V>(size) : tangents.rz[at(l)];
@@ -202,23 +208,24 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
   using V = Vec<T>;
   for (int l = first; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
-    const Term<V, B> term{matrix(input(rows, activity, l), layer.fan_in),
-                          matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
+    const Term<V, B> term{matrix(input(rows, activity, l), plan.inputs(l, rows.rows)),
+                          matrix(theta + layer.weight, layer.weights()), layer.fan_in};
+    const Grid grid = layer.outputs(rows.rows);
     const Row<B> bias{theta + layer.bias};
     V* const h = activity.h[at(l)];
     V* const z = activity.s[at(l)];  // h's own place unless z is wanted
     if (layer.normalized()) {
-      multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
+      multiply(grid, term, bias, z, Store{});
       normalization::apply(norm_of(activity, l, rows.rows), theta + layer.gain, theta + layer.shift,
                            z);
       if (layer.activation == ActivationId::identity) continue;
-      activate(layer.activation, z, rows.rows * layer.fan_out, h);
+      activate(layer.activation, grid, z, h);
     } else if (layer.activation == ActivationId::relu) {
-      multiply(rows.rows, layer.fan_out, term, bias, h, Activate<activations::Relu>{});
+      multiply(grid, term, bias, h, Activate<activations::Relu>{});
     } else {
-      multiply(rows.rows, layer.fan_out, term, bias, z, Store{});
+      multiply(grid, term, bias, z, Store{});
       if (layer.activation == ActivationId::identity) continue;
-      activate(layer.activation, z, rows.rows * layer.fan_out, h);
+      activate(layer.activation, grid, z, h);
     }
   }
 }
@@ -234,13 +241,12 @@ void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first) {
   using V = Vec<T>;
   for (int l = plan.depth - 1; l >= first; --l) {
-    const Layer& layer = plan[l];
     if (l > first) input_gradient(plan, theta, rows.rows, activity, l - 1);
     if (add) {
-      layer_sums(layer, l, rows, activity, to, From<V>{to + layer.weight}, Store{},
+      layer_sums(plan, l, rows, activity, to, From<V>{to + plan[l].weight}, Store{},
                  [&](Index at) { return AddTo<V, V>{to + at, broadcast<V>(1)}; });
     } else {
-      layer_sums(layer, l, rows, activity, to, Zero{}, Store{}, [](Index) { return Store{}; });
+      layer_sums(plan, l, rows, activity, to, Zero{}, Store{}, [](Index) { return Store{}; });
     }
   }
 }
@@ -250,10 +256,9 @@ void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
              const T* factors, Vec<T>* to) {
   using V = Vec<T>;
   for (int l = plan.depth - 1; l >= 0; --l) {
-    const Layer& layer = plan[l];
     if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
     const V factor = broadcast<V>(factors[l]);
-    layer_sums(layer, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + layer.weight, factor},
+    layer_sums(plan, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + plan[l].weight, factor},
                [&](Index at) { return AddTo<V, B>{theta + at, factor}; });
   }
 }
@@ -269,22 +274,22 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     V* const rz = tangents.rz[at(l)];
     const bool given = l == first && tangents.lowest_bias != nullptr;
     const Row<V> bias{given ? tangents.lowest_bias : v + layer.bias};
-    const Term<V, V> by_v{matrix(input(rows, activity, l), layer.fan_in),
-                          matrix(v + layer.weight, layer.fan_out), layer.fan_in};
+    const Grid in = plan.inputs(l, n), out = layer.outputs(n);
+    const Term<V, V> by_v{matrix(input(rows, activity, l), in),
+                          matrix(v + layer.weight, layer.weights()), layer.fan_in};
     if (l == first) {
-      multiply(n, layer.fan_out, by_v, bias, rz, Store{});
+      multiply(out, by_v, bias, rz, Store{});
     } else {
-      const V* const rh_below = tangents.rh[at(l - 1)];
-      const Term<V, B> by_theta{matrix(rh_below, layer.fan_in),
-                                matrix(theta + layer.weight, layer.fan_out), layer.fan_in};
-      multiply(n, layer.fan_out, by_theta, by_v, bias, rz, Store{});
+      const Term<V, B> by_theta{matrix<V>(tangents.rh[at(l - 1)], in),
+                                matrix(theta + layer.weight, layer.weights()), layer.fan_in};
+      multiply(out, by_theta, by_v, bias, rz, Store{});
     }
     if (layer.normalized()) {
       normalization::apply_tangent(norm_of(activity, tangents, l, n), theta + layer.gain,
                                    v + layer.gain, v + layer.shift, rz);
     }
     if (layer.activation == ActivationId::identity) continue;
-    times_slope(layer.activation, activity.s[at(l)], rz, n * layer.fan_out, tangents.rh[at(l)]);
+    times_slope(layer.activation, out, activity.s[at(l)], rz, tangents.rh[at(l)]);
   }
   const int top = plan.depth - 1;
   output_curvature(plan[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
@@ -293,29 +298,28 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
   for (int l = top; l >= first; --l) {
     const Layer& layer = plan[l];
     const bool fed = l > first;  // its inputs have a tangent
-    add ? hessian_parameters(layer, l, fed, rows, activity, tangents, to,
-                             From<V>{to + layer.weight},
+    add ? hessian_parameters(plan, l, fed, rows, activity, tangents, to, From<V>{to + layer.weight},
                              AddTo<V, V>{to + layer.bias, broadcast<V>(1)})
-        : hessian_parameters(layer, l, fed, rows, activity, tangents, to, Zero{}, Store{});
+        : hessian_parameters(plan, l, fed, rows, activity, tangents, to, Zero{}, Store{});
     if (!fed && below_first == nullptr) break;
 
     const Layer& below = plan[l - 1];
-    const Term<V, B> by_theta{matrix(tangents.rd[at(l)], layer.fan_out),
-                              transpose(theta + layer.weight, layer.fan_out), layer.fan_out};
-    const Term<V, V> by_v{matrix(activity.d[at(l)], layer.fan_out),
-                          transpose(v + layer.weight, layer.fan_out), layer.fan_out};
+    const Grid out = layer.outputs(n), in = below.outputs(n);
+    const Term<V, B> by_theta{matrix<V>(tangents.rd[at(l)], out),
+                              transpose(theta + layer.weight, layer.weights()), layer.fan_out};
+    const Term<V, V> by_v{matrix<V>(activity.d[at(l)], out),
+                          transpose(v + layer.weight, layer.weights()), layer.fan_out};
     if (!fed) {
-      multiply(n, below.fan_out, by_theta, by_v, From<V>{below_first}, below_first, Store{});
+      multiply(in, by_theta, by_v, From<V>{below_first}, below_first, Store{});
       break;
     }
     V* const rd = tangents.rd[at(l - 1)];
     const V* const s = activity.s[at(l - 1)];
-    const Index count = n * below.fan_out;
-    multiply(n, below.fan_out, by_theta, by_v, Zero{}, rd, Store{});
+    multiply(in, by_theta, by_v, Zero{}, rd, Store{});
     if (below.curved) {
-      slope_tangent(below.activation, s, activity.dh[at(l - 1)], tangents.rz[at(l - 1)], count, rd);
+      slope_tangent(below.activation, in, s, activity.dh[at(l - 1)], tangents.rz[at(l - 1)], rd);
     } else if (below.activation != ActivationId::identity) {
-      times_slope(below.activation, s, rd, count, rd);
+      times_slope(below.activation, in, s, rd, rd);
     }
     if (!below.normalized()) continue;
     const auto norm = norm_of(activity, tangents, l - 1, n);
@@ -323,13 +327,13 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     if (add) {
       const V one = broadcast<V>(1);
       gain_tangent_sums(norm, du, rd, to + below.gain, AddTo<V, V>{to + below.gain, one});
-      column_sums(rd, n, below.fan_out, to + below.shift, AddTo<V, V>{to + below.shift, one});
+      column_sums(rd, in, to + below.shift, AddTo<V, V>{to + below.shift, one});
     } else {
       gain_tangent_sums(norm, du, rd, to + below.gain, Store{});
-      column_sums(rd, n, below.fan_out, to + below.shift, Store{});
+      column_sums(rd, in, to + below.shift, Store{});
     }
     // d comes out as it was.
-    std::copy_n(du, count, activity.d[at(l - 1)]);
+    std::copy_n(du, n * in.width, activity.d[at(l - 1)]);
     normalization::pull_back_tangent(norm, theta + below.gain, v + below.gain,
                                      activity.d[at(l - 1)], rd);
   }
@@ -341,7 +345,7 @@ void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T
   const Layer& here = plan[layer];
   Vec<T>* const du = activity.du[at(layer)];
   if (here.activation != ActivationId::identity) {
-    times_slope(here.activation, activity.s[at(layer)], du, rows.rows * here.fan_out, du);
+    times_slope(here.activation, here.outputs(rows.rows), activity.s[at(layer)], du, du);
   }
   through_norm(plan, theta, rows.rows, activity, layer);
 }

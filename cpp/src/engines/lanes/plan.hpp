@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engines/engine.hpp"
+#include "engines/lanes/grid.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
@@ -29,22 +30,29 @@ struct Pieces {
 };
 
 struct Layer {
-  Index fan_in = 0, fan_out = 0;
-  Index weight = 0, bias = 0;  ///< offsets in theta
-  Index gain = 0, shift = 0;   ///< the same, of what a normalised layer has besides
-  Index end = 0;               ///< of its parameters
-  Norm norm = Norm::none;
-  ActivationId activation = ActivationId::identity;
-  bool needs_input = false;  ///< derivatives of the activation are taken at z, not at h
-  bool curved = false;       ///< sigma'' is not 0
+  Index fan_in, fan_out;
+  Index stride;        ///< of the rows of W, and of outputs and all that is like them
+  Index weight, bias;  ///< offsets in a vector of packed parameters
+  Index gain, shift;   ///< the same, of what a normalised layer has besides
+  Index end;           ///< of its parameters
+  Index flat;          ///< where they begin in theta
+  Norm norm;
+  ActivationId activation;
+  bool needs_input;  ///< derivatives of the activation are taken at z, not at h
+  bool curved;       ///< sigma'' is not 0
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
+  [[nodiscard]] bool padded() const { return stride != fan_out; }
+  [[nodiscard]] Index flat_bias() const { return flat + fan_in * fan_out; }
+  [[nodiscard]] Grid weights() const { return {fan_in, fan_out, stride}; }
+  [[nodiscard]] Grid outputs(Index rows) const { return {rows, fan_out, stride}; }
 };
 
 struct Plan {
   Plan(const Problem& problem, Index lanes)
       : depth(problem.net.depth),
         n_params(problem.layout.n_params),
+        input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
         blocks(std::min(groups, kMostBlocks)),
         support(problem.support),
@@ -52,19 +60,27 @@ struct Plan {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
       const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      const LayerOffsets at = problem.layout.layer(net, l);
+      const LayerOffsets flat = problem.layout.layer(net, l);
+      const Index fan_in = net.fan_in(l), fan_out = net.fan_out(l);
+      // Losses and normalisation know their rows as neighbours.
+      const bool together = net.is_last(l) || net.normalized(l);
+      const Index stride = together ? fan_out : row_stride(fan_out);
+      const Index before = size - flat.weight, more = fan_in * (stride - fan_out) + before;
       layers[NetworkSpec::at(l)] = {
-          .fan_in = net.fan_in(l),
-          .fan_out = net.fan_out(l),
-          .weight = at.weight,
-          .bias = at.bias,
-          .gain = at.gain,
-          .shift = at.shift,
-          .end = at.end,
+          .fan_in = fan_in,
+          .fan_out = fan_out,
+          .stride = stride,
+          .weight = flat.weight + before,
+          .bias = flat.bias + more,
+          .gain = flat.gain + more,
+          .shift = flat.shift + more,
+          .end = flat.end + more,
+          .flat = flat.weight,
           .norm = net.norm(l),
           .activation = id,
           .needs_input = activation_needs_input(id),
           .curved = id != ActivationId::identity && id != ActivationId::relu};
+      size = flat.end + more;
     }
     const Operation operation = problem.operation;
     unrolls = operation == Operation::adapt || operation == Operation::meta_gradient;
@@ -77,10 +93,18 @@ struct Plan {
 
   [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }
   [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
+  /// What layer l is fed.
+  [[nodiscard]] Grid inputs(int l, Index rows) const {
+    if (l > 0) return (*this)[l - 1].outputs(rows);
+    return {rows, layers[0].fan_in, input_stride};
+  }
+  [[nodiscard]] bool padded() const { return size != n_params; }
 
   int depth;
-  std::array<Layer, kMaxLayers> layers{};
-  Index n_params;
+  std::array<Layer, kMaxLayers> layers;  ///< as many as there are
+  Index n_params;                        ///< numbers in theta
+  Index size = 0;  ///< the same with room between rows of weights: a vector of packed parameters
+  Index input_stride;
   Index groups;  ///< of kLanes tasks
   Index blocks;  ///< of groups: the partial sums of a meta-gradient
   Pieces support, query;

@@ -12,6 +12,7 @@
 #include <array>
 #include <utility>
 
+#include "engines/lanes/grid.hpp"
 #include "kernels/parts.hpp"
 #include "kernels/simd.hpp"
 
@@ -239,20 +240,20 @@ void compute(const Work& work, Index rows, Index columns) {
 
 }  // namespace detail
 
-/// C [rows, columns], row-major, from one term.
+/// C, which lies as `grid` says, from one term.
 template <class V, class B, class Start, class Finish>
-void multiply(Index rows, Index columns, const Term<V, B>& term, const Start& start, V* c,
+void multiply(const Grid& grid, const Term<V, B>& term, const Start& start, V* c,
               const Finish& finish) {
   using Work = detail::Work<V, B, detail::NoTerm, Start, Finish>;
-  detail::compute(Work{term, {}, start, c, columns, finish}, rows, columns);
+  detail::compute(Work{term, {}, start, c, grid.stride, finish}, grid.rows, grid.width);
 }
 
 /// From two terms in one go over C.
 template <class V, class B, class Start, class Finish>
-void multiply(Index rows, Index columns, const Term<V, B>& first, const Term<V, V>& second,
+void multiply(const Grid& grid, const Term<V, B>& first, const Term<V, V>& second,
               const Start& start, V* c, const Finish& finish) {
   using Work = detail::Work<V, B, Term<V, V>, Start, Finish>;
-  detail::compute(Work{first, second, start, c, columns, finish}, rows, columns);
+  detail::compute(Work{first, second, start, c, grid.stride, finish}, grid.rows, grid.width);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,45 @@
+#include "engines/lanes/packing.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+namespace {
+
+/// Calls body(first, count, grid) with the flat and packed offsets of what lies together: whole
+/// theta, or the weights and the rest of each layer in turn.
+template <class Body>
+void for_each_part(const Plan& plan, Body&& body) {
+  if (!plan.padded()) return body(Index{0}, Index{0}, Grid{1, plan.size, plan.size});
+  for (int l = 0; l < plan.depth; ++l) {
+    const Layer& layer = plan[l];
+    const Index rest = layer.end - layer.bias;
+    body(layer.flat, layer.weight, layer.weights());
+    body(layer.flat_bias(), layer.bias, Grid{1, rest, rest});
+  }
+}
+
+}  // namespace
+
+template <class T>
+void gather_parameters(const Plan& plan, const T* flat, Index stride, Group group, Vec<T>* packs) {
+  for_each_part(plan, [&](Index from, Index to, const Grid& grid) {
+    const Index count = grid.rows * grid.width;
+    gather(LaneArrays<const T>::of(flat + from, stride, count, group), grid, packs + to);
+  });
+}
+
+template <class T>
+void scatter_parameters(const Plan& plan, const Vec<T>* packs, Group group, T* flat, Index stride) {
+  for_each_part(plan, [&](Index to, Index from, const Grid& grid) {
+    const Index count = grid.rows * grid.width;
+    scatter(packs + from, grid, LaneArrays<T>::of(flat + to, stride, count, group));
+  });
+}
+
+#define FOMAML_FAST_INSTANTIATE(T)                                                  \
+  template void gather_parameters<T>(const Plan&, const T*, Index, Group, Vec<T>*); \
+  template void scatter_parameters<T>(const Plan&, const Vec<T>*, Group, T*, Index);
+FOMAML_FAST_INSTANTIATE(float)
+FOMAML_FAST_INSTANTIATE(double)
+#undef FOMAML_FAST_INSTANTIATE
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -1,0 +1,86 @@
+// Between the user's flat theta and packed parameters: those of a group of tasks, or, before the
+// first step, of all tasks alike. In theta's order, with room between the rows of some weights
+// (grid.hpp): that room is 0 in every vector, so that sums over all of it mean the same.
+#pragma once
+
+#include "base/arena.hpp"
+#include "engines/lanes/lane_rows.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// `count` vectors of packed parameters, and what stands `behind` each, in a row. E is a pack or a
+/// scalar.
+template <class E>
+E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
+  const Index size = plan.size + behind;
+  E* const vectors = arena.take<E>(count * size);
+  if (arena.counting() || !plan.padded()) return vectors;
+  for (E* vector = vectors; vector != vectors + count * size; vector += size) {
+    for (int l = 0; l < plan.depth; ++l) {
+      const Layer& layer = plan[l];
+      if (!layer.padded()) continue;
+      for (E* row = vector + layer.weight; row != vector + layer.bias; row += layer.stride) {
+        std::fill(row + layer.fan_out, row + layer.stride, E{});
+      }
+    }
+  }
+  return vectors;
+}
+
+/// Calls body(packed, flat, count) for runs of numbers that are neighbours in both, among those
+/// that are packed from `first` to before `last`.
+template <class Body>
+void for_each_run(const Plan& plan, Index first, Index last, Body&& body) {
+  const auto within = [&](Index packed, Index flat, Index count) {
+    const Index from = std::max(first, packed), end = std::min(last, packed + count);
+    if (from < end) body(from, flat + from - packed, end - from);
+  };
+  for (int l = 0; l < plan.depth; ++l) {
+    const Layer& layer = plan[l];
+    if (layer.end <= first) continue;
+    if (layer.weight >= last) return;
+    if (!layer.padded()) {
+      within(layer.weight, layer.flat, layer.end - layer.weight);
+      continue;
+    }
+    for (Index row = std::max<Index>(0, (first - layer.weight) / layer.stride);
+         row < layer.fan_in && layer.weight + row * layer.stride < last; ++row) {
+      within(layer.weight + row * layer.stride, layer.flat + row * layer.fan_out, layer.fan_out);
+    }
+    within(layer.bias, layer.flat_bias(), layer.end - layer.bias);
+  }
+}
+
+/// Vectors that all tasks share, packed: the user's own where packing changes nothing.
+template <class T>
+struct Shared {
+  const T* theta = nullptr;  ///< unless each task has its own
+  const T* rates = nullptr;  ///< of single parameters, if that is what rates are of
+
+  static Shared carve(const Problem& problem, const Plan& plan, const Call<T>& call, Arena& arena) {
+    const auto packed = [&](const T* flat) {
+      if (!plan.padded()) return flat;
+      T* const to = take_vectors<T>(plan, 1, arena);
+      if (!arena.counting()) {
+        for_each_run(plan, 0, plan.size, [&](Index place, Index from, Index count) {
+          std::copy_n(flat + from, count, to + place);
+        });
+      }
+      return static_cast<const T*>(to);
+    };
+    Shared shared;
+    if (!problem.theta_per_task) shared.theta = packed(call.theta);
+    if (problem.algorithm.rates_per_parameter) shared.rates = packed(call.rates);
+    return shared;
+  }
+};
+
+/// The tasks' own flat vectors, `stride` apart from task 0 on, into packs.
+template <class T>
+void gather_parameters(const Plan& plan, const T* flat, Index stride, Group group, Vec<T>* packs);
+
+/// The way back.
+template <class T>
+void scatter_parameters(const Plan& plan, const Vec<T>* packs, Group group, T* flat, Index stride);
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes
