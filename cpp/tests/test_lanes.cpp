@@ -72,13 +72,16 @@ void test_shapes() {
     agree_everywhere(c, "tasks");
   }
   for (const std::vector<Index>& sizes : std::vector<std::vector<Index>>{
-           {1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}}) {
+           {1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}, {64, 32, 48, 5}, {2, 128, 33, 64}}) {
     Case c;
     c.sizes = sizes;
     c.tasks = 5;
     agree_everywhere(c, "sizes");
     c.loss = LossId::cross_entropy;
     agree_everywhere(c, "sizes");
+    c.rows = Rows::ragged;
+    c.theta_per_task = true;
+    agree_everywhere(c, "sizes, ragged, theta per task");
   }
   for (const int steps : {0, 1, 5}) {
     Case c;
