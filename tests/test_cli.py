@@ -91,7 +91,7 @@ def test_missing_extra_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rich", None)
     assert cli.main(["demo", "sinusoid", "--quick"]) == 1
     shown = capsys.readouterr()
-    assert shown.err == 'rich is not installed: pip install "fomaml_fast[demo]"\n'
+    assert shown.err == 'rich is not installed: in the project, pip install ".[demo]"\n'
     assert shown.out == ""
 
 

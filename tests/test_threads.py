@@ -39,6 +39,20 @@ def test_environment_sets_the_default(environment: dict[str, str], expected: str
     assert run_python(DEFAULT_THREADS, **environment) == expected
 
 
+@pytest.mark.parametrize("value", ["0", "-3", "x", "2.5"])
+def test_a_useless_number_of_threads_is_reported(value: str) -> None:
+    script = """
+        import warnings
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import fomaml_fast
+        print(*(w.message for w in caught))
+    """
+    printed = run_python(script, FOMAML_FAST_NUM_THREADS=value)
+    assert printed == f"FOMAML_FAST_NUM_THREADS='{value}' is ignored: not a number from 1"
+
+
 def test_all_processors_by_default() -> None:
     unset = {"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": ""}
     assert int(run_python(DEFAULT_THREADS, **unset)) == len(os.sched_getaffinity(0))

@@ -60,11 +60,15 @@ def as_floats(
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if typeless or (convert and array.dtype.kind in "fiu"):
         array = array.astype(dtype or np.float64, copy=False)
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
     if array.dtype not in DTYPES:
-        raise TypeError(
-            f"{name} must be float32 or float64, got {array.dtype}; convert it with "
-            f"numpy.asarray({name}, dtype)"
+        how = (
+            "where it holds arrays of several lengths, pass a list of them"
+            if array.dtype == object
+            else f"convert it with numpy.asarray({name}, dtype)"
         )
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; {how}")
     if dtype is not None and array.dtype != dtype:
         of_batch = f" or TaskBatch(..., dtype=numpy.{dtype})" if like[:2] == "x_" else ""
         raise TypeError(
@@ -90,14 +94,20 @@ def check_finite_array(array: FloatArray, name: str, *, always: bool = False) ->
 
 
 def as_parameters(
-    theta: Any, n_params: int, *, name: str = "theta", check_finite: bool = True
+    theta: Any,
+    n_params: int,
+    *,
+    name: str = "theta",
+    check_finite: bool = True,
+    per_task: bool = True,
 ) -> FloatArray:
-    """Flat parameters ``[P]`` or ``[T, P]``."""
+    """Flat parameters ``[P]``, or ``[T, P]`` where they may differ from task to task."""
+    if hasattr(theta, "theta"):
+        raise TypeError(f"{name} must be an array, got a {type(theta).__name__}: pass its .theta")
     array = as_floats(theta, name)
-    if array.ndim not in (1, 2) or array.shape[-1] != n_params:
-        raise ValueError(
-            f"{name} must have shape [{n_params}] or [tasks, {n_params}], got {list(array.shape)}"
-        )
+    if array.ndim not in ((1, 2) if per_task else (1,)) or array.shape[-1] != n_params:
+        expected = f"[{n_params}]" + (f" or [tasks, {n_params}]" if per_task else "")
+        raise ValueError(f"{name} must have shape {expected}, got {list(array.shape)}")
     if array.size == 0:
         raise ValueError(f"{name} holds no task: shape {list(array.shape)}")
     if check_finite:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,9 @@ __all__ = ["ISA_VARIABLE", "choose_isa", "compiled_isas", "core"]
 
 #: Environment variable that forces an instruction set, e.g. ``FOMAML_FAST_ISA=x86_64_v2``.
 ISA_VARIABLE = "FOMAML_FAST_ISA"
+
+#: Environment variable with the number of threads of calls that do not say.
+THREADS_VARIABLE = "FOMAML_FAST_NUM_THREADS"
 
 
 def _module_name(isa: str) -> str:
@@ -98,6 +102,13 @@ def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str
 
 def _load() -> ModuleType:
     isa = choose_isa(compiled_isas(), runnable_isas(), os.environ.get(ISA_VARIABLE))
+    threads = os.environ.get(THREADS_VARIABLE, "")
+    if threads and not (threads.isascii() and threads.isdecimal() and int(threads) > 0):
+        warnings.warn(
+            f"{THREADS_VARIABLE}={threads!r} is ignored: not a number from 1",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return importlib.import_module(f"fomaml_fast.{_module_name(isa)}")
 
 

@@ -71,7 +71,7 @@ def demo(experiments: Sequence[str], out: Path, quick: bool, seed: int, threads:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
             raise
-        print(f'{missing} is not installed: pip install "fomaml_fast[demo]"', file=sys.stderr)
+        print(f'{missing} is not installed: in the project, pip install ".[demo]"', file=sys.stderr)
         return 1
     figures = []
     for run in runs:

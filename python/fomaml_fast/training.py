@@ -73,9 +73,7 @@ def init_state(
     if theta is None:
         start = net.init(seed, dtype)
     else:
-        start = as_parameters(theta, net.n_params).copy()
-        if start.ndim != 1:
-            raise ValueError(f"theta must have shape [{net.n_params}], got {list(start.shape)}")
+        start = as_parameters(theta, net.n_params, per_task=False).copy()
     learned = check_rates(first, net, None, start.dtype)
     rates = np.zeros(0, start.dtype) if learned is None else learned.copy()
     moments = np.zeros((outer._core.n_moments, net.n_params + rates.size), start.dtype)

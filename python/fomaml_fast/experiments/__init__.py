@@ -11,6 +11,6 @@
 ``report``
     The shared progress bar, tables and figures.
 
-They need the packages of the ``demo`` extra: ``pip install "fomaml_fast[demo]"``. Nothing is
+They need the packages of the ``demo`` extra: ``pip install ".[demo]"``. Nothing is
 imported here, so that the library itself never depends on them.
 """
