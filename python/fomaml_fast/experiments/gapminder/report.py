@@ -79,7 +79,7 @@ def _print_steps(results: Results, title: str, *, forecast: bool) -> None:
     columns = [
         "",
         *(
-            f"{n} steps\n{'or closed form' if n == settings.inner_steps else ''}"
+            f"{n} step{'' if n == 1 else 's'}\n{'or closed form' if n == settings.inner_steps else ''}"
             for n in settings.test_steps
         ),
         f"pooled RMSE\n{settings.inner_steps} steps",
