@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="four points, for a smoke test")
     parser.add_argument("--output", type=Path, default=Path("build/sweep"))
     parser.add_argument("--blocks", type=int, default=5)
-    # Threads of the contender before still spin when a block begins, and hold up whoever comes next.
+    # Threads of the contender before still spin when a block begins, and hold the next one up.
     parser.add_argument("--seconds", type=float, default=0.2, help="length of one block")
     options = parser.parse_args()
     threads.limit(threads.count())

@@ -71,8 +71,13 @@ void test_shapes() {
     c.tasks = tasks;
     agree_everywhere(c, "tasks");
   }
-  for (const std::vector<Index>& sizes : std::vector<std::vector<Index>>{
-           {1, 1}, {4, 3}, {1, 7, 1}, {2, 1, 1, 3}, {9, 13, 11, 6, 8}, {64, 32, 48, 5}, {2, 128, 33, 64}}) {
+  for (const std::vector<Index>& sizes : std::vector<std::vector<Index>>{{1, 1},
+                                                                         {4, 3},
+                                                                         {1, 7, 1},
+                                                                         {2, 1, 1, 3},
+                                                                         {9, 13, 11, 6, 8},
+                                                                         {64, 32, 48, 5},
+                                                                         {2, 128, 33, 64}}) {
     Case c;
     c.sizes = sizes;
     c.tasks = 5;

@@ -108,7 +108,8 @@ void every_algorithm(const Case& c) {
           const auto exact = engine_named<double>(engine);
           if (exact.unsupported(problem) != nullptr) continue;
           agree(exact, problem, data, expected, 1e-9);
-          // In float, statistics of few rows and what solves a linear system may be ill-conditioned.
+          // In float, statistics of few rows and what solves a linear system may be
+          // ill-conditioned.
           const double tolerance = problem.net.normalized() ? 5e-2 : 2e-2;
           agree(engine_named<float>(engine), problem, data, expected, tolerance);
         }

@@ -79,9 +79,7 @@ def check_meta_arguments(
         raise TypeError(f"net must be an MLP, got {net!r}")
     if not isinstance(batch, TaskBatch):
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
-    flat = as_parameters(
-        theta, net.n_params, name=name, check_finite=check_finite, per_task=False
-    )
+    flat = as_parameters(theta, net.n_params, name=name, check_finite=check_finite, per_task=False)
     if batch.dtype != flat.dtype:
         raise TypeError(
             f"{name} is {flat.dtype} but the batch is {batch.dtype}; convert one of them, e.g. "

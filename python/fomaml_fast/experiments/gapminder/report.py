@@ -79,7 +79,8 @@ def _print_steps(results: Results, title: str, *, forecast: bool) -> None:
     columns = [
         "",
         *(
-            f"{n} step{'' if n == 1 else 's'}\n{'or closed form' if n == settings.inner_steps else ''}"
+            ("1 step" if n == 1 else f"{n} steps")
+            + ("\nor closed form" if n == settings.inner_steps else "\n")
             for n in settings.test_steps
         ),
         f"pooled RMSE\n{settings.inner_steps} steps",
