@@ -177,7 +177,7 @@ def test_arguments_are_checked():
         net.loss(case.theta, x[:0], y[:0])
     with pytest.raises(ValueError, match="weights goes into the targets of a custom loss"):
         net.loss(case.theta, x, y, weights=np.ones(len(x)))
-    with pytest.raises(TypeError, match="v must be float32 or float64"):
+    with pytest.raises(TypeError, match="v must be an array, got None"):
         net.hvp(case.theta, x, y, None)
 
 
