@@ -9,6 +9,7 @@ import pytest
 
 import fomaml_fast as ff
 from cases import DTYPES, GRADIENTS, LR, build
+from fomaml_fast import _debug
 from subject import algorithm, batch, mlp
 from tolerances import assert_close
 
@@ -220,3 +221,24 @@ def test_lr_zero_never_diverges_where_the_loss_is_finite():
     result = ff.meta_grad(mlp(case), case.theta, batch(case), algorithm("exact", 3, 0.0))
     expected = case.expected(LR, 0, "first").task_grads.mean(axis=0)
     assert_close(result.grad, expected, "meta_gradient", np.float64)
+
+
+@pytest.mark.parametrize("engine", ff.build_info()["engines"])
+@pytest.mark.parametrize("width", [31, 32, 64])
+def test_a_task_that_overflows_leaves_those_after_it_alone(engine, width):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(48, 5, 2)).astype(np.float32)
+    y = rng.normal(size=(48, 5, 1)).astype(np.float32)
+    far = x.copy()
+    far[3] *= 1e16
+    net = ff.MLP([2, width, 1], activation="softplus")
+    algorithm = ff.Algorithm(ff.inner.SGD(1e-37), gradient=ff.Implicit(1e-4, 1e-6, 10))
+    batch, theta = ff.TaskBatch(far, y, x, y), net.init(0)
+    with _debug.force_engine(engine):
+        results = [
+            ff.meta_grad(net, theta, batch, algorithm, on_divergence="drop", threads=threads)
+            for threads in (1, 2, 3)
+        ]
+    for result in results:
+        assert np.flatnonzero(result.diverged).tolist() == [3]
+        np.testing.assert_array_equal(result.grad, results[0].grad)

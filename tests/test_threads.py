@@ -33,13 +33,14 @@ DEFAULT_THREADS = "import fomaml_fast as ff; print(ff.build_info()['default_thre
         ({"FOMAML_FAST_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, "3"),
         ({"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": "5"}, "5"),
         ({"FOMAML_FAST_NUM_THREADS": "nonsense", "OMP_NUM_THREADS": "4"}, "4"),
+        ({"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": "4,2"}, "4"),
     ],
 )
 def test_environment_sets_the_default(environment: dict[str, str], expected: str) -> None:
     assert run_python(DEFAULT_THREADS, **environment) == expected
 
 
-@pytest.mark.parametrize("value", ["0", "-3", "x", "2.5"])
+@pytest.mark.parametrize("value", ["0", "-3", "x", "2.5", "3x", "+1", " 1"])
 def test_a_useless_number_of_threads_is_reported(value: str) -> None:
     script = """
         import warnings
@@ -47,10 +48,10 @@ def test_a_useless_number_of_threads_is_reported(value: str) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             import fomaml_fast
-        print(*(w.message for w in caught))
+        print(*(w.message for w in caught), fomaml_fast.build_info()["default_threads"])
     """
-    printed = run_python(script, FOMAML_FAST_NUM_THREADS=value)
-    assert printed == f"FOMAML_FAST_NUM_THREADS='{value}' is ignored: not a number from 1"
+    printed = run_python(script, FOMAML_FAST_NUM_THREADS=value, OMP_NUM_THREADS="5")
+    assert printed == f"FOMAML_FAST_NUM_THREADS='{value}' is ignored: not a number from 1 5"
 
 
 def test_all_processors_by_default() -> None:

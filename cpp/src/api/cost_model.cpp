@@ -24,8 +24,8 @@ struct LanesCurve<double> {
 };
 constexpr double kLanesLeast = 0.25;
 constexpr double kLanesFewRows = 10, kLanesManyRows = 30, kLanesInManyRows = 0.1;
-// What a group keeps of every step leaves the caches.
-constexpr double kLanesCacheBytes = 800e3, kLanesBeyondCache = 0.1;
+// What a group keeps of every step leaves the caches: so much more for each doubling.
+constexpr double kLanesCacheBytes = 800e3, kLanesPerDoublingBeyond = 0.1;
 // Wider networks gain little: too little to leave processors without a group of tasks, however many
 // there are.
 constexpr Index kLanesNarrow = 48, kLanesGroupsIfWider = 8;
@@ -51,9 +51,8 @@ double lanes_cost(const Problem& problem) {
   full = std::max(full, kLanesLeast);
   full += kLanesInManyRows *
           std::clamp((rows - kLanesFewRows) / (kLanesManyRows - kLanesFewRows), 0.0, 1.0);
-  if (static_cast<double>(problem.layout.n_params * kept) > kLanesCacheBytes) {
-    full += kLanesBeyondCache;
-  }
+  const auto bytes = static_cast<double>(problem.layout.n_params * kept);
+  full += kLanesPerDoublingBeyond * std::log2(std::max(1.0, bytes / kLanesCacheBytes));
   if (widest > kLanesNarrow && groups < kLanesGroupsIfWider) full += kLanesTooFewGroups;
   return full / use;
 }

@@ -1,8 +1,10 @@
 #include "base/parallel.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 
 #if defined(FOMAML_FAST_THREADS_OPENMP)
 #include <omp.h>
@@ -47,9 +49,14 @@ void watch_forks() {
 constexpr std::chrono::milliseconds kStayAwake{2};
 std::atomic<Clock::rep> last_region{-1};
 
-int positive_from_environment(const char* name) {
+/// 0 if it is no such number. `list`: others may follow behind a comma.
+int positive_from_environment(const char* name, bool list) {
   const char* text = std::getenv(name);
-  return text == nullptr ? 0 : std::max(0, std::atoi(text));
+  if (text == nullptr) return 0;
+  int number = 0;
+  const char* const end = text + std::strlen(text);
+  const auto [rest, error] = std::from_chars(text, end, number);
+  return error == std::errc() && (rest == end || (list && *rest == ',')) ? std::max(0, number) : 0;
 }
 
 int available_processors() {
@@ -113,8 +120,8 @@ const char* backend() {
 
 int default_workers() {
   static const int workers = [] {
-    if (const int own = positive_from_environment("FOMAML_FAST_NUM_THREADS")) return own;
-    if (const int openmp = positive_from_environment("OMP_NUM_THREADS")) return openmp;
+    if (const int own = positive_from_environment("FOMAML_FAST_NUM_THREADS", false)) return own;
+    if (const int openmp = positive_from_environment("OMP_NUM_THREADS", true)) return openmp;
     return available_processors();
   }();
   return workers;

@@ -18,7 +18,10 @@ inline Index row_stride(Index width) {
   constexpr Index kLine = 64, kCache = Index{32} << 10, kPanel = 2;
   const Index bytes = width * kVectorBytes;
   const Index power_of_two = bytes & -bytes;
-  return width + (kPanel * width * power_of_two > kCache ? kLine / kVectorBytes : 0);
+  // Rows that are padded hold a square of lanes: gather and scatter count on that.
+  constexpr Index kMostLanes = kLanes<float>;
+  const bool crowded = width >= kMostLanes && kPanel * width * power_of_two > kCache;
+  return width + (crowded ? kLine / kVectorBytes : 0);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

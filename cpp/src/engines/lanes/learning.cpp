@@ -26,8 +26,11 @@ Index vector_size(const Problem& problem, const Plan& plan) {
 template <class T>
 LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena) {
   const int first = first_layer(problem);
+  std::size_t taken = 0;
   const auto take = [&](Index count) {
-    return take_vectors<V>(plan, count, arena, problem.algorithm.context);
+    V* const these = take_vectors<V>(plan, count, arena, problem.algorithm.context);
+    all.at(taken++) = {these, count};
+    return these;
   };
   vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, vector_size(problem, plan),
                                     rate_count(problem, plan), arena, take);
@@ -364,9 +367,14 @@ void Learning<T>::write_lanes(V values, T* to, Index stride) const {
 
 template <class T>
 void Learning<T>::flag(V defect) const {
-  for (int lane = 0; lane < group_.count; ++lane) {
-    if (!(defect[lane] == T(0))) call_.diverged[group_.first + lane] = 1;
+  bool any = false;
+  for (int lane = 0; lane < kLanes<T>; ++lane) {
+    if (defect[lane] == T(0)) continue;
+    any = true;
+    if (lane < group_.count) call_.diverged[group_.first + lane] = 1;
   }
+  // The lane's next task starts clean: NaN times the 0 between rows is NaN.
+  if (any) buffers_.clear(plan_, problem_.algorithm.context);
 }
 
 /// What adapts of theta_k, all of it or the context behind it: the tasks' own are `stride` apart.

@@ -15,6 +15,16 @@ struct LearningBuffers {
 
   LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena);
 
+  /// 0 between rows again, where a task that overflowed has left something else there.
+  void clear(const Plan& plan, Index context) const {
+    for (const Taken& taken : all) clear_room(plan, taken.vectors, taken.count, context);
+  }
+
+  struct Taken {
+    V* vectors = nullptr;
+    Index count = 0;
+  };
+  std::array<Taken, 10> all{};  ///< every vector of parameters
   meta::Vectors<V> vectors;
   V* lambda = nullptr;        ///< packed parameters, then the context
   V* total = nullptr;         ///< meta-gradients of a block, added up, then those of the rates

@@ -8,13 +8,11 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// `count` vectors of packed parameters, and what stands `behind` each, in a row. E is a pack or a
-/// scalar.
+/// Makes the room between rows 0 in `count` vectors, and what stands `behind` each, in a row.
 template <class E>
-E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
+void clear_room(const Plan& plan, E* vectors, Index count, Index behind = 0) {
+  if (!plan.padded()) return;
   const Index size = plan.size + behind;
-  E* const vectors = arena.take<E>(count * size);
-  if (arena.counting() || !plan.padded()) return vectors;
   for (E* vector = vectors; vector != vectors + count * size; vector += size) {
     for (int l = 0; l < plan.depth; ++l) {
       const Layer& layer = plan[l];
@@ -24,6 +22,13 @@ E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
       }
     }
   }
+}
+
+/// `count` vectors of packed parameters with what stands `behind` each. E is a pack or a scalar.
+template <class E>
+E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
+  E* const vectors = arena.take<E>(count * (plan.size + behind));
+  if (!arena.counting()) clear_room(plan, vectors, count, behind);
   return vectors;
 }
 
