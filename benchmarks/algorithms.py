@@ -6,10 +6,9 @@ meta-gradients of normalised networks in each engine. Microseconds, medians of b
 
 from __future__ import annotations
 
-import argparse
 import statistics
 
-from benchmarks import threads
+from benchmarks import command
 from benchmarks.tables import microseconds, table
 
 NAMES = ("sine-5", "robot-5", "tab-3")
@@ -17,11 +16,9 @@ NORMALISED = ("robot-5", "tab-3", "omni-1")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time our algorithms beside our own MAML.")
-    parser.add_argument("--quick", action="store_true", help="a smoke test")
-    quick = parser.parse_args().quick
-    threads.limit(threads.count())
-    blocks, seconds = (1, 0.002) if quick else (7, 0.1)
+    common = command.parser("Time our algorithms beside our own MAML.", blocks=7, seconds=0.1)
+    options = command.begin(common)
+    blocks, seconds = options.blocks, options.seconds
 
     import fomaml_fast as ff
     from benchmarks import harness, ours

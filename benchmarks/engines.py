@@ -1,16 +1,15 @@
 """Lanes over Rows, time for time: ``python -m benchmarks.engines [--quick]``.
 
-One first-order meta-gradient of 8-w-w-1 relu on one thread, each engine forced, and beside it in
+One meta-gradient of 8-w-…-w-1 relu on one thread, each engine forced, and beside it in
 brackets what the cost model estimates: the measurements behind ``cpp/src/api/cost_model.cpp``.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from dataclasses import dataclass
 
-from benchmarks import threads
+from benchmarks import command
 from benchmarks.tables import table
 
 WIDTHS = (8, 16, 32, 40, 48, 64, 96, 128, 256)
@@ -19,15 +18,19 @@ ENGINES = ("lanes", "rows")
 
 @dataclass(frozen=True)
 class Case:
-    """What the columns vary; the first is the one the others differ from."""
+    """What the rows of the table vary."""
 
     tasks: int = 64
     rows: int = 10
     dtype: str = "float32"
     gradient: str = "first"
+    steps: int = 1
+    hidden: int = 2
 
     def __str__(self) -> str:
-        return f"{self.tasks} tasks, {self.rows} rows, {self.dtype}, {self.gradient}"
+        shown = f"{self.tasks} tasks, {self.rows} rows, {self.dtype}, {self.gradient}"
+        deep = f", {self.steps} steps, {self.hidden} hidden layers"
+        return shown + (deep if (self.steps, self.hidden) != (Case.steps, Case.hidden) else "")
 
 
 CASES = (
@@ -37,16 +40,14 @@ CASES = (
     Case(rows=30),
     Case(dtype="float64"),
     Case(gradient="exact"),
+    Case(gradient="exact", steps=5, hidden=5),
+    Case(gradient="exact", steps=10, hidden=8),
 )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time Lanes beside Rows.")
-    parser.add_argument("--quick", action="store_true", help="a smoke test")
-    quick = parser.parse_args().quick
-    threads.limit(threads.count())
-    blocks, seconds = (1, 0.002) if quick else (7, 0.05)
-    widths, cases = (WIDTHS[:2], CASES[:2]) if quick else (WIDTHS, CASES)
+    options = command.begin(command.parser("Time Lanes beside Rows.", blocks=7, seconds=0.05))
+    widths, cases = (WIDTHS[:2], CASES[:2]) if options.quick else (WIDTHS, CASES)
 
     import numpy as np
 
@@ -57,17 +58,17 @@ def main() -> None:
 
     def cell(case: Case, width: int) -> str:
         rng = np.random.default_rng(0)
-        net = ff.MLP([8, width, width, 1], activation="relu")
+        net = ff.MLP([8, *[width] * case.hidden, 1], activation="relu")
         x, y = (rng.normal(size=(case.tasks, case.rows, n)).astype(case.dtype) for n in (8, 1))
         batch, theta = ff.TaskBatch(x, y, x, y), net.init(0, dtype=case.dtype)
-        algorithm = ff.Algorithm(ff.inner.SGD(INNER_RATE), gradient=case.gradient)
+        algorithm = ff.Algorithm(ff.inner.SGD(INNER_RATE), case.steps, gradient=case.gradient)
 
         def forced(engine: str) -> None:
             with force_engine(engine):
                 ff.meta_grad(net, theta, batch, algorithm, threads=1)
 
         runs = {engine: lambda e=engine: forced(e) for engine in ENGINES}
-        turns = harness.interleave(runs, blocks, seconds)
+        turns = harness.interleave(runs, options.blocks, options.seconds)
         ratios = [a.seconds / b.seconds for a, b in zip(*turns.values(), strict=True)]
         costs = {e.name: e.cost for e in ff.plan(net, batch, algorithm).engines}
         return f"{statistics.median(ratios):.2f} ({costs['lanes'] / costs['rows']:.2f})"

@@ -8,7 +8,6 @@ Writes ``sweep.json`` and ``sweep.png``.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks import threads
+from benchmarks import command, threads
 
 WIDTHS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 512)
 TASKS = (1, 16, 128, 1024)
@@ -129,7 +128,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
         for t in sorted({p["tasks"] for p in points}):
             line = [p for p in points if (p["rows"], p["tasks"]) == (k, t)]
             ratios = [p["ratio"] for p in line]
-            axis.plot([p["width"] for p in line], ratios, marker="o", label=f"{t} tasks")
+            axis.plot(
+                [p["width"] for p in line], ratios, marker="o", label=f"{t} task{'s' * (t > 1)}"
+            )
         axis.axhline(1, color="black", linewidth=0.8, linestyle="--")
         axis.set(title=f"{k} + {k} rows", xlabel="width", xscale="log", yscale="log")
     axes[0].set_ylabel("best peer's time / ours")
@@ -142,15 +143,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Sweep width, tasks and rows.")
-    parser.add_argument("--quick", action="store_true", help="four points, for a smoke test")
-    parser.add_argument("--output", type=Path, default=Path("build/sweep"))
-    parser.add_argument("--blocks", type=int, default=5)
     # Threads of the contender before still spin when a block begins, and hold the next one up.
-    parser.add_argument("--seconds", type=float, default=0.2, help="length of one block")
-    options = parser.parse_args()
-    threads.limit(threads.count())
-    blocks, seconds = (1, 0.002) if options.quick else (options.blocks, options.seconds)
+    parser = command.parser("Sweep width, tasks and rows.", blocks=5, seconds=0.2)
+    parser.add_argument("--output", type=Path, default=Path("build/sweep"))
+    options = command.begin(parser)
+    blocks, seconds = options.blocks, options.seconds
 
     result: dict[str, Any] = {"threads": threads.count(), "grid": []}
     for shape in grid(options.quick):

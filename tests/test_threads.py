@@ -40,7 +40,7 @@ def test_environment_sets_the_default(environment: dict[str, str], expected: str
     assert run_python(DEFAULT_THREADS, **environment) == expected
 
 
-@pytest.mark.parametrize("value", ["0", "-3", "x", "2.5", "3x", "+1", " 1"])
+@pytest.mark.parametrize("value", ["0", "-3", "x", "2.5", "3x", "+1", " 1", "99999999999"])
 def test_a_useless_number_of_threads_is_reported(value: str) -> None:
     script = """
         import warnings

@@ -69,6 +69,7 @@ void register_info(py::module_& m) {
   m.def("multiply_add_gflops", &core::api::multiply_add_gflops<float>, py::arg("threads"),
         py::arg("milliseconds"), py::call_guard<py::gil_scoped_release>());
   m.def("default_threads", &core::parallel::default_workers);
+  m.def("requested_threads", &core::parallel::requested_workers);
   m.def("force_engine", &force_engine, "Force an engine by name; '' lets the planner choose.");
   m.def("forced_engine", [] {
     const int index = core::api::forced_engine();

@@ -54,14 +54,14 @@ def as_floats(
     ``convert`` turns them into it explicitly. Nested lists of numbers have no dtype of their own
     and take it.
     """
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
     array = as_array(value, name)
     typeless = not hasattr(value, "dtype") and array.dtype.kind in "fiu"
     if array.dtype.kind == "f":
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if typeless or (convert and array.dtype.kind in "fiu"):
         array = array.astype(dtype or np.float64, copy=False)
-    if value is None:
-        raise TypeError(f"{name} must be an array, got None")
     if array.dtype not in DTYPES:
         how = (
             "where it holds arrays of several lengths, pass a list of them"

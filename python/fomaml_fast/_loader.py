@@ -102,14 +102,15 @@ def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str
 
 def _load() -> ModuleType:
     isa = choose_isa(compiled_isas(), runnable_isas(), os.environ.get(ISA_VARIABLE))
-    threads = os.environ.get(THREADS_VARIABLE, "")
-    if threads and not (threads.isascii() and threads.isdecimal() and int(threads) > 0):
+    loaded = importlib.import_module(f"fomaml_fast.{_module_name(isa)}")
+    threads = os.environ.get(THREADS_VARIABLE)
+    if threads and loaded.requested_threads() == 0:
         warnings.warn(
             f"{THREADS_VARIABLE}={threads!r} is ignored: not a number from 1",
             RuntimeWarning,
             stacklevel=2,
         )
-    return importlib.import_module(f"fomaml_fast.{_module_name(isa)}")
+    return loaded
 
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ namespace FOMAML_FAST_NAMESPACE {
 
 class Arena {
  public:
-  /// Cache line, and the widest vector of any ISA.
-  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kAlignment = kLineBytes;
 
   Arena() = default;
   explicit Arena(std::byte* memory) : memory_(memory) {}

@@ -22,4 +22,7 @@ using Index = std::int64_t;
 /// Deepest network: fixed, so that a spec is a plain value and needs no allocation.
 inline constexpr int kMaxLayers = 32;
 
+/// Bytes of a cache line, and of the widest vector of any ISA.
+inline constexpr Index kLineBytes = 64;
+
 }  // namespace FOMAML_FAST_NAMESPACE

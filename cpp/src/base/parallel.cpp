@@ -118,9 +118,11 @@ const char* backend() {
 #endif
 }
 
+int requested_workers() { return positive_from_environment("FOMAML_FAST_NUM_THREADS", false); }
+
 int default_workers() {
   static const int workers = [] {
-    if (const int own = positive_from_environment("FOMAML_FAST_NUM_THREADS", false)) return own;
+    if (const int own = requested_workers()) return own;
     if (const int openmp = positive_from_environment("OMP_NUM_THREADS", true)) return openmp;
     return available_processors();
   }();

@@ -52,6 +52,8 @@ const char* backend();
 /// Workers used when a call does not say: FOMAML_FAST_NUM_THREADS, then OMP_NUM_THREADS, then the
 /// processors this process may run on.
 int default_workers();
+/// FOMAML_FAST_NUM_THREADS alone; 0 where it is not a number from 1.
+int requested_workers();
 
 /// Whether the workers of the last region are likely still awake.
 bool warm();

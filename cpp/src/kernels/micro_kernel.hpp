@@ -238,7 +238,6 @@ void multiply_panels(const Product<T>& p, const Finish& finish) {
 inline constexpr Index kStreamedBytes = 256 * 1024;
 inline constexpr Index kStayingBytes = 16 * 1024;
 inline constexpr Index kStreamedRows = 8;
-inline constexpr Index kLineBytes = 64;
 
 template <class T>
 bool is_streamed(const Columns<T>& matrix, Index rows, Index vectors) {

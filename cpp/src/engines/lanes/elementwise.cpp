@@ -4,9 +4,9 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
 
-/// Calls body(first, count) for runs of packs, without those between rows.
+/// Calls body(first, count) for stretches of packs, without those between rows.
 template <class Body>
-FOMAML_FAST_INLINE void for_each_run(const Grid& grid, Body&& body) {
+FOMAML_FAST_INLINE void for_each_stretch(const Grid& grid, Body&& body) {
   if (grid.stride == grid.width) return body(Index{0}, grid.rows * grid.width);
   for (Index row = 0; row < grid.rows; ++row) body(row * grid.stride, grid.width);
 }
@@ -16,7 +16,7 @@ FOMAML_FAST_INLINE void for_each_run(const Grid& grid, Body&& body) {
 template <class V>
 void activate(ActivationId id, const Grid& grid, const V* z, V* h) {
   visit_activation(id, [&]<class A>(A) {
-    for_each_run(grid, [z, h](Index first, Index count) {
+    for_each_stretch(grid, [z, h](Index first, Index count) {
       for (Index i = first; i < first + count; ++i) h[i] = A::apply(z[i]);
     });
   });
@@ -25,7 +25,7 @@ void activate(ActivationId id, const Grid& grid, const V* z, V* h) {
 template <class V>
 void times_slope(ActivationId id, const Grid& grid, const V* s, const V* dh, V* d) {
   visit_activation(id, [&]<class A>(A) {
-    for_each_run(grid, [s, dh, d](Index first, Index count) {
+    for_each_stretch(grid, [s, dh, d](Index first, Index count) {
       for (Index i = first; i < first + count; ++i) d[i] = dh[i] * A::d1(s[i]);
     });
   });
@@ -34,7 +34,7 @@ void times_slope(ActivationId id, const Grid& grid, const V* s, const V* dh, V* 
 template <class V>
 void slope_tangent(ActivationId id, const Grid& grid, const V* s, const V* dh, const V* rz, V* rd) {
   visit_activation(id, [&]<class A>(A) {
-    for_each_run(grid, [s, dh, rz, rd](Index first, Index count) {
+    for_each_stretch(grid, [s, dh, rz, rd](Index first, Index count) {
       for (Index i = first; i < first + count; ++i) {
         rd[i] = derivative_tangent<A>(s[i], dh[i], rd[i], rz[i]);
       }

@@ -15,13 +15,13 @@ struct Grid {
 /// columns ran at 60 GFLOP/s instead of 80, with 128 at 45. One line more spreads them over all
 /// sets. It is added where a panel two lines wide of a square matrix would not fit.
 inline Index row_stride(Index width) {
-  constexpr Index kLine = 64, kCache = Index{32} << 10, kPanel = 2;
+  constexpr Index kCache = Index{32} << 10, kPanel = 2;
   const Index bytes = width * kVectorBytes;
   const Index power_of_two = bytes & -bytes;
   // Rows that are padded hold a square of lanes: gather and scatter count on that.
   constexpr Index kMostLanes = kLanes<float>;
   const bool crowded = width >= kMostLanes && kPanel * width * power_of_two > kCache;
-  return width + (crowded ? kLine / kVectorBytes : 0);
+  return width + (crowded ? kLineBytes / kVectorBytes : 0);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

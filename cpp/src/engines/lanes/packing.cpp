@@ -12,8 +12,8 @@ void for_each_part(const Plan& plan, Body&& body) {
   for (int l = 0; l < plan.depth; ++l) {
     const Layer& layer = plan[l];
     const Index rest = layer.end - layer.bias;
-    body(layer.flat, layer.weight, layer.weights());
-    body(layer.flat_bias(), layer.bias, Grid{1, rest, rest});
+    body(layer.flat.weight, layer.weight, layer.weights());
+    body(layer.flat.bias, layer.bias, Grid{1, rest, rest});
   }
 }
 

@@ -45,14 +45,15 @@ void for_each_run(const Plan& plan, Index first, Index last, Body&& body) {
     if (layer.end <= first) continue;
     if (layer.weight >= last) return;
     if (!layer.padded()) {
-      within(layer.weight, layer.flat, layer.end - layer.weight);
+      within(layer.weight, layer.flat.weight, layer.end - layer.weight);
       continue;
     }
     for (Index row = std::max<Index>(0, (first - layer.weight) / layer.stride);
          row < layer.fan_in && layer.weight + row * layer.stride < last; ++row) {
-      within(layer.weight + row * layer.stride, layer.flat + row * layer.fan_out, layer.fan_out);
+      within(layer.weight + row * layer.stride, layer.flat.weight + row * layer.fan_out,
+             layer.fan_out);
     }
-    within(layer.bias, layer.flat_bias(), layer.end - layer.bias);
+    within(layer.bias, layer.flat.bias, layer.end - layer.bias);
   }
 }
 

@@ -35,7 +35,7 @@ struct Layer {
   Index weight, bias;  ///< offsets in a vector of packed parameters
   Index gain, shift;   ///< the same, of what a normalised layer has besides
   Index end;           ///< of its parameters
-  Index flat;          ///< where they begin in theta
+  LayerOffsets flat;   ///< of all these in theta
   Norm norm;
   ActivationId activation;
   bool needs_input;  ///< derivatives of the activation are taken at z, not at h
@@ -43,7 +43,6 @@ struct Layer {
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
   [[nodiscard]] bool padded() const { return stride != fan_out; }
-  [[nodiscard]] Index flat_bias() const { return flat + fan_in * fan_out; }
   [[nodiscard]] Grid weights() const { return {fan_in, fan_out, stride}; }
   [[nodiscard]] Grid outputs(Index rows) const { return {rows, fan_out, stride}; }
 };
@@ -75,7 +74,7 @@ struct Plan {
           .gain = flat.gain + more,
           .shift = flat.shift + more,
           .end = flat.end + more,
-          .flat = flat.weight,
+          .flat = flat,
           .norm = net.norm(l),
           .activation = id,
           .needs_input = activation_needs_input(id),

@@ -124,8 +124,8 @@ namespace detail {
 
 // Registers: the tile, a row of B's packs, and one pack of A. At least 8 sums hide the latency of
 // two FMA pipes. For NEON, GCC loads several packs of A ahead.
-inline constexpr int kMostColumns = kVectorRegisters >= 32 ? 5 : 3;
-inline constexpr auto kMostRows = kVectorRegisters < 32 ? std::array{0, 8, 6, 4, 0, 0}
+inline constexpr int kTileColumns = kVectorRegisters >= 32 ? 5 : 3;
+inline constexpr auto kTileRows = kVectorRegisters < 32 ? std::array{0, 8, 6, 4, 0, 0}
                                   : kVectorBytes == 64  ? std::array{0, 8, 8, 8, 6, 5}
                                                         : std::array{0, 8, 8, 7, 5, 4};
 
@@ -204,19 +204,19 @@ using Pile = void (*)(const Work&, Index row, Index column, Index count);
 template <int kColumns, class Work>
 inline constexpr auto kPiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
   return std::array<Pile<Work>, sizeof...(kRow)>{&compute_pile<kRow + 1, kColumns>...};
-}(std::make_integer_sequence<int, kMostRows[kColumns]>{});
+}(std::make_integer_sequence<int, kTileRows[kColumns]>{});
 
 /// For every width; entry c is c + 1 wide.
 template <class Work>
 inline constexpr auto kPilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
   return std::array<const Pile<Work>*, sizeof...(kColumn)>{kPiles<kColumn + 1, Work>.data()...};
-}(std::make_integer_sequence<int, kMostColumns>{});
+}(std::make_integer_sequence<int, kTileColumns>{});
 
 template <class Work>
 void compute_column(const Work& work, Index rows, Index column, Index width) {
   const std::size_t w = static_cast<std::size_t>(width);
   const Pile<Work>* const piles = kPilesByWidth<Work>[w - 1];
-  const Parts parts(rows, kMostRows[w]);
+  const Parts parts(rows, kTileRows[w]);
   const auto pile = [&](Index row, Index height, Index count) {
     if constexpr (Work::piles) {
       if (count > 0) piles[height - 1](work, row, column, count);
@@ -230,7 +230,7 @@ void compute_column(const Work& work, Index rows, Index column, Index width) {
 
 template <class Work>
 void compute(const Work& work, Index rows, Index columns) {
-  const Parts parts(columns, kMostColumns);
+  const Parts parts(columns, kTileColumns);
   for (Index i = 0, first = 0; i < parts.count; ++i) {
     const Index width = parts.length(i);
     compute_column(work, rows, first, width);
