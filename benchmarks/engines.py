@@ -14,6 +14,7 @@ from benchmarks.tables import table
 
 WIDTHS = (8, 16, 32, 40, 48, 64, 96, 128, 256)
 ENGINES = ("lanes", "rows")
+RATE = 1e-4  # no step may overflow, in networks of any depth: what a step costs, it does not change
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ def main() -> None:
 
     import fomaml_fast as ff
     from benchmarks import harness
-    from benchmarks.workloads import INNER_RATE
     from fomaml_fast._debug import force_engine
 
     def cell(case: Case, width: int) -> str:
@@ -61,7 +61,7 @@ def main() -> None:
         net = ff.MLP([8, *[width] * case.hidden, 1], activation="relu")
         x, y = (rng.normal(size=(case.tasks, case.rows, n)).astype(case.dtype) for n in (8, 1))
         batch, theta = ff.TaskBatch(x, y, x, y), net.init(0, dtype=case.dtype)
-        algorithm = ff.Algorithm(ff.inner.SGD(INNER_RATE), case.steps, gradient=case.gradient)
+        algorithm = ff.Algorithm(ff.inner.SGD(RATE), case.steps, gradient=case.gradient)
 
         def forced(engine: str) -> None:
             with force_engine(engine):
