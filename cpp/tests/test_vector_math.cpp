@@ -67,6 +67,13 @@ double worst(const char* name, double low, double high, Function function, Exact
   return most;
 }
 
+/// A logarithm and a step of Newton's method for exp(it) = x, where that is finite: the x87
+/// logarithm of an emulator (Bochs 2.7) errs by more than ours may.
+template <class W>
+W polished(W logarithm, W step) {
+  return std::isfinite(step) ? logarithm + step : logarithm;
+}
+
 /// `function` at one number, in every lane while the others hold something else.
 template <class T, class Function>
 bool gives(Function function, T x, T expected) {
@@ -104,8 +111,15 @@ void test(double exp_range, double sin_range, double bound_exp, double bound_exp
   const auto exact_expm1 = [](W x) { return std::expm1(x); };
   const auto exact_sin = [](W x) { return std::sin(x); };
   const auto exact_cos = [](W x) { return std::cos(x); };
-  const auto exact_log = [](W x) { return std::log(x); };
-  const auto exact_log1p = [](W x) { return std::log1p(x); };
+  const auto exact_log = [](W x) {
+    const W y = std::log(x);
+    // Near 1 the first keeps its digits, near 0 the second.
+    return polished(y, x > W(0.5) ? (x - 1 - std::expm1(y)) / x : x * std::exp(-y) - 1);
+  };
+  const auto exact_log1p = [](W x) {
+    const W y = std::log1p(x);
+    return polished(y, (x - std::expm1(y)) / (1 + x));
+  };
   const auto exact_tanh = [](W x) { return std::tanh(x); };
 
   CHECK(worst<T>("exp", -exp_range, exp_range, exp, exact_exp) < bound_exp);

@@ -1,6 +1,8 @@
 // How many threads a call gets, and what earlier calls have to do with it.
 #include "api/workers.hpp"
 
+#include <thread>
+
 #include "api/plan.hpp"
 #include "check.hpp"
 
@@ -18,6 +20,31 @@ Problem some_work() {
   problem.tasks = 10;
   problem.support.total = 1000;
   return problem;
+}
+
+/// How long runs go alone after one that took `elapsed`.
+std::chrono::nanoseconds pause_after(std::chrono::nanoseconds elapsed) {
+  const auto start = std::chrono::steady_clock::now();
+  api::learn_from(some_work(), 2, elapsed);
+  while (api::crowded()) std::this_thread::sleep_for(1ms);
+  return std::chrono::steady_clock::now() - start;
+}
+
+/// Bounds from below, and from above by what would have been far longer: sleep takes its time.
+void pauses_grow_while_runs_are_held_up() {
+  for (const auto least : {20ms, 40ms, 80ms, 160ms, 200ms, 200ms})
+    CHECK(pause_after(10ms) >= least);
+
+  for (int run = 0; run < 100; ++run) api::learn_from(some_work(), 2, 100us);
+  api::learn_from(some_work(), 2, 1s);  // 2 s, not 20: the patience is back
+  std::this_thread::sleep_for(2500ms);
+  CHECK(!api::crowded());
+
+  api::learn_from(some_work(), 2, 10ms);
+  CHECK(api::crowded());
+  api::learn_from(some_work(), 1, 1s);  // the work takes that long: nobody was held up
+  CHECK(!api::crowded());
+  api::learn_from(some_work(), 2, 10us);  // or only that once: the usual pace again
 }
 
 void held_up_runs_send_the_next_ones_alone() {
@@ -82,6 +109,7 @@ void workers_are_bounded() {
 int main() {
   workers_are_bounded();
   only_short_calls_are_brief();
+  pauses_grow_while_runs_are_held_up();
   held_up_runs_send_the_next_ones_alone();
   return check::report();
 }

@@ -55,6 +55,7 @@ void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
     if (!worth_sharing || found > suspected_pace.load()) return;
     pace.store(found);
     alone_until.store(0);
+    next_pause.store(kShortestPause);
     return;
   }
   if (took < kHeldUpMicroseconds + kHeldUpFactor * work / pace.load()) {
