@@ -20,6 +20,9 @@ CASES = {
         (300, 64, 5), "tanh", "cross_entropy", dtype, n_tasks=9, support=5, query=15
     ),
     "wide layers": lambda dtype: build((6, 130, 70, 3), "gelu", "mse", dtype, n_tasks=19),
+    "thousands of tasks": lambda dtype: build(
+        (2, 5, 1), "tanh", "mse", dtype, n_tasks=2500, support=3, query=2
+    ),
     "ragged": lambda dtype: build((3, 17, 2), "tanh", "mse", dtype, rows=ragged_rows(41)),
 }
 

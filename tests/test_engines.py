@@ -153,6 +153,19 @@ def test_threads_do_not_change_a_bit(engine, name, gradient, dtype):
     assert len(bits) == 1
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_tasks", [255, 257, 273, 2049, 2500])
+def test_every_task_counts_once(engine, n_tasks, dtype):
+    """However many partial sums there are."""
+    case = build((2, 5, 1), "tanh", "mse", dtype, n_tasks=n_tasks, support=3, query=2)
+    net, tasks = mlp(case), batch(case)
+    result = ff.meta_grad(net, case.theta, tasks, algorithm(), reduction="sum")
+    each = ff.meta_grad(net, case.theta, tasks, algorithm(), per_task=True).task_grads
+    scale = np.abs(each).sum(axis=0, dtype=np.float64).max()
+    error = np.abs(result.grad - each.sum(axis=0, dtype=np.float64)).max()
+    assert error <= 10 * np.finfo(dtype).eps * scale
+
+
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_divergence(engine, gradient, dtype):

@@ -7,6 +7,8 @@
 // workspace.
 #pragma once
 
+#include <algorithm>
+
 #include "base/arena.hpp"
 #include "base/parallel.hpp"
 #include "base/status.hpp"
@@ -28,6 +30,13 @@ enum class Operation : std::uint8_t {
   adapt,          ///< theta_S of every task
   meta_gradient,  ///< query losses after adaptation and their reduced gradient
 };
+
+/// Into how many blocks tasks, or groups of tasks, are cut, each with its own partial sum of a
+/// meta-gradient: enough for the threads of a desktop, or of a server where there is work for them;
+/// few enough that adding them up costs nothing.
+inline Index partial_sums(Index units) {
+  return std::min(units, std::clamp<Index>(units / 16, 16, 128));
+}
 
 /// All that may decide an engine, its blocks and its workspace.
 struct Problem {

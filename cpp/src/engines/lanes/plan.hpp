@@ -12,9 +12,6 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 /// activations stay in the second-level cache and its memory does not grow with K or Q.
 inline constexpr Index kMostRows = 64;
 
-/// Partial sums of a meta-gradient: enough for the threads of a desktop, few enough to add up.
-inline constexpr Index kMostBlocks = 16;
-
 inline constexpr const char* kInPieces = "sets longer than 64 rows, but for plain gradient descent";
 static_assert(kMostRows == 64, "the text says so");
 
@@ -53,7 +50,7 @@ struct Plan {
         n_params(problem.layout.n_params),
         input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
-        blocks(std::min(groups, kMostBlocks)),
+        blocks(partial_sums(groups)),
         support(problem.support),
         query(problem.query) {
     for (int l = 0; l < depth; ++l) {

@@ -9,12 +9,6 @@ namespace FOMAML_FAST_NAMESPACE {
 namespace reference {
 namespace {
 
-// Partial sums of the meta-gradient: enough blocks for the threads of a desktop, few enough that
-// adding them up costs nothing.
-constexpr Index kMostBlocks = 16;
-
-Index n_blocks(const Problem& problem) { return std::min(problem.tasks, kMostBlocks); }
-
 /// Numbers in a partial sum: the meta-gradient, then that of the rates.
 Index partial_size(const Problem& problem) {
   return problem.layout.n_params + (problem.algorithm.learns_rates ? problem.n_rates() : 0);
@@ -122,7 +116,7 @@ class Run {
 
   void meta_gradient(Team& team, const Workspace<T>& work, T* partials) const {
     const Learning<T> learning(problem_, call_, work.mlp, work.learning);
-    const Index blocks = n_blocks(problem_), size = partial_size(problem_);
+    const Index blocks = partial_sums(problem_.tasks), size = partial_size(problem_);
     team.share(blocks, [&](Index block) {
       T* partial = partials + block * size;
       std::fill_n(partial, size, T(0));
@@ -152,7 +146,7 @@ const char* unsupported(const Problem&) { return nullptr; }
 template <class T>
 T* take_partials(const Problem& problem, Arena& arena) {
   if (problem.operation != Operation::meta_gradient) return nullptr;
-  return arena.take<T>(n_blocks(problem) * partial_size(problem));
+  return arena.take<T>(partial_sums(problem.tasks) * partial_size(problem));
 }
 
 template <class T>

@@ -7,9 +7,6 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
 
-// Enough blocks for the threads of a desktop, few enough that adding them up costs nothing.
-constexpr Index kMostBlocks = 16;
-
 bool takes_hessians(const Problem& problem) {
   const AlgorithmSpec& algorithm = problem.algorithm;
   return problem.operation == Operation::meta_gradient &&
@@ -35,7 +32,7 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   if (problem.algorithm.learns_rates) {
     rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
   }
-  blocks = std::min(problem.tasks, kMostBlocks);
+  blocks = partial_sums(problem.tasks);
   summed = plan.packed_parameters + rates_summed;
   partials = arena.take<T>(blocks * summed);
 }

@@ -6,9 +6,6 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
 
-// Enough blocks for the threads of a desktop, few enough that adding them up costs nothing.
-constexpr Index kMostBlocks = 16;
-
 // Activations and deltas of the rows that are differentiated together stay in the second-level
 // cache.
 constexpr Index kGroupBytes = 256 * 1024;
@@ -40,7 +37,7 @@ template <class T>
 MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena)
     : exact(is_exact(problem)),
       apart(exact || problem.wants_task_gradients),
-      blocks(std::min(problem.tasks, kMostBlocks)),
+      blocks(partial_sums(problem.tasks)),
       deferred(problem, plan, arena) {
   group_rows = apart ? problem.query.longest : rows_together(problem, plan);
   if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
