@@ -45,6 +45,16 @@ void GroupRun<T>::with_theta(Group group, Body&& body) {
   body(static_cast<const V*>(work_.theta));
 }
 
+/// By what step k multiplies the gradients, if it is the same for all layers.
+template <class T>
+std::optional<T> GroupRun<T>::common_factor(int k) const {
+  const T rate = call_.rate(k, 0, plan_.depth);
+  for (int l = 1; l < plan_.depth; ++l) {
+    if (call_.rate(k, l, plan_.depth) != rate) return {};
+  }
+  return -rate;
+}
+
 /// One inner step: to = from - rates * gradient. Returns the support loss at `from`.
 template <class T>
 template <class B>
@@ -54,13 +64,15 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
     factors[NetworkSpec::at(l)] = -call_.rate(k, l, plan_.depth);
   }
   if (plan_.support.whole()) {
-    const Activity<T>& kept = activity(k);
-    const V loss = [&] {
-      forward(plan_, from, work_.support, kept);
-      const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-      return output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top]);
-    }();
-    descend(plan_, from, work_.support, kept, factors.data(), to);
+    Activity<T>& kept = activity(k);
+    const std::size_t top = NetworkSpec::at(plan_.depth - 1);
+    // Deltas that are scaled once make every gradient the step itself.
+    const std::optional<T> common = common_factor(k);
+    kept.delta_scale = common.value_or(1);
+    forward(plan_, from, work_.support, kept);
+    const V loss = output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top],
+                               kept.delta_scale);
+    descend(plan_, from, work_.support, kept, common ? nullptr : factors.data(), to);
     return loss;
   }
   const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
@@ -123,39 +135,51 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
   return sum.value();
 }
 
-/// to (+)= (Hessian of the support loss at theta, where step k started) . tangent
+/// to = from + scale * (Hessian of the support loss at theta, where step k started) . v, `from`
+/// being 0 where null; what is taped was scaled when it was.
 template <class T>
 template <class B>
-void GroupRun<T>::hessian_vector(const B* theta, int k, bool add, V* to) {
+void GroupRun<T>::hessian_vector(const B* theta, int k, T scale, const V* v, const V* from, V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-  const Activity<T>& kept = activity(k);
+  Activity<T>& kept = activity(k);
   for (Index piece = 0; piece < plan_.support.count; ++piece) {
     if (!work_.taped) {
       work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
       forward(plan_, theta, work_.support, kept);
-      output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top]);
+      kept.delta_scale = scale;
+      output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top], scale);
       deltas(plan_, theta, work_.support, kept);
     }
-    lanes::hessian_vector(plan_, theta, work_.support, kept, work_.tangent, work_.tangents,
-                          add || piece > 0, to);
+    lanes::hessian_vector(plan_, theta, work_.support, kept, v, work_.tangents,
+                          piece > 0 ? to : from, to);
   }
 }
 
-/// lambda_0 from lambda_S: lambda_k = lambda_{k+1} - H_k (alpha_k * lambda_{k+1}).
+/// lambda_0 from lambda_S: lambda_k = lambda_{k+1} - H_k (alpha_k * lambda_{k+1}). It is returned
+/// in one of the two places.
 template <class T>
 template <class B>
-void GroupRun<T>::reverse(const B* theta, V* lambda) {
+const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
+  const auto add_product = [&](int k, T scale, const V* v, V* to) {
+    if (k == 0) {
+      hessian_vector(theta, 0, scale, v, lambda, to);
+    } else {
+      hessian_vector(static_cast<const V*>(adapted(k - 1)), k, scale, v, lambda, to);
+    }
+  };
   for (int k = plan_.steps - 1; k >= 0; --k) {
+    if (const std::optional<T> common = common_factor(k)) {
+      add_product(k, *common, lambda, other);
+      std::swap(lambda, other);
+      continue;
+    }
     for (int l = 0; l < plan_.depth; ++l) {
       const V factor = broadcast<V>(-call_.rate(k, l, plan_.depth));
-      for (Index i = plan_[l].weight; i < plan_[l].end; ++i) work_.tangent[i] = factor * lambda[i];
+      for (Index i = plan_[l].weight; i < plan_[l].end; ++i) other[i] = factor * lambda[i];
     }
-    if (k == 0) {
-      hessian_vector(theta, 0, true, lambda);
-    } else {
-      hessian_vector(static_cast<const V*>(adapted(k - 1)), k, true, lambda);
-    }
+    add_product(k, 1, other, lambda);
   }
+  return lambda;
 }
 
 template <class T>
@@ -216,7 +240,7 @@ void GroupRun<T>::run(Group group) {
     case Operation::hvp:
       return with_theta(group, [&](auto* theta) {
         gather_parameters(plan_, call_.tangent, call_.tangent_stride, group, work_.tangent);
-        hessian_vector(theta, 0, false, work_.vector);
+        hessian_vector(theta, 0, 1, work_.tangent, nullptr, work_.vector);
         write(work_.vector, call_.task_vectors);
       });
     default:
@@ -240,19 +264,22 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
   // In first order the gradients of the queries may be summed where they are formed.
   const bool summed = !plan_.exact && !flag_vectors && call_.task_vectors == nullptr;
   V* const lambda = full && (starts_total || summed) ? work_.total : work_.vector;
+  // The way back moves between two places, a step at a time.
+  const bool odd = plan_.exact && plan_.steps % 2 == 1;
+  V* const last_lambda = odd ? work_.tangent : lambda;
   unroll(group, [&](auto* last) {
     const V loss =
         loss_and_gradient(last, call_.query, plan_.query, work_.query, work_.query_activity,
-                          lambda == work_.total && !starts_total, lambda);
+                          lambda == work_.total && !starts_total, last_lambda);
     write_lanes(loss, call_.losses);
     flag(loss - loss);
   });
   if (plan_.exact) {
-    if (problem_.theta_per_task) {
-      reverse(static_cast<const V*>(work_.theta), lambda);
-    } else {
-      reverse(shared_.theta, lambda);
-    }
+    V* const other = odd ? lambda : work_.tangent;
+    const V* const first_lambda =
+        problem_.theta_per_task ? reverse(static_cast<const V*>(work_.theta), last_lambda, other)
+                                : reverse(shared_.theta, last_lambda, other);
+    if (first_lambda != lambda) std::copy_n(first_lambda, plan_.size, lambda);
   }
   if (flag_vectors) flag(defect_of(lambda, plan_.size));
   if (call_.task_vectors != nullptr) write(lambda, call_.task_vectors);

@@ -1,6 +1,8 @@
 // All operations of one group of tasks, in one worker's buffers.
 #pragma once
 
+#include <optional>
+
 #include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
 
@@ -54,9 +56,9 @@ class GroupRun {
   V loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces, LaneRows<T>& rows,
                       const Activity<T>& activity, bool add, V* to);
   template <class B>
-  void hessian_vector(const B* theta, int k, bool add, V* to);
+  void hessian_vector(const B* theta, int k, T scale, const V* v, const V* from, V* to);
   template <class B>
-  void reverse(const B* theta, V* lambda);
+  const V* reverse(const B* theta, V* lambda, V* other);
   template <class B>
   void predict(const B* theta);
   template <class B>
@@ -69,8 +71,9 @@ class GroupRun {
   void write(const V* vector, T* to) const {
     scatter_parameters(plan_, vector, group_, to, plan_.n_params);
   }
+  std::optional<T> common_factor(int k) const;
   V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.size; }
-  const Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
+  Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
 
   const Problem& problem_;
   const Plan& plan_;

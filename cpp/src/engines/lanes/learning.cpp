@@ -107,7 +107,7 @@ class Learning<T>::Tasks {
         put_off_ = true;
       }
     }
-    hessian_vector(plan_, theta, buffers_.support, buffers_.tape[k], v, buffers_.tangents, true, to,
+    hessian_vector(plan_, theta, buffers_.support, buffers_.tape[k], v, buffers_.tangents, to, to,
                    first_, below);
   }
   /// The layers below `first` are linear in what comes down to them: once for all steps.
@@ -184,7 +184,7 @@ class Learning<T>::Tasks {
     Tangents<T> tangents = buffers_.tangents;
     tangents.lowest_bias = pushed;
     set_context(buffers_.support, theta);
-    hessian_vector(plan_, theta, buffers_.support, kept, v, tangents, true, to);
+    hessian_vector(plan_, theta, buffers_.support, kept, v, tangents, to, to);
 
     const V* const sums = delta_sums(kept.d[0], rows, 0);
     const V* const r_sums = delta_sums(tangents.rd[0], rows, 1);

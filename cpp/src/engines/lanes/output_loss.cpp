@@ -6,10 +6,10 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
 
-/// c x, but 0 where c is 0.
+/// factor x, but 0 where the row's coefficient c is 0.
 template <class V>
-FOMAML_FAST_INLINE V weighted(V c, V x) {
-  return select(c == V{}, V{}, c * x);
+FOMAML_FAST_INLINE V weighted(V c, V factor, V x) {
+  return select(c == V{}, V{}, factor * x);
 }
 
 template <class T>
@@ -28,7 +28,7 @@ void leave_out_absent(Index n, const LaneRows<T>& rows, Vec<T>* o) {
 }  // namespace
 
 template <class T>
-Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d) {
+Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d, T scale) {
   using V = Vec<T>;
   leave_out_absent(n, rows, o);
   const LossParameter parameter = rows.loss.parameter;
@@ -39,12 +39,13 @@ Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d) {
       const V c = rows.c[row];
       const V *o_row = o + row * n, *y_row = rows.y + row * targets;
       if (d == nullptr) {
-        sum.add(weighted(c, L::value(parameter, o_row, y_row, n)));
+        sum.add(weighted(c, c, L::value(parameter, o_row, y_row, n)));
         continue;
       }
       V* const d_row = d + row * n;
-      sum.add(weighted(c, L::gradient(parameter, o_row, y_row, n, d_row)));
-      for (Index j = 0; j < n; ++j) d_row[j] = weighted(c, d_row[j]);
+      sum.add(weighted(c, c, L::gradient(parameter, o_row, y_row, n, d_row)));
+      const V factor = broadcast<V>(scale) * c;
+      for (Index j = 0; j < n; ++j) d_row[j] = weighted(c, factor, d_row[j]);
     }
     return sum.value();
   });
@@ -52,7 +53,7 @@ Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d) {
 
 template <class T>
 void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const Vec<T>* ro,
-                      Vec<T>* rd) {
+                      Vec<T>* rd, T scale) {
   using V = Vec<T>;
   visit_loss(rows.loss.id, [&]<class L>(L) {
     const Index targets = L::targets == Targets::labels ? 1 : n;
@@ -60,15 +61,16 @@ void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const V
       V* const rd_row = rd + row * n;
       L::hessian_vector(rows.loss.parameter, o + row * n, rows.y + row * targets, ro + row * n, n,
                         rd_row);
-      for (Index j = 0; j < n; ++j) rd_row[j] = weighted(rows.c[row], rd_row[j]);
+      const V c = rows.c[row], factor = broadcast<V>(scale) * c;
+      for (Index j = 0; j < n; ++j) rd_row[j] = weighted(c, factor, rd_row[j]);
     }
   });
 }
 
 #define FOMAML_FAST_INSTANTIATE(T)                                                           \
-  template Vec<T> output_loss<T>(Index, const LaneRows<T>&, Vec<T>*, Vec<T>*);               \
+  template Vec<T> output_loss<T>(Index, const LaneRows<T>&, Vec<T>*, Vec<T>*, T);            \
   template void output_curvature<T>(Index, const LaneRows<T>&, const Vec<T>*, const Vec<T>*, \
-                                    Vec<T>*);
+                                    Vec<T>*, T);
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)
 #undef FOMAML_FAST_INSTANTIATE

@@ -5,15 +5,16 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// Sum over the rows of c l(o, y), o being [rows, n]. With `d`, also its gradient on the outputs.
+/// Sum over the rows of c l(o, y), o being [rows, n]. With `d`, also `scale` times its gradient on
+/// the outputs.
 /// A row adds nothing where its coefficient is 0, not even a NaN. Outputs of classes that a task
 /// does not have are overwritten, also for `output_curvature`.
 template <class T>
-Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d);
+Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d, T scale = 1);
 
-/// rd = c (Hessian of l on the outputs) . ro
+/// rd = scale c (Hessian of l on the outputs) . ro
 template <class T>
 void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const Vec<T>* ro,
-                      Vec<T>* rd);
+                      Vec<T>* rd, T scale);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -24,6 +24,7 @@ struct Activity {
   PerLayer<V*> du{};  ///< gradient on u: apart from d where a normalisation stands between
   PerLayer<V*> dh{};  ///< gradient on h; apart from du only where a second derivative wants it
   PerLayer<normalization::Layer<V>> norms{};
+  T delta_scale = 1;  ///< of d, du and dh: they are that many times the gradients
 
   static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
 };
@@ -56,19 +57,21 @@ template <class T, class B>
 void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first = 0);
 
-/// In the same place: `to` = theta + factor * gradient, layer l having factors[l]. `to` may be
-/// theta: a layer's parameters are written after their last use.
+/// In the same place: `to` = theta + factor * gradient, layer l having factors[l]; or, without
+/// factors, where the deltas are scaled by them already. `to` may be theta: a layer's parameters
+/// are written after their last use.
 template <class T, class B>
 void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
              const T* factors, Vec<T>* to);
 
-/// After `gradient`, `descend` or `deltas` at the same theta: to += Hessian . v, or to = it where
-/// `add` is false. `to` is not v. From layer `first` on; the tangent of the gradient on the outputs
-/// of the layer below it is added to `below_first`, unless that is null.
+/// After `gradient`, `descend` or `deltas` at the same theta: to = from + Hessian . v, times the
+/// scale of the deltas, `from` being 0 where null. `to` is not v, but may be `from`. From layer
+/// `first` on; the tangent of the gradient on the outputs of the layer below it is added to
+/// `below_first`, unless that is null.
 template <class T, class B>
 void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
-                    bool add, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
+                    const Vec<T>* from, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
 
 /// The gradients on u, in place, and on z of a layer from that on its outputs, which lies in `du`.
 template <class T, class B>

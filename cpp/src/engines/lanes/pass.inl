@@ -257,6 +257,11 @@ void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
   using V = Vec<T>;
   for (int l = plan.depth - 1; l >= 0; --l) {
     if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
+    if (factors == nullptr) {
+      layer_sums(plan, l, rows, activity, to, From<B>{theta + plan[l].weight}, Store{},
+                 [&](Index at) { return AddTo<V, B>{theta + at, broadcast<V>(1)}; });
+      continue;
+    }
     const V factor = broadcast<V>(factors[l]);
     layer_sums(plan, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + plan[l].weight, factor},
                [&](Index at) { return AddTo<V, B>{theta + at, factor}; });
@@ -266,7 +271,7 @@ void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
 template <class T, class B>
 void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
-                    bool add, Vec<T>* to, int first, Vec<T>* below_first) {
+                    const Vec<T>* from, Vec<T>* to, int first, Vec<T>* below_first) {
   using V = Vec<T>;
   const Index n = rows.rows;
   for (int l = first; l < plan.depth; ++l) {
@@ -293,14 +298,17 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
   }
   const int top = plan.depth - 1;
   output_curvature(plan[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
-                   tangents.rd[at(top)]);
+                   tangents.rd[at(top)], activity.delta_scale);
 
   for (int l = top; l >= first; --l) {
     const Layer& layer = plan[l];
     const bool fed = l > first;  // its inputs have a tangent
-    add ? hessian_parameters(plan, l, fed, rows, activity, tangents, to, From<V>{to + layer.weight},
-                             AddTo<V, V>{to + layer.bias, broadcast<V>(1)})
-        : hessian_parameters(plan, l, fed, rows, activity, tangents, to, Zero{}, Store{});
+    if (from != nullptr) {
+      hessian_parameters(plan, l, fed, rows, activity, tangents, to, From<V>{from + layer.weight},
+                         AddTo<V, V>{from + layer.bias, broadcast<V>(1)});
+    } else {
+      hessian_parameters(plan, l, fed, rows, activity, tangents, to, Zero{}, Store{});
+    }
     if (!fed && below_first == nullptr) break;
 
     const Layer& below = plan[l - 1];
@@ -324,10 +332,10 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     if (!below.normalized()) continue;
     const auto norm = norm_of(activity, tangents, l - 1, n);
     const V* const du = activity.du[at(l - 1)];
-    if (add) {
+    if (from != nullptr) {
       const V one = broadcast<V>(1);
-      gain_tangent_sums(norm, du, rd, to + below.gain, AddTo<V, V>{to + below.gain, one});
-      column_sums(rd, in, to + below.shift, AddTo<V, V>{to + below.shift, one});
+      gain_tangent_sums(norm, du, rd, to + below.gain, AddTo<V, V>{from + below.gain, one});
+      column_sums(rd, in, to + below.shift, AddTo<V, V>{from + below.shift, one});
     } else {
       gain_tangent_sums(norm, du, rd, to + below.gain, Store{});
       column_sums(rd, in, to + below.shift, Store{});
@@ -358,8 +366,8 @@ void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T
   template void descend<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&,       \
                               const T*, Vec<T>*);                                                  \
   template void hessian_vector<T, B>(const Plan&, const B*, const LaneRows<T>&,                    \
-                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&, bool,  \
-                                     Vec<T>*, int, Vec<T>*);
+                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&,        \
+                                     const Vec<T>*, Vec<T>*, int, Vec<T>*);
 
 #define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                   \
   template void through_layer<T, Vec<T>>(const Plan&, const Vec<T>*, int, const LaneRows<T>&, \

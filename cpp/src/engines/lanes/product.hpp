@@ -58,12 +58,12 @@ struct Zero {
 };
 
 /// A matrix that lies as C does, such as C itself.
-template <class V>
+template <class B>
 struct From {
-  const V* data;
-  template <class>
+  const B* data;
+  template <class V>
   FOMAML_FAST_INLINE V at(Index row, Index column) const {
-    return (data + row)[column];
+    return pack_at<V>((data + row) + column);
   }
 };
 
