@@ -212,30 +212,32 @@ inline constexpr auto kPilesByWidth = []<int... kColumn>(std::integer_sequence<i
   return std::array<const Pile<Work>*, sizeof...(kColumn)>{kPiles<kColumn + 1, Work>.data()...};
 }(std::make_integer_sequence<int, kTileColumns>{});
 
+/// `count` panels of columns, each `width` wide and cut into the same tiles.
 template <class Work>
-void compute_column(const Work& work, Index rows, Index column, Index width) {
+void compute_panels(const Work& work, Index rows, Index column, Index width, Index count) {
+  if (count == 0) return;
   const std::size_t w = static_cast<std::size_t>(width);
   const Pile<Work>* const piles = kPilesByWidth<Work>[w - 1];
   const Parts parts(rows, kTileRows[w]);
-  const auto pile = [&](Index row, Index height, Index count) {
+  const auto pile = [&](Index row, Index height, Index tiles) {
     if constexpr (Work::piles) {
-      if (count > 0) piles[height - 1](work, row, column, count);
+      if (tiles > 0) piles[height - 1](work, row, column, tiles);
     } else {
-      for (; count > 0; --count, row += height) piles[height - 1](work, row, column, 1);
+      for (; tiles > 0; --tiles, row += height) piles[height - 1](work, row, column, 1);
     }
   };
-  pile(0, parts.size + 1, parts.longer);
-  pile(parts.longer * (parts.size + 1), parts.size, parts.count - parts.longer);
+  for (; count > 0; --count, column += width) {
+    pile(0, parts.size + 1, parts.longer);
+    pile(parts.longer * (parts.size + 1), parts.size, parts.count - parts.longer);
+  }
 }
 
 template <class Work>
 void compute(const Work& work, Index rows, Index columns) {
   const Parts parts(columns, kTileColumns);
-  for (Index i = 0, first = 0; i < parts.count; ++i) {
-    const Index width = parts.length(i);
-    compute_column(work, rows, first, width);
-    first += width;
-  }
+  compute_panels(work, rows, 0, parts.size + 1, parts.longer);
+  compute_panels(work, rows, parts.longer * (parts.size + 1), parts.size,
+                 parts.count - parts.longer);
 }
 
 }  // namespace detail
