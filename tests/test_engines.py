@@ -5,6 +5,7 @@ To check a new engine, register it: the list comes from the build.
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import fomaml_fast as ff
 import oracle
 from cases import DTYPES, GRADIENTS, LR, build, parameters, ragged_rows
 from fomaml_fast import _debug
+from oracle import flows, unroll
 from subject import algorithm, batch, mlp
 from tolerances import assert_close
 
@@ -76,6 +78,49 @@ def test_meta_gradient(engine, name, gradient, dtype):
         if steps:
             assert_close(result.support_losses, expected.support_losses, "loss", dtype)
     assert_close(each.task_grads, expected.task_grads, "meta_gradient", dtype, tasks=True)
+
+
+# Steps whose layers share a rate are computed another way than steps whose layers do not.
+RATE_TABLES = {
+    "one step, by layer": [[0.1, 0.05, 0.2]],
+    "by layer": [[0.1, 0.05, 0.2]] * 3,
+    "by step": [[0.1] * 3, [0.02] * 3, [0.3] * 3, [0.05] * 3],
+    "by both": [[0.1] * 3, [0.05, 0.1, 0.2], [0.0] * 3, [0.1, 0.1, 0.0]],
+}
+
+
+@functools.cache
+def rates_case(sizes, activation, support, rates, gradient, dtype):
+    """What all engines are held to: slow to compute."""
+    case = build(sizes, activation, "mse", dtype, n_tasks=9, support=support, query=4)
+    table = RATE_TABLES[rates]
+    inner = unroll.Algorithm(
+        rates=table, rate_kind="step_layer", steps=len(table), gradient=gradient
+    )
+    return case, flows.result(case.net, case.theta, case.tasks, inner)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("rates", RATE_TABLES)
+@pytest.mark.parametrize(
+    ("sizes", "activation", "support"),
+    [((3, 9, 7, 2), "tanh", 5), ((3, 5, 4, 2), "silu", 70), ((33, 9, 7, 2), "tanh", 4)],
+)
+def test_rates_by_layer_and_step(engine, sizes, activation, support, rates, gradient, dtype):
+    table = np.array(RATE_TABLES[rates])
+    inner = ff.Algorithm(ff.inner.SGD(table), steps=len(table), gradient=gradient)
+    case, expected = rates_case(sizes, activation, support, rates, gradient, dtype)
+    net, tasks, (x, y, _, _) = mlp(case), batch(case), case.arrays()
+    adapted = supported(lambda: ff.adapt(net, case.theta, x, y, inner))
+    assert_close(
+        adapted, [task.path.points[-1] for task in expected.tasks], "adapt", dtype, tasks=True
+    )
+    for per_task in (False, True):
+        result = supported(
+            lambda: ff.meta_grad(net, case.theta, tasks, inner, per_task=per_task)  # noqa: B023
+        )
+        assert_close(result.grad, expected.grad, "meta_gradient", dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

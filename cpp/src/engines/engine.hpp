@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "base/arena.hpp"
 #include "base/parallel.hpp"
@@ -106,9 +107,18 @@ struct Call {
   std::uint8_t* diverged =
       nullptr;  ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite
 
-  [[nodiscard]] T rate(int step, int layer, int depth) const {
+  /// Of every layer in a step.
+  [[nodiscard]] const T* step_rates(int step, int depth) const {
     const Index row = step < rate_steps ? step : rate_steps - 1;
-    return rates[row * depth + layer];
+    return rates + row * depth;
+  }
+  /// The rate of a step, if all layers have the same: deltas that are scaled by it once make every
+  /// gradient the step itself.
+  [[nodiscard]] std::optional<T> common_rate(int step, int depth) const {
+    const T* const all = step_rates(step, depth);
+    return std::all_of(all, all + depth, [all](T rate) { return rate == all[0]; })
+               ? std::optional<T>(all[0])
+               : std::nullopt;
   }
 };
 

@@ -45,40 +45,26 @@ void GroupRun<T>::with_theta(Group group, Body&& body) {
   body(static_cast<const V*>(work_.theta));
 }
 
-/// By what step k multiplies the gradients, if it is the same for all layers.
-template <class T>
-std::optional<T> GroupRun<T>::common_factor(int k) const {
-  const T rate = call_.rate(k, 0, plan_.depth);
-  for (int l = 1; l < plan_.depth; ++l) {
-    if (call_.rate(k, l, plan_.depth) != rate) return {};
-  }
-  return -rate;
-}
-
 /// One inner step: to = from - rates * gradient. Returns the support loss at `from`.
 template <class T>
 template <class B>
 Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
-  std::array<T, kMaxLayers> factors{};
-  for (int l = 0; l < plan_.depth; ++l) {
-    factors[NetworkSpec::at(l)] = -call_.rate(k, l, plan_.depth);
-  }
+  const T* const rates = call_.step_rates(k, plan_.depth);
   if (plan_.support.whole()) {
     Activity<T>& kept = activity(k);
     const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-    // Deltas that are scaled once make every gradient the step itself.
-    const std::optional<T> common = common_factor(k);
-    kept.delta_scale = common.value_or(1);
+    const std::optional<T> common = call_.common_rate(k, plan_.depth);
+    kept.delta_scale = -common.value_or(-1);
     forward(plan_, from, work_.support, kept);
     const V loss = output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top],
                                kept.delta_scale);
-    descend(plan_, from, work_.support, kept, common ? nullptr : factors.data(), to);
+    descend(plan_, from, work_.support, kept, common ? nullptr : rates, to);
     return loss;
   }
   const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
                                    false, work_.gradient);
   for (int l = 0; l < plan_.depth; ++l) {
-    const V factor = broadcast<V>(factors[NetworkSpec::at(l)]);
+    const V factor = broadcast<V>(-rates[l]);
     for (Index i = plan_[l].weight; i < plan_[l].end; ++i) {
       to[i] = pack_at<V>(from + i) + factor * work_.gradient[i];
     }
@@ -168,13 +154,14 @@ const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
     }
   };
   for (int k = plan_.steps - 1; k >= 0; --k) {
-    if (const std::optional<T> common = common_factor(k)) {
-      add_product(k, *common, lambda, other);
+    if (const std::optional<T> common = call_.common_rate(k, plan_.depth)) {
+      add_product(k, -*common, lambda, other);
       std::swap(lambda, other);
       continue;
     }
+    const T* const rates = call_.step_rates(k, plan_.depth);
     for (int l = 0; l < plan_.depth; ++l) {
-      const V factor = broadcast<V>(-call_.rate(k, l, plan_.depth));
+      const V factor = broadcast<V>(-rates[l]);
       for (Index i = plan_[l].weight; i < plan_[l].end; ++i) other[i] = factor * lambda[i];
     }
     add_product(k, 1, other, lambda);

@@ -1,8 +1,6 @@
 // All operations of one group of tasks, in one worker's buffers.
 #pragma once
 
-#include <optional>
-
 #include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
 
@@ -71,7 +69,6 @@ class GroupRun {
   void write(const V* vector, T* to) const {
     scatter_parameters(plan_, vector, group_, to, plan_.n_params);
   }
-  std::optional<T> common_factor(int k) const;
   V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.size; }
   Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
 

@@ -57,12 +57,12 @@ template <class T, class B>
 void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first = 0);
 
-/// In the same place: `to` = theta + factor * gradient, layer l having factors[l]; or, without
-/// factors, where the deltas are scaled by them already. `to` may be theta: a layer's parameters
-/// are written after their last use.
+/// In the same place: `to` = theta - rates[l] * gradient in layer l; without rates, minus the rate
+/// is in the deltas already. `to` may be theta: a layer's parameters are written after their last
+/// use.
 template <class T, class B>
 void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             const T* factors, Vec<T>* to);
+             const T* rates, Vec<T>* to);
 
 /// After `gradient`, `descend` or `deltas` at the same theta: to = from + Hessian . v, times the
 /// scale of the deltas, `from` being 0 where null. `to` is not v, but may be `from`. From layer

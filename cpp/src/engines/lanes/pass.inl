@@ -253,16 +253,16 @@ void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 
 template <class T, class B>
 void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             const T* factors, Vec<T>* to) {
+             const T* rates, Vec<T>* to) {
   using V = Vec<T>;
   for (int l = plan.depth - 1; l >= 0; --l) {
     if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
-    if (factors == nullptr) {
+    if (rates == nullptr) {
       layer_sums(plan, l, rows, activity, to, From<B>{theta + plan[l].weight}, Store{},
                  [&](Index at) { return AddTo<V, B>{theta + at, broadcast<V>(1)}; });
       continue;
     }
-    const V factor = broadcast<V>(factors[l]);
+    const V factor = broadcast<V>(-rates[l]);
     layer_sums(plan, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + plan[l].weight, factor},
                [&](Index at) { return AddTo<V, B>{theta + at, factor}; });
   }

@@ -184,7 +184,7 @@ void hessian_product(const HessianProduct<T>& p) {
     copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
   } else {
     loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(last, p.rows.count),
-                      p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last));
+                      p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last), p.delta_scale);
   }
   for (int l = last; l >= p.first; --l) {
     if (l > p.first) r_backward(p, l);

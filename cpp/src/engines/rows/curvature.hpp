@@ -81,6 +81,8 @@ struct HessianProduct {
   int first = 0;                 ///< the lowest layer that the tangent moves
   /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
   T* below_first = nullptr;
+  /// What the pass's deltas are multiplied by: so is H.
+  T delta_scale = 1;
   /// R of the gradient on the outputs, [rows, n_L], where it is not the loss's curvature.
   const T* output_tangents = nullptr;
 };

@@ -118,12 +118,23 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(0, query.count));
   for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
-    const Index row = std::min<Index>(k, frame.call.rate_steps - 1);
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(k);
-    hessian_product<T>({plan, theta, rows, adaptation.targets(), pass, worker.curvature,
-                        adaptation.loss_scratch(), lambda, frame.call.rates + row * plan.depth,
-                        &lambda, next, plan.dual ? &adaptation.dual() : nullptr});
+    const std::optional<T> common = frame.call.common_rate(k, plan.depth);
+    HessianProduct<T> product{plan,
+                              theta,
+                              rows,
+                              adaptation.targets(),
+                              pass,
+                              worker.curvature,
+                              adaptation.loss_scratch(),
+                              lambda,
+                              common ? nullptr : frame.call.step_rates(k, plan.depth),
+                              &lambda,
+                              next};
+    if (plan.dual) product.dual = &adaptation.dual();
+    product.delta_scale = -common.value_or(-1);
+    hessian_product(product);
   }
 }
 

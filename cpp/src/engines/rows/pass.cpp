@@ -136,12 +136,20 @@ void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<
 }
 
 template <class T>
-void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
-             const Rows<T>& rows, const Pass<T>& pass, T* scaled, bool transposes_too, int first) {
+const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
+                 const Rows<T>& rows, const Pass<T>& pass, T* scratch, bool transposes_too,
+                 int first) {
+  const T* scaled = scratch;
   for (int l = plan.depth - 1; l >= 0; --l) {
     const Layer& layer = plan[l];
-    scale_rows<T>(pass.d(l, rows.count), rows.count, layer.out_stride, -rates[l], scaled,
-                  from.bias(layer), to.bias(layer));
+    const T* const delta = pass.d(l, rows.count);
+    if (rates == nullptr) {
+      scaled = delta;
+      add_rows<T>(delta, rows.count, layer.out_stride, from.bias(layer), to.bias(layer));
+    } else {
+      scale_rows<T>(delta, rows.count, layer.out_stride, -rates[l], scratch, from.bias(layer),
+                    to.bias(layer));
+    }
     if (l < first) continue;
     multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
                      by_columns(layer_input(l, rows, pass), layer.in_stride),
@@ -150,13 +158,14 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
     if (l == 0 || !transposes_too) continue;
     if (rows.count < kFewRows) {
       multiply_add<T>({layer.fan_out, layer.in_vectors, rows.count,
-                       by_columns<T>(scaled, layer.out_stride),
+                       by_columns(scaled, layer.out_stride),
                        row_major<const T>(pass.h(l - 1), layer.in_stride), from.transposed(layer),
                        to.transposed(layer)});
     } else {
       transpose<T>(to.weight(layer), layer.fan_in, layer.fan_out, to.transposed(layer));
     }
   }
+  return scaled;
 }
 
 #define FOMAML_FAST_ROWS_PASS(T)                                                                   \
@@ -171,8 +180,8 @@ void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, 
                                   const Weights<T>&);                                              \
   template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,            \
                                    Columns<const T>, Columns<T>);                                  \
-  template void descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,         \
-                           const Rows<T>&, const Pass<T>&, T*, bool, int);
+  template const T* descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,     \
+                               const Rows<T>&, const Pass<T>&, T*, bool, int);
 FOMAML_FAST_ROWS_PASS(float)
 FOMAML_FAST_ROWS_PASS(double)
 

@@ -174,11 +174,12 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
                      Columns<const T> start, Columns<T> to);
 
 /// One step of gradient descent without normalised layers, after backward: to = from - rate *
-/// gradient for layers `first` and above (biases for all). `rates` holds one per layer; `scaled` is
-/// scratch of rows x widest. `to` may be `from`. Layer 0's scaled delta stays in `scaled`.
+/// gradient for layers `first` and above (biases for all). `rates` holds one per layer; without
+/// them the deltas are scaled by the rate already. `scratch` has rows x widest numbers. `to` may be
+/// `from`. Returns layer 0's scaled delta.
 template <class T>
-void descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
-             const Rows<T>& rows, const Pass<T>& pass, T* scaled, bool transposes_too,
-             int first = 0);
+const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
+                 const Rows<T>& rows, const Pass<T>& pass, T* scratch, bool transposes_too,
+                 int first = 0);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

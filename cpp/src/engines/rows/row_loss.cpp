@@ -24,11 +24,11 @@ void gather_outputs(const Targeted<T>& set, const T* o, Index stride, Index rows
   }
 }
 
-/// x times the coefficient, and 0 where that is 0 even if x is not finite.
+/// x times the factor, and 0 where the coefficient is 0 even if x is not finite.
 template <class V>
-FOMAML_FAST_INLINE V weighted(V coefficient, V x) {
+FOMAML_FAST_INLINE V weighted(V coefficient, V factor, V x) {
   const V zero{};
-  return select(coefficient == zero, zero, coefficient * x);
+  return select(coefficient == zero, zero, factor * x);
 }
 
 }  // namespace
@@ -60,7 +60,8 @@ Targeted<T> TargetPacks<T>::gather(const RowShape& shape, const RowSet<T>& set, 
 }
 
 template <class T>
-T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& scratch, T* d) {
+T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& scratch, T* d,
+       T scale) {
   using V = Vec<T>;
   const Index outputs = set.outputs;
   CompensatedSum<V> sum;
@@ -69,14 +70,14 @@ T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& s
     for (Index first = 0; first < set.count; first += kLanes<T>, group += set.step) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
       gather_outputs(set, o + first * stride, stride, rows, scratch.o);
-      const V c = group[0];
+      const V c = group[0], factor = broadcast<V>(scale) * c;
       const V* y = group + 1;
       if (d == nullptr) {
-        sum.add(weighted(c, L::value(set.loss.parameter, scratch.o, y, outputs)));
+        sum.add(weighted(c, c, L::value(set.loss.parameter, scratch.o, y, outputs)));
         continue;
       }
-      sum.add(weighted(c, L::gradient(set.loss.parameter, scratch.o, y, outputs, scratch.d)));
-      for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
+      sum.add(weighted(c, c, L::gradient(set.loss.parameter, scratch.o, y, outputs, scratch.d)));
+      for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, factor, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
   });
@@ -85,7 +86,7 @@ T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& s
 
 template <class T>
 void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index stride,
-                    const LossScratch<T>& scratch, T* rd) {
+                    const LossScratch<T>& scratch, T* rd, T scale) {
   using V = Vec<T>;
   const Index outputs = set.outputs;
   visit_loss(set.loss.id, [&]<class L>(L) {
@@ -94,19 +95,19 @@ void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index strid
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
       gather_outputs(set, o + first * stride, stride, rows, scratch.o);
       gather_columns(ro + first * stride, stride, rows, outputs, scratch.r);
-      const V c = group[0];
+      const V c = group[0], factor = broadcast<V>(scale) * c;
       L::hessian_vector(set.loss.parameter, scratch.o, group + 1, scratch.r, outputs, scratch.d);
-      for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, scratch.d[j]);
+      for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, factor, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, rd + first * stride, stride);
     }
   });
 }
 
-#define FOMAML_FAST_ROWS_LOSS(T)                                                      \
-  template class TargetPacks<T>;                                                      \
-  template T loss<T>(const Targeted<T>&, const T*, Index, const LossScratch<T>&, T*); \
-  template void loss_curvature<T>(const Targeted<T>&, const T*, const T*, Index,      \
-                                  const LossScratch<T>&, T*);
+#define FOMAML_FAST_ROWS_LOSS(T)                                                         \
+  template class TargetPacks<T>;                                                         \
+  template T loss<T>(const Targeted<T>&, const T*, Index, const LossScratch<T>&, T*, T); \
+  template void loss_curvature<T>(const Targeted<T>&, const T*, const T*, Index,         \
+                                  const LossScratch<T>&, T*, T);
 FOMAML_FAST_ROWS_LOSS(float)
 FOMAML_FAST_ROWS_LOSS(double)
 

@@ -52,14 +52,16 @@ struct LossScratch {
   }
 };
 
-/// Sum over the rows of c_i l_i for outputs o [rows, stride]. With `d`, also the gradient on the
-/// outputs, same shape. Rows whose coefficient is 0 count for nothing, whatever they hold.
+/// Sum over the rows of c_i l_i for outputs o [rows, stride]. With `d`, also `scale` times the
+/// gradient on the outputs, same shape. Rows whose coefficient is 0 count for nothing, whatever
+/// they hold.
 template <class T>
-T loss(const Targeted<T>& rows, const T* o, Index stride, const LossScratch<T>& scratch, T* d);
+T loss(const Targeted<T>& rows, const T* o, Index stride, const LossScratch<T>& scratch, T* d,
+       T scale = 1);
 
-/// rd = c_i (Hessian on the outputs) . ro, row by row.
+/// rd = scale c_i (Hessian on the outputs) . ro, row by row.
 template <class T>
 void loss_curvature(const Targeted<T>& rows, const T* o, const T* ro, Index stride,
-                    const LossScratch<T>& scratch, T* rd);
+                    const LossScratch<T>& scratch, T* rd, T scale = 1);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows
