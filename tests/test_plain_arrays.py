@@ -100,6 +100,22 @@ def test_the_short_way_gives_the_same_bits(method, tasks, dtype):
         assert_same(getattr(net, method)(*arrays, check_finite=False), long)
 
 
+@pytest.mark.parametrize("tasks", [tasks for tasks in TASKS if tasks[2] is None])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("context", [0, 2])
+def test_adapt_takes_the_short_way(tasks, dtype, context):
+    inner = ff.cavia(0.05, 2, context) if context else ff.fomaml(0.05, 2)
+    for loss in LOSSES:
+        net, (theta, x, y) = arguments("loss", loss, tasks, dtype)
+        arrays = (theta, np.ascontiguousarray(x[..., context:]), y)
+        long = ff.adapt(net, *map(strided, arrays), inner)
+        assert core.adapt_plain(net._core, *map(strided, arrays), inner._core, None, True) is None
+        for threads in (None, 1, 2):
+            short = core.adapt_plain(net._core, *arrays, inner._core, threads, True)
+            assert_same(short, long)
+            assert_same(ff.adapt(net, *arrays, inner, threads=threads), long)
+
+
 @pytest.mark.parametrize("labels", [np.int32, np.int64, None])
 def test_labels_of_both_widths_and_probabilities(labels):
     net, arrays = arguments("loss", "cross_entropy", (None, 3, None), "float32", labels=labels)

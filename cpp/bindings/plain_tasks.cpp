@@ -37,12 +37,12 @@ bool PlainTasks::read_vectors(const Network& net, const py::handle& from, py::ar
   return join(dimensions == 2 ? vectors.shape(0) : 1);
 }
 
-bool PlainTasks::read_inputs(const Network& net, const py::handle& from) {
+bool PlainTasks::read_inputs(const Network& net, const py::handle& from, Index context) {
   if (!is_plain(from)) return false;
   const py::array x = borrow(from);
   const auto dimensions = x.ndim();
   if ((dimensions != 2 && dimensions != 3) || x.size() == 0 ||
-      x.shape(dimensions - 1) != net.spec.inputs() || x.itemsize() != theta_.itemsize()) {
+      x.shape(dimensions - 1) != net.spec.inputs() - context || x.itemsize() != theta_.itemsize()) {
     return false;
   }
   const Index count = x.shape(dimensions - 2), sets = dimensions == 3 ? x.shape(0) : 1;
@@ -57,7 +57,8 @@ bool PlainTasks::read_inputs(const Network& net, const py::handle& from) {
   return join(sets);
 }
 
-bool PlainTasks::read_targets(const Network& net, const py::array& x, const py::handle& from) {
+bool PlainTasks::read_targets(const Network& net, const py::array& x, const py::handle& from,
+                              Index context) {
   const bool numbers = is_plain(from);
   if (!numbers && !is_plain_labels(from)) return false;
   const py::array y = borrow(from);
@@ -78,7 +79,7 @@ bool PlainTasks::read_targets(const Network& net, const py::array& x, const py::
     rows_.top_label = *top;
     rows_.y_data = labels_.data();
   }
-  return rows_.fit(net, loss_for(net, rows_), is_double(theta_));
+  return rows_.fit(net, loss_for(net, rows_), is_double(theta_), context);
 }
 
 /// As many as there are tasks: nothing is repeated here.
@@ -109,9 +110,10 @@ bool PlainTasks::read_threads(const py::handle& threads) {
 bool PlainTasks::read(const Network& net, const PlainArguments& from) {
   if (!read_threads(from.threads) || !is_plain(from.theta)) return false;
   theta_ = borrow(from.theta);
-  if (!read_vectors(net, from.theta, theta_) || !read_inputs(net, from.x)) return false;
+  if (!read_vectors(net, from.theta, theta_) || !read_inputs(net, from.x, from.context))
+    return false;
   const py::array x = borrow(from.x);
-  if (from.y && !read_targets(net, x, from.y)) return false;
+  if (from.y && !read_targets(net, x, from.y, from.context)) return false;
   if (from.tangent && !read_vectors(net, from.tangent, tangent_)) return false;
   if (from.cotangents && !read_cotangents(net, x, from.cotangents)) return false;
   if (from.check_finite &&

@@ -20,6 +20,7 @@ struct PlainArguments {
   py::handle tangent{};     ///< [P] or [T, P]; not scanned
   py::handle cotangents{};  ///< [n, n_L] or [T, n, n_L], one of it a task; not scanned
   py::handle threads;       ///< None or an int of at least 1
+  Index context = 0;        ///< inputs of the network that are not columns of x
   bool check_finite = true;
 };
 
@@ -39,8 +40,8 @@ class PlainTasks {
 
  private:
   bool read_vectors(const Network& net, const py::handle& from, py::array& vectors);
-  bool read_inputs(const Network& net, const py::handle& x);
-  bool read_targets(const Network& net, const py::array& x, const py::handle& y);
+  bool read_inputs(const Network& net, const py::handle& x, Index context);
+  bool read_targets(const Network& net, const py::array& x, const py::handle& y, Index context);
   bool read_cotangents(const Network& net, const py::array& x, const py::handle& cotangents);
   bool read_threads(const py::handle& threads);
   bool join(Index tasks);

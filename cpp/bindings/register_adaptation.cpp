@@ -1,5 +1,5 @@
 // The inner loop for its own sake: adapted parameters, and the way there.
-#include "bindings.hpp"
+#include "plain_tasks.hpp"
 
 namespace fomaml_fast_bindings {
 
@@ -32,48 +32,32 @@ py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
   });
 }
 
-/// One task of plain arrays, the call of a device in the field: [P], [K, n_0] and [K, n_L] or
-/// labels [K]. None if anything is not plain, does not fit or diverges: Python then takes the long
-/// way, which converts or explains.
-py::object adapt_plain(const Network& net, const py::object& theta_object,
-                       const py::object& x_object, const py::object& y_object,
-                       const Algorithm& algorithm, bool check_finite) {
-  if (net.spec.loss.targets() != core::Targets::values ||
-      net.spec.loss.id == core::LossId::soft_cross_entropy || !is_plain(x_object) ||
-      !is_plain(y_object) || !is_plain_theta(theta_object, net, check_finite) ||
-      !algorithm.fits(net, py::none())) {
+/// Of plain arrays, the call of a device in the field. None if anything is not plain, does not fit
+/// or diverges: Python then takes the long way, which converts or explains.
+py::object adapt_plain(const Network& net, const py::handle& theta, const py::handle& x,
+                       const py::handle& y, const Algorithm& algorithm, const py::handle& threads,
+                       bool check_finite) {
+  PlainTasks tasks;
+  if (!algorithm.fits(net, py::none()) || !tasks.read(net, {.theta = theta,
+                                                            .x = x,
+                                                            .y = y,
+                                                            .threads = threads,
+                                                            .context = algorithm.spec.context,
+                                                            .check_finite = check_finite})) {
     return py::none();
   }
-  const auto theta = py::reinterpret_borrow<py::array>(theta_object);
-  const auto x = py::reinterpret_borrow<py::array>(x_object);
-  const auto y = py::reinterpret_borrow<py::array>(y_object);
-  if (x.ndim() != 2 || y.ndim() != 2 || x.shape(0) == 0 || x.shape(0) != y.shape(0) ||
-      x.shape(1) != net.spec.inputs() - algorithm.spec.context ||
-      y.shape(1) != net.spec.outputs() || x.itemsize() != theta.itemsize() ||
-      y.itemsize() != theta.itemsize()) {
-    return py::none();
-  }
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    if (check_finite &&
-        !(core::all_finite(data<T>(x), x.size()) && core::all_finite(data<T>(y), y.size()))) {
-      return py::none();
-    }
-    const Index offsets[2] = {0, x.shape(0)};
+  return dispatch(tasks.theta(), [&]<class T>(T) -> py::object {
     core::Problem problem = problem_of(net, core::Operation::adapt);
     core::Call<T> call;
     const AlgorithmCall<T> at(algorithm, py::none(), net);
-    at.fill(problem, call);
-    problem.tasks = 1;
-    problem.support = {x.shape(0), x.shape(0), false, net.spec.loss};
-    call.theta = data<T>(theta);
-    call.support.x = data<T>(x);
-    call.support.y = data<T>(y);
-    call.support.offsets = offsets;
-    auto adapted = new_array<T>({problem.n_adapted()});
-    std::uint8_t diverged = 0;
+    fill(problem, call, net, tasks.theta(), tasks.rows(), at, algorithm.spec.steps);
+    const Index size = problem.n_adapted();
+    auto adapted =
+        tasks.form() == Form::single ? new_array<T>({size}) : new_array<T>({problem.tasks, size});
+    Flags diverged(problem.tasks);
     call.task_vectors = adapted.mutable_data();
-    call.diverged = &diverged;
-    if (run(problem, call, 1) == core::Status::diverged) return py::none();
+    call.diverged = diverged.data();
+    if (run(problem, call, tasks.threads()) == core::Status::diverged) return py::none();
     return adapted;
   });
 }
@@ -118,8 +102,9 @@ void register_adaptation(py::module_& m) {
         py::arg("rates").none(true), py::arg("steps"), py::arg("threads"),
         "(thetas [T, P], diverged [T], any diverged)");
   m.def("adapt_plain", &adapt_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
-        py::arg("algorithm"), py::arg("check_finite"),
-        "theta_S [P] of one task; None if an argument needs converting, is wrong, or it diverges");
+        py::arg("algorithm"), py::arg("threads"), py::arg("check_finite"),
+        "theta_S with the axes of the arguments; None if an argument needs converting or is wrong, "
+        "or a task diverges");
   m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query").none(true), py::arg("algorithm"), py::arg("rates").none(true),
         py::arg("steps"), py::arg("with_thetas"), py::arg("threads"),

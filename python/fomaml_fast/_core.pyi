@@ -169,7 +169,13 @@ def trace(
     threads: int,
 ) -> tuple[Any, Floats, Any, Flags]: ...
 def adapt_plain(
-    net: Network, theta: Any, x: Any, y: Any, algorithm: Algorithm, check_finite: bool
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    algorithm: Algorithm,
+    threads: Any,
+    check_finite: bool,
 ) -> Floats | None: ...
 def meta_grad(
     net: Network,

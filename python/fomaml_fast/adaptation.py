@@ -156,13 +156,15 @@ def adapt(
     array([0.5, 0.5])
     """
     plain = weights is None and mask is None and class_mask is None and rates is None
-    if plain and not trace and steps is None and threads is None and on_divergence == "raise":
-        try:  # one task of plain arrays: a single call of the core
-            alone = core.adapt_plain(net._core, theta, x, y, algorithm._core, bool(check_finite))
+    if plain and not trace and steps is None and on_divergence == "raise":
+        try:  # plain arrays: a single call of the core
+            adapted = core.adapt_plain(
+                net._core, theta, x, y, algorithm._core, threads, bool(check_finite)
+            )
         except AttributeError:
-            alone = None
-        if alone is not None:
-            return alone
+            adapted = None
+        if adapted is not None:
+            return adapted
     check_algorithm(algorithm, net)
     one_of(on_divergence, "on_divergence", ("raise", "mask"))
     count = algorithm.steps if steps is None else as_count(steps, "steps")
