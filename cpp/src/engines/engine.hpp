@@ -32,13 +32,6 @@ enum class Operation : std::uint8_t {
   meta_gradient,  ///< query losses after adaptation and their reduced gradient
 };
 
-/// Into how many blocks tasks, or groups of tasks, are cut, each with its own partial sum of a
-/// meta-gradient: enough for the threads of a desktop, or of a server where there is work for them;
-/// few enough that adding them up costs nothing.
-inline Index partial_sums(Index units) {
-  return std::min(units, std::clamp<Index>(units / 16, 16, 128));
-}
-
 /// All that may decide an engine, its blocks and its workspace.
 struct Problem {
   Operation operation = Operation::predict;
@@ -65,6 +58,14 @@ struct Problem {
   /// Numbers in what a task adapts, as `adapt` returns it.
   [[nodiscard]] Index n_adapted() const {
     return algorithm.context > 0 ? algorithm.context : layout.n_params;
+  }
+  /// Into how many blocks `units` tasks, or groups of tasks, are cut, each with its own partial sum
+  /// of a meta-gradient: enough for the threads of a desktop, or of a server where there is work
+  /// for them; few enough that adding them up costs nothing and that they take little memory.
+  [[nodiscard]] Index partial_sums(Index units) const {
+    constexpr Index kLeast = 16, kMost = 128, kNumbers = Index{1} << 22;
+    const Index fit = std::clamp(kNumbers / std::max<Index>(1, layout.n_params), kLeast, kMost);
+    return std::min(units, std::clamp(units / 16, kLeast, fit));
   }
 };
 

@@ -50,7 +50,7 @@ struct Plan {
         n_params(problem.layout.n_params),
         input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
-        blocks(partial_sums(groups)),
+        blocks(problem.partial_sums(groups)),
         support(problem.support),
         query(problem.query) {
     for (int l = 0; l < depth; ++l) {

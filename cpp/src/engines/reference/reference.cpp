@@ -116,7 +116,7 @@ class Run {
 
   void meta_gradient(Team& team, const Workspace<T>& work, T* partials) const {
     const Learning<T> learning(problem_, call_, work.mlp, work.learning);
-    const Index blocks = partial_sums(problem_.tasks), size = partial_size(problem_);
+    const Index blocks = problem_.partial_sums(problem_.tasks), size = partial_size(problem_);
     team.share(blocks, [&](Index block) {
       T* partial = partials + block * size;
       std::fill_n(partial, size, T(0));
@@ -146,7 +146,7 @@ const char* unsupported(const Problem&) { return nullptr; }
 template <class T>
 T* take_partials(const Problem& problem, Arena& arena) {
   if (problem.operation != Operation::meta_gradient) return nullptr;
-  return arena.take<T>(partial_sums(problem.tasks) * partial_size(problem));
+  return arena.take<T>(problem.partial_sums(problem.tasks) * partial_size(problem));
 }
 
 template <class T>

@@ -32,7 +32,7 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   if (problem.algorithm.learns_rates) {
     rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
   }
-  blocks = partial_sums(problem.tasks);
+  blocks = problem.partial_sums(problem.tasks);
   summed = plan.packed_parameters + rates_summed;
   partials = arena.take<T>(blocks * summed);
 }

@@ -37,7 +37,7 @@ template <class T>
 MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena)
     : exact(is_exact(problem)),
       apart(exact || problem.wants_task_gradients),
-      blocks(partial_sums(problem.tasks)),
+      blocks(problem.partial_sums(problem.tasks)),
       deferred(problem, plan, arena) {
   group_rows = apart ? problem.query.longest : rows_together(problem, plan);
   if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
