@@ -238,17 +238,16 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   }
 
   if (set.coefficients == nullptr) {
-    T uniform[own.kWidth]{};
+    T uniform[own.kWidth]{}, counts[own.kWidth]{};
     for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
       if (own.count[lane] == 0) continue;
       uniform[lane] = T(1) / static_cast<T>(set.count(group.first + static_cast<Index>(lane)));
+      counts[lane] = static_cast<T>(own.count[lane]);
     }
+    const V each = FOMAML_FAST_NAMESPACE::load<V>(uniform);
+    const V end = FOMAML_FAST_NAMESPACE::load<V>(counts);
     for (Index row = 0; row < rows; ++row) {
-      T coefficients[own.kWidth]{};
-      for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
-        if (row < own.count[lane]) coefficients[lane] = uniform[lane];
-      }
-      c[row] = FOMAML_FAST_NAMESPACE::load<V>(coefficients);
+      c[row] = select(broadcast<V>(static_cast<T>(row)) < end, each, V{});
     }
     return;
   }
