@@ -40,9 +40,9 @@ void pauses_grow_while_runs_are_held_up() {
   std::this_thread::sleep_for(2500ms);
   CHECK(!api::crowded());
 
-  api::learn_from(some_work(), 2, 10ms);
+  api::learn_from(some_work(), 2, 1s);
   CHECK(api::crowded());
-  api::learn_from(some_work(), 1, 1s);  // the work takes that long: nobody was held up
+  api::learn_from(some_work(), 1, 2s);  // the work takes that long: nobody was held up
   CHECK(!api::crowded());
   api::learn_from(some_work(), 2, 10us);  // or only that once: the usual pace again
 }

@@ -17,7 +17,7 @@ struct Workspace {
   V* theta = nullptr;     ///< the tasks' own, where they differ from the start
   V* adapted = nullptr;   ///< theta_1 … theta_S if exact, else the latest only
   V* vector = nullptr;    ///< gradient, Hv or cotangent of the group
-  V* tangent = nullptr;   ///< what a Hessian multiplies
+  V* tangent = nullptr;   ///< what a Hessian multiplies; the way back's other place
   V* gradient = nullptr;  ///< of a support set in pieces
   V* total = nullptr;     ///< meta-gradients of a block's groups, added up
   LaneRows<T> support, query;

@@ -24,7 +24,7 @@ struct Activity {
   PerLayer<V*> du{};  ///< gradient on u: apart from d where a normalisation stands between
   PerLayer<V*> dh{};  ///< gradient on h; apart from du only where a second derivative wants it
   PerLayer<normalization::Layer<V>> norms{};
-  T delta_scale = 1;  ///< of d, du and dh: they are that many times the gradients
+  T delta_scale = 1;  ///< of d, du and dh, as the last step or product left them
 
   static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
 };

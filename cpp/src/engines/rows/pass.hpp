@@ -175,7 +175,7 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
 
 /// One step of gradient descent without normalised layers, after backward: to = from - rate *
 /// gradient for layers `first` and above (biases for all). `rates` holds one per layer; without
-/// them the deltas are scaled by the rate already. `scratch` has rows x widest numbers. `to` may be
+/// them minus the rate is in the deltas already. `scratch` has rows x widest numbers. `to` may be
 /// `from`. Returns layer 0's scaled delta.
 template <class T>
 const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
