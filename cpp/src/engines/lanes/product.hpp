@@ -250,10 +250,16 @@ void multiply(const Grid& grid, const Term<V, B>& term, const Start& start, V* c
   detail::compute(Work{term, {}, start, c, grid.stride, finish}, grid.rows, grid.width);
 }
 
-/// From two terms in one go over C.
+/// From two terms: in one go over C, unless the panels of two B's would throw A out of the
+/// first-level cache at every turn.
 template <class V, class B, class Start, class Finish>
 void multiply(const Grid& grid, const Term<V, B>& first, const Term<V, V>& second,
               const Start& start, V* c, const Finish& finish) {
+  constexpr Index kBothPanels = 14 * 1024;
+  if ((first.depth + second.depth) * detail::kTileColumns * kVectorBytes > kBothPanels) {
+    multiply(grid, first, start, c, Store{});
+    return multiply(grid, second, From<V>{c}, c, finish);
+  }
   using Work = detail::Work<V, B, Term<V, V>, Start, Finish>;
   detail::compute(Work{first, second, start, c, grid.stride, finish}, grid.rows, grid.width);
 }
