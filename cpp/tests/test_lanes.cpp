@@ -204,7 +204,7 @@ void test_declines() {
 /// An interrupt ends a call that would take a minute, and every worker comes home.
 void test_interrupt() {
   Case c;
-  c.steps = 300;
+  c.steps = 10000;
   Problem problem = problem_of(c, Operation::meta_gradient, Flow::first);
   c.tasks = problem.tasks = 40000;
   Data<float> data = Data<float>::from(draw(c, problem));

@@ -53,9 +53,12 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, T* p
     V square[kWidth];  // unrolled loops keep it in registers
 #pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) {
-      const Index row = i < rows ? i : 0;
-      const T* place = from + row * stride + left;
-      if (row * stride + left + kWidth <= rows * stride) {
+      if (i >= rows) {
+        square[i] = square[0];
+        continue;
+      }
+      const T* place = from + i * stride + left;
+      if (i * stride + left + kWidth <= rows * stride) {
         square[i] = load<V>(place);
       } else {
         T part[kWidth]{};

@@ -250,7 +250,7 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
   const bool full = group.count == kLanes<T>;
   // In first order the gradients of the queries may be summed where they are formed.
   const bool summed = !plan_.exact && !flag_vectors && call_.task_vectors == nullptr;
-  V* const lambda = full && (starts_total || summed) ? work_.total : work_.vector;
+  V* const lambda = starts_total || (full && summed) ? work_.total : work_.vector;
   // The way back moves between two places, a step at a time.
   const bool odd = plan_.exact && plan_.steps % 2 == 1;
   V* const last_lambda = odd ? work_.tangent : lambda;
@@ -270,16 +270,13 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
   }
   if (flag_vectors) flag(defect_of(lambda, plan_.size));
   if (call_.task_vectors != nullptr) write(lambda, call_.task_vectors);
-  if (starts_total && !full) std::fill_n(work_.total, plan_.size, V{});
   if (lambda != work_.total) add_to_total(lambda);
 }
 
 /// Empty lanes add nothing, whatever has become of them.
 template <class T>
 void GroupRun<T>::add_to_total(const V* lambda) const {
-  T lanes[kLanes<T>]{};
-  std::fill_n(lanes, group_.count, T(1));
-  const auto taken = load<V>(lanes) != V{};
+  const auto taken = first_lanes<T>(group_.count) != V{};
   for (Index i = 0; i < plan_.size; ++i) work_.total[i] += select(taken, lambda[i], V{});
 }
 

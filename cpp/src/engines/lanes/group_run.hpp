@@ -40,7 +40,8 @@ class GroupRun {
   void run(Group group);
 
   /// Query losses and flags of one group; its meta-gradients are added to the workspace's total,
-  /// or start it. Those that are not finite are flagged if `flag_vectors`.
+  /// or start it, empty lanes holding anything. Those that are not finite are flagged if
+  /// `flag_vectors`.
   void meta_gradient(Group group, bool starts_total, bool flag_vectors);
 
  private:

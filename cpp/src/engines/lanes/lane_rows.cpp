@@ -73,6 +73,36 @@ FOMAML_FAST_INLINE void scatter_square(const Vec<T>* packs, const LaneArrays<T>&
   }
 }
 
+/// sums[i] = the sum of all lanes of of(packs[i]). False if some sum is not finite.
+template <class T, class Of>
+bool sum_lanes(const Vec<T>* packs, Index length, const Of& of, T* sums) {
+  using V = Vec<T>;
+  constexpr Index kWidth = kLanes<T>;
+  V defect{};
+  for (Index left = 0; left < length; left += kWidth) {
+    const Index taken = std::min(kWidth, length - left);
+    V square[kWidth];
+    if (taken == kWidth) {
+#pragma GCC unroll 16
+      for (Index i = 0; i < kWidth; ++i) square[i] = of(packs[left + i]);
+    } else {
+      for (Index i = 0; i < kWidth; ++i) square[i] = i < taken ? of(packs[left + i]) : V{};
+    }
+    fold<1>(square);
+    defect += square[0] - square[0];
+    if (taken == kWidth) {
+      store(sums + left, square[0]);
+    } else {
+      T part[kWidth];
+      store(part, square[0]);
+      std::copy_n(part, taken, sums + left);
+    }
+  }
+  T lanes[kWidth];
+  store(lanes, defect);
+  return std::all_of(lanes, lanes + kWidth, [](T lane) { return lane == T(0); });
+}
+
 /// Calls body(flat, packed) for squares that cover a matrix whose rows are longer than a pack.
 template <int kWidth, class Body>
 FOMAML_FAST_INLINE void in_squares(const Grid& grid, Body&& body) {
@@ -141,32 +171,10 @@ void scatter(const Vec<T>* packs, const Grid& grid, const LaneArrays<T>& to) {
 }
 
 template <class T>
-bool lane_sums(const Vec<T>* packs, Index length, T* sums) {
-  using V = Vec<T>;
-  constexpr Index kWidth = kLanes<T>;
-  V defect{};
-  for (Index left = 0; left < length; left += kWidth) {
-    const Index taken = std::min(kWidth, length - left);
-    V square[kWidth];
-    if (taken == kWidth) {
-#pragma GCC unroll 16
-      for (Index i = 0; i < kWidth; ++i) square[i] = packs[left + i];
-    } else {
-      for (Index i = 0; i < kWidth; ++i) square[i] = i < taken ? packs[left + i] : V{};
-    }
-    fold<1>(square);
-    defect += square[0] - square[0];
-    if (taken == kWidth) {
-      store(sums + left, square[0]);
-    } else {
-      T part[kWidth];
-      store(part, square[0]);
-      std::copy_n(part, taken, sums + left);
-    }
-  }
-  T lanes[kWidth];
-  store(lanes, defect);
-  return std::all_of(lanes, lanes + kWidth, [](T lane) { return lane == T(0); });
+bool lane_sums(const Vec<T>* packs, Index length, Index lanes, T* sums) {
+  if (lanes == kLanes<T>) return sum_lanes(packs, length, [](auto pack) { return pack; }, sums);
+  const auto taken = first_lanes<T>(lanes) != Vec<T>{};
+  return sum_lanes(packs, length, [&](auto pack) { return select(taken, pack, Vec<T>{}); }, sums);
 }
 
 template <class T>
@@ -270,7 +278,7 @@ void LaneRows<T>::set_context(const NetworkSpec& net, const V* phi) const {
   template void scatter<T>(const Vec<T>*, Index, const LaneArrays<T>&);       \
   template void gather<T>(const LaneArrays<const T>&, const Grid&, Vec<T>*);  \
   template void scatter<T>(const Vec<T>*, const Grid&, const LaneArrays<T>&); \
-  template bool lane_sums<T>(const Vec<T>*, Index, T*);                       \
+  template bool lane_sums<T>(const Vec<T>*, Index, Index, T*);                \
   template struct LaneRows<T>;
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

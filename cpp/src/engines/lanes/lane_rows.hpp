@@ -49,9 +49,18 @@ void gather(const LaneArrays<const T>& from, const Grid& grid, Vec<T>* packs);
 template <class T>
 void scatter(const Vec<T>* packs, const Grid& grid, const LaneArrays<T>& to);
 
-/// sums[i] = the sum of the lanes of packs[i]. False if some sum is not finite.
+/// A pack of ones in the first `count` lanes, and zeros.
 template <class T>
-bool lane_sums(const Vec<T>* packs, Index length, T* sums);
+Vec<T> first_lanes(Index count) {
+  T lanes[kLanes<T>]{};
+  std::fill_n(lanes, count, T(1));
+  return load<Vec<T>>(lanes);
+}
+
+/// sums[i] = the sum of the first `lanes` lanes of packs[i], whatever the others hold. False if
+/// some sum is not finite.
+template <class T>
+bool lane_sums(const Vec<T>* packs, Index length, Index lanes, T* sums);
 
 /// Some rows of a group of tasks. Rows that a task does not have, or that it gives the coefficient
 /// 0, are all zeros, whatever memory holds; but where rows enter each other's statistics, those

@@ -61,6 +61,11 @@ struct Run {
 
   [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
 
+  /// Lanes of a block's total that count: only where a group alone makes it may some be empty.
+  [[nodiscard]] Index lanes(Index first, Index last) const {
+    return last - first == 1 ? group(first).count : kLanes<T>;
+  }
+
   /// Calls body(first, last, partial) for this worker's blocks of groups, then adds them up.
   template <class Body>
   void sum_blocks(Team& team, Body&& body) const {
@@ -109,7 +114,7 @@ struct Run {
         for (Index i = first; i < last && !team.stopped(); ++i) {
           groups.meta_gradient(group(i), i == first, flag_vectors);
         }
-        if (lane_sums<T>(work.total, plan.size, partial)) break;
+        if (lane_sums<T>(work.total, plan.size, lanes(first, last), partial)) break;
       }
     });
   }
@@ -122,7 +127,7 @@ struct Run {
       for (Index i = first; i < last && !team.stopped(); ++i) {
         groups.meta_gradient(group(i), i == first);
       }
-      lane_sums<T>(buffers.total, partial_size(problem, plan), partial);
+      lane_sums<T>(buffers.total, partial_size(problem, plan), lanes(first, last), partial);
     });
   }
 };

@@ -336,11 +336,10 @@ void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
     lanes[lane] = call_.task_weights == nullptr ? T(1) : call_.task_weights[group_.first + lane];
   }
   const V weight = load<V>(lanes);
-  std::fill_n(lanes, group_.count, T(1));
-  const auto taken = load<V>(lanes) != V{};
+  const auto taken = first_lanes<T>(group_.count) != V{};
   const auto add = [&](const V* from, Index count, V* to) {
     if (starts_total) {
-      for (Index i = 0; i < count; ++i) to[i] = select(taken, weight * from[i], V{});
+      for (Index i = 0; i < count; ++i) to[i] = weight * from[i];
     } else {
       for (Index i = 0; i < count; ++i) to[i] += select(taken, weight * from[i], V{});
     }
