@@ -14,15 +14,18 @@ constexpr double kRowsCost = 1, kReferenceCost = 2;
 // Measured (docs/performance.md, `python -m benchmarks.engines`): forming tasks into lanes pays
 // most where layers are narrow, and less for each doubling of the widest; less also in long sets,
 // over which Rows spreads what it does once per task and step.
-template <class T>
 struct LanesCurve {
-  double one_wide = 0.03, per_doubling = 0.13;
+  double one_wide, per_doubling;
 };
+// With vectors of 64 bytes, Rows fills those of narrow layers less, and wide packs of Lanes leave
+// the first-level cache sooner.
+template <class T>
+constexpr LanesCurve kLanesCurve = kVectorBytes == 64 ? LanesCurve{-0.35, 0.195}
+                                                      : LanesCurve{0.03, 0.13};
 template <>
-struct LanesCurve<double> {
-  double one_wide = 0.36, per_doubling = 0.085;
-};
-constexpr double kLanesLeast = 0.25;
+constexpr LanesCurve kLanesCurve<double> = kVectorBytes == 64 ? LanesCurve{-0.21, 0.19}
+                                                              : LanesCurve{0.36, 0.085};
+constexpr double kLanesLeast = 0.2;
 constexpr double kLanesFewRows = 10, kLanesManyRows = 30, kLanesInManyRows = 0.1;
 // What a group keeps of every step leaves the caches: so much more for each doubling.
 constexpr double kLanesCacheBytes = 800e3, kLanesPerDoublingBeyond = 0.1;
@@ -46,7 +49,7 @@ double lanes_cost(const Problem& problem) {
   const Index kept = (keeps_steps ? std::max(1, problem.algorithm.steps) : 1) * kVectorBytes;
   const double rows = static_cast<double>(problem.support.longest);
 
-  const LanesCurve<T> curve;
+  constexpr LanesCurve curve = kLanesCurve<T>;
   double full = curve.one_wide + curve.per_doubling * std::log2(static_cast<double>(widest));
   full = std::max(full, kLanesLeast);
   full += kLanesInManyRows *
