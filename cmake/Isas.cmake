@@ -31,7 +31,7 @@ endfunction()
 # The loader's own table answers what this machine runs, so the two cannot disagree.
 set(fomaml_fast_runnable generic)
 if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
-  set(fomaml_fast_runnable ${known_isas}) # qemu's processor has every feature that it knows
+  set(fomaml_fast_runnable ${known_isas}) # emulators have every feature that they know
 elseif(CMAKE_CROSSCOMPILING OR NOT Python_EXECUTABLE)
   message(STATUS "Cannot ask this machine for its instruction sets: native means 'generic'")
 else()

@@ -4,7 +4,7 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 
-foreach(program bochs busybox cpio grub-mkrescue xorriso)
+foreach(program bochs busybox cpio grub-mkrescue xorriso mformat)
   find_program(FOMAML_FAST_PROGRAM_${program} ${program})
   if(NOT FOMAML_FAST_PROGRAM_${program})
     message(FATAL_ERROR "${program} not found (Debian: bochs bochsbios vgabios busybox-static cpio "
@@ -15,7 +15,7 @@ set(kernel "$ENV{FOMAML_FAST_KERNEL}")
 if(NOT kernel)
   file(GLOB kernels "/boot/vmlinuz-*")
   list(APPEND kernels NOTFOUND)
-  list(GET kernels 0 kernel)
+  list(GET kernels 0 kernel) # any that boots will do
 endif()
 if(NOT EXISTS "${kernel}")
   message(FATAL_ERROR "No Linux to boot in /boot (Debian: linux-image-cloud-amd64); "

@@ -33,4 +33,28 @@ class Arena {
   std::size_t used_ = 0;
 };
 
+/// Where the workers of a call carve buffers of their own: behind what they share, and apart.
+class WorkerArenas {
+ public:
+  /// Bytes that all share, and that each has of its own.
+  WorkerArenas(std::size_t shared, std::size_t each) : shared_(shared), each_(each) {}
+
+  [[nodiscard]] Arena of(int worker, std::byte* memory) const {
+    return Arena(memory + place(worker));
+  }
+  /// Of everything.
+  [[nodiscard]] std::size_t bytes(int workers) const { return place(workers - 1) + each_; }
+
+ private:
+  // Processors fetch ahead of the strides they see, many rows of a matrix, and thereby take lines
+  // away from a neighbour that writes them (docs/performance.md, Threads).
+  static constexpr std::size_t kAfterShared = std::size_t{4} << 10, kApart = std::size_t{128} << 10;
+
+  [[nodiscard]] std::size_t place(int worker) const {
+    return shared_ + kAfterShared + static_cast<std::size_t>(worker) * (each_ + kApart);
+  }
+
+  std::size_t shared_, each_;
+};
+
 }  // namespace FOMAML_FAST_NAMESPACE

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <algorithm>
-#include <optional>
 
 #include "base/arena.hpp"
 #include "base/parallel.hpp"
@@ -77,6 +76,14 @@ struct SolverReport {
   std::uint8_t* indefinite = nullptr;  ///< 1 where a direction of no positive curvature ended them
 };
 
+/// A step's rates, where they are multiplied in: deltas are scaled by `deltas`, and what is summed
+/// of them by minus `rates`, one a layer, if not null.
+template <class T>
+struct StepScale {
+  T deltas;
+  const T* rates;
+};
+
 /// The arrays of one call. Operands are never written; results never overlap operands.
 template <class T>
 struct Call {
@@ -113,13 +120,12 @@ struct Call {
     const Index row = step < rate_steps ? step : rate_steps - 1;
     return rates + row * depth;
   }
-  /// The rate of a step, if all layers have the same: deltas that are scaled by it once make every
+  /// Where all layers have the same rate in a step, deltas that are scaled by it once make every
   /// gradient the step itself.
-  [[nodiscard]] std::optional<T> common_rate(int step, int depth) const {
+  [[nodiscard]] StepScale<T> step_scale(int step, int depth) const {
     const T* const all = step_rates(step, depth);
-    return std::all_of(all, all + depth, [all](T rate) { return rate == all[0]; })
-               ? std::optional<T>(all[0])
-               : std::nullopt;
+    const bool common = std::all_of(all, all + depth, [all](T rate) { return rate == all[0]; });
+    return common ? StepScale<T>{-all[0], nullptr} : StepScale<T>{1, all};
   }
 };
 

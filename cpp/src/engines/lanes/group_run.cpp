@@ -49,20 +49,20 @@ void GroupRun<T>::with_theta(Group group, Body&& body) {
 template <class T>
 template <class B>
 Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
-  const T* const rates = call_.step_rates(k, plan_.depth);
   if (plan_.support.whole()) {
     Activity<T>& kept = activity(k);
     const std::size_t top = NetworkSpec::at(plan_.depth - 1);
-    const std::optional<T> common = call_.common_rate(k, plan_.depth);
-    kept.delta_scale = -common.value_or(-1);
+    const StepScale<T> scale = call_.step_scale(k, plan_.depth);
+    kept.delta_scale = scale.deltas;
     forward(plan_, from, work_.support, kept);
     const V loss = output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top],
                                kept.delta_scale);
-    descend(plan_, from, work_.support, kept, common ? nullptr : rates, to);
+    descend(plan_, from, work_.support, kept, scale.rates, to);
     return loss;
   }
   const V loss = loss_and_gradient(from, call_.support, plan_.support, work_.support, activity(k),
                                    false, work_.gradient);
+  const T* const rates = call_.step_rates(k, plan_.depth);
   for (int l = 0; l < plan_.depth; ++l) {
     const V factor = broadcast<V>(-rates[l]);
     for (Index i = plan_[l].weight; i < plan_[l].end; ++i) {
@@ -154,14 +154,14 @@ const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
     }
   };
   for (int k = plan_.steps - 1; k >= 0; --k) {
-    if (const std::optional<T> common = call_.common_rate(k, plan_.depth)) {
-      add_product(k, -*common, lambda, other);
+    const StepScale<T> scale = call_.step_scale(k, plan_.depth);
+    if (scale.rates == nullptr) {
+      add_product(k, scale.deltas, lambda, other);
       std::swap(lambda, other);
       continue;
     }
-    const T* const rates = call_.step_rates(k, plan_.depth);
     for (int l = 0; l < plan_.depth; ++l) {
-      const V factor = broadcast<V>(-rates[l]);
+      const V factor = broadcast<V>(-scale.rates[l]);
       for (Index i = plan_[l].weight; i < plan_[l].end; ++i) other[i] = factor * lambda[i];
     }
     add_product(k, 1, other, lambda);

@@ -34,20 +34,25 @@ T* take_partials(const Problem& problem, const Plan& plan, Arena& arena) {
   return plan.meta ? arena.take<T>(plan.blocks * partial_size(problem, plan)) : nullptr;
 }
 
+/// What one worker has of its own.
+template <class T>
+std::size_t worker_bytes(const Problem& problem, const Plan& plan) {
+  Arena arena;
+  if (problem.is_plain()) {
+    Workspace<T>(problem, plan, arena);
+  } else {
+    LearningBuffers<T>(problem, plan, arena);
+  }
+  return arena.used();
+}
+
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   const Plan plan(problem, kLanes<T>);
   Arena arena;
   take_partials<T>(problem, plan, arena);
   Shared<T>::carve(problem, plan, {}, arena);
-  for (int worker = 0; worker < workers; ++worker) {
-    if (problem.is_plain()) {
-      Workspace<T>(problem, plan, arena);
-    } else {
-      LearningBuffers<T>(problem, plan, arena);
-    }
-  }
-  return arena.used();
+  return WorkerArenas(arena.used(), worker_bytes<T>(problem, plan)).bytes(workers);
 }
 
 /// One call: what every worker knows.
@@ -140,14 +145,9 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   T* const partials = take_partials<T>(problem, plan, common);
   const Shared<T> shared = Shared<T>::carve(problem, plan, call, common);
   const Run<T> body{problem, plan, call, shared, partials};
-  Arena one;
-  if (problem.is_plain()) {
-    Workspace<T>(problem, plan, one);
-  } else {
-    LearningBuffers<T>(problem, plan, one);
-  }
+  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, plan));
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
-    Arena arena(memory + common.used() + static_cast<std::size_t>(team.worker()) * one.used());
+    Arena arena = arenas.of(team.worker(), memory);
     problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
   });
   return finished ? Status::ok : Status::interrupted;

@@ -153,8 +153,9 @@ template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   Arena arena;
   take_partials<T>(problem, arena);
-  for (int worker = 0; worker < workers; ++worker) Workspace<T>(problem, arena);
-  return arena.used();
+  Arena one;
+  Workspace<T>(problem, one);
+  return WorkerArenas(arena.used(), one.used()).bytes(workers);
 }
 
 template <class T>
@@ -164,10 +165,10 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   T* partials = take_partials<T>(problem, shared);
   Arena one;
   Workspace<T>(problem, one);
+  const WorkerArenas arenas(shared.used(), one.used());
   const Run<T> body(problem, call);
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
-    const std::size_t place = shared.used() + static_cast<std::size_t>(team.worker()) * one.used();
-    Arena arena(memory + place);
+    Arena arena = arenas.of(team.worker(), memory);
     const Workspace<T> work(problem, arena);
     body(team, work, partials);
   });

@@ -61,15 +61,14 @@ class Adaptation {
       const Pass<T> pass = this->pass(k);
       if (plan.dual) dual_.forward_support(plan, pass);
       forward(plan, from, rows, pass, first);
-      const std::optional<T> common = call.common_rate(k, plan.depth);
+      const StepScale<T> scale = call.step_scale(k, plan.depth);
       const T loss = rows::loss(targets_, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
-                                pass.d(plan.depth - 1, rows.count), -common.value_or(-1));
+                                pass.d(plan.depth - 1, rows.count), scale.deltas);
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
       backward(plan, from, rows, pass);
-      const T* const rates = common ? nullptr : call.step_rates(k, plan.depth);
-      const T* const scaled = descend(plan, from, theta(plan, k + 1), rates, rows, pass, scaled_,
-                                      transposes_too || k + 1 < steps_, first);
+      const T* const scaled = descend(plan, from, theta(plan, k + 1), scale.rates, rows, pass,
+                                      scaled_, transposes_too || k + 1 < steps_, first);
       if (plan.dual) dual_.add_step(plan, scaled);
     }
     const Weights<T> last = theta(plan, steps_);

@@ -120,7 +120,7 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(k);
-    const std::optional<T> common = frame.call.common_rate(k, plan.depth);
+    const StepScale<T> scale = frame.call.step_scale(k, plan.depth);
     HessianProduct<T> product{plan,
                               theta,
                               rows,
@@ -129,11 +129,11 @@ void MetaGradient<T>::Block::through_steps(Index task) {
                               worker.curvature,
                               adaptation.loss_scratch(),
                               lambda,
-                              common ? nullptr : frame.call.step_rates(k, plan.depth),
+                              scale.rates,
                               &lambda,
                               next};
     if (plan.dual) product.dual = &adaptation.dual();
-    product.delta_scale = -common.value_or(-1);
+    product.delta_scale = scale.deltas;
     hessian_product(product);
   }
 }

@@ -23,10 +23,9 @@ std::size_t operation_bytes(const Problem& problem, int workers) {
   const Plan<T> plan(problem);
   Arena arena;
   const typename Body::Shared shared(problem, plan, arena);
-  for (int worker = 0; worker < workers; ++worker) {
-    typename Body::Worker(problem, plan, shared, arena);
-  }
-  return arena.used();
+  Arena one;
+  typename Body::Worker(problem, plan, shared, one);
+  return WorkerArenas(arena.used(), one.used()).bytes(workers);
 }
 
 template <class Body, class T>
@@ -42,9 +41,9 @@ Status run_operation(const Problem& problem, const Call<T>& call, const Executio
   const int workers = problem.tasks == 1 && !shares_rows ? 1 : execution.workers;
   Arena one;
   if (workers > 1) typename Body::Worker(problem, plan, shared, one);
+  const WorkerArenas arenas(arena.used(), one.used());
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
-    const std::size_t place = arena.used() + static_cast<std::size_t>(team.worker()) * one.used();
-    Arena own(memory + place);
+    Arena own = arenas.of(team.worker(), memory);
     typename Body::Worker worker(problem, plan, shared, own);
     Body::run(frame, shared, worker, team);
   });
