@@ -34,6 +34,7 @@ SHAPES = {
     "one row": ((2, 8, 1), "sigmoid", "mse", 33, 1, 1, 2),
     "wide input": ((170, 33, 17, 5), "tanh", "cross_entropy", 6, 5, 15, 2),
     "wide layers": ((9, 70, 130, 5), "identity", "cross_entropy", 5, 25, 31, 2),
+    "one wide task": ((9, 300, 420, 5), "tanh", "cross_entropy", 1, 40, 33, 2),
     "powers of two": ((64, 32, 128, 5), "tanh", "mse", 9, 4, 3, 2),
     "ragged": ((2, 20, 3), "tanh", "mse", ragged_rows(37), 0, 0, 2),
     "ragged classes": ((4, 20, 5), "silu", "cross_entropy", ragged_rows(18, 1), 0, 0, 3),

@@ -71,6 +71,28 @@ void held_up_runs_send_the_next_ones_alone() {
   CHECK(workers() == 1);
 }
 
+/// A single task has only its products to share out, if they are large.
+void one_task_gets_threads_where_it_is_wide() {
+  Problem problem;
+  problem.operation = Operation::meta_gradient;
+  problem.net.depth = 2;
+  problem.tasks = 1;
+  problem.algorithm.steps = 1000;
+  Execution execution;
+  execution.workers = 3;
+  parallel::run(2, {}, [](Team&) {});  // awake
+  const auto workers = [&](Index width, Index rows) {
+    problem.net.sizes = {8, width, width};
+    problem.layout = Layout(problem.net);
+    problem.support.total = problem.support.longest = rows;
+    problem.query.total = problem.query.longest = rows;
+    return api::worthwhile_workers(problem, execution);
+  };
+  CHECK(workers(400, 40) == 3);
+  CHECK(workers(400, 20) == 1);  // numbers that others have written would be used too seldom
+  CHECK(workers(100, 40) == 1);
+}
+
 /// What takes long stays open to interruption, wherever its work is hidden.
 void only_short_calls_are_brief() {
   Problem problem = some_work();
@@ -108,6 +130,7 @@ void workers_are_bounded() {
 
 int main() {
   workers_are_bounded();
+  one_task_gets_threads_where_it_is_wide();
   only_short_calls_are_brief();
   pauses_grow_while_runs_are_held_up();
   held_up_runs_send_the_next_ones_alone();

@@ -20,11 +20,11 @@ struct LanesCurve {
 // With vectors of 64 bytes, Rows fills those of narrow layers less, and wide packs of Lanes leave
 // the first-level cache sooner.
 template <class T>
-constexpr LanesCurve kLanesCurve = kVectorBytes == 64 ? LanesCurve{-0.35, 0.195}
-                                                      : LanesCurve{0.03, 0.13};
+constexpr LanesCurve kLanesCurve =
+    kVectorBytes == 64 ? LanesCurve{-0.35, 0.195} : LanesCurve{0.03, 0.13};
 template <>
-constexpr LanesCurve kLanesCurve<double> = kVectorBytes == 64 ? LanesCurve{-0.21, 0.19}
-                                                              : LanesCurve{0.36, 0.085};
+constexpr LanesCurve kLanesCurve<double> =
+    kVectorBytes == 64 ? LanesCurve{-0.21, 0.19} : LanesCurve{0.36, 0.085};
 constexpr double kLanesLeast = 0.2;
 constexpr double kLanesFewRows = 10, kLanesManyRows = 30, kLanesInManyRows = 0.1;
 // What a group keeps of every step leaves the caches: so much more for each doubling.

@@ -35,6 +35,18 @@ std::atomic<double> pace{kUsualPace}, suspected_pace{0};
 // Pause after the next run that is held up, in times of how long it took.
 std::atomic<double> next_pause{kShortestPause};
 
+/// Threads that find work: one a task, or all in the products of a single wide one.
+int useful_workers(const Problem& problem, int workers) {
+  if (problem.tasks != 1) {
+    return static_cast<int>(std::min<Index>(workers, std::max<Index>(problem.tasks, 1)));
+  }
+  const Index rows = std::max(problem.support.longest, problem.query.longest);
+  for (int l = 0; l < problem.net.depth; ++l) {
+    if (is_worth_sharing(rows, problem.net.fan_out(l), problem.net.fan_in(l))) return workers;
+  }
+  return 1;
+}
+
 double microseconds_alone(const Problem& problem) { return operations(problem) / kUsualPace; }
 
 }  // namespace
@@ -85,7 +97,7 @@ int worthwhile_workers(const Problem& problem, const Execution& execution) {
   const double expected = microseconds_alone(problem);
   if (expected < kWarmMicroseconds) return 1;
   if (expected < kColdMicroseconds && !parallel::warm()) return 1;
-  return static_cast<int>(std::min<Index>(workers, std::max<Index>(problem.tasks, 1)));
+  return useful_workers(problem, workers);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

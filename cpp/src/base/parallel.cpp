@@ -135,6 +135,14 @@ bool warm() {
   return Clock::now().time_since_epoch() - Clock::duration(last) < Clock::duration(kStayAwake);
 }
 
+namespace {
+thread_local int spare_workers = 1;
+}
+
+Spare::Spare(int workers) : before_(spare_workers) { spare_workers = workers; }
+Spare::~Spare() { spare_workers = before_; }
+int Spare::workers() { return spare_workers; }
+
 bool run(int workers, const Interrupt& interrupt, Region region, void* context) {
   Team::Shared shared(interrupt);
 #if defined(FOMAML_FAST_THREADS_OPENMP)

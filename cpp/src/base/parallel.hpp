@@ -58,6 +58,22 @@ int requested_workers();
 /// Whether the workers of the last region are likely still awake.
 bool warm();
 
+/// While it lives, products of the calling thread may use so many workers: those that a call of one
+/// task leaves idle.
+class Spare {
+ public:
+  explicit Spare(int workers);
+  ~Spare();
+  Spare(const Spare&) = delete;
+  Spare& operator=(const Spare&) = delete;
+
+  /// Of the calling thread; 1 where nobody said more.
+  static int workers();
+
+ private:
+  int before_;
+};
+
 using Region = void (*)(void* context, Team& team);
 
 /// Runs `region` on `workers` threads, the caller being worker 0; false if it was interrupted.

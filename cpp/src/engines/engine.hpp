@@ -136,6 +136,12 @@ struct Execution {
   Interrupt interrupt{};
 };
 
+/// Whether a product of a call's only task is worth several threads: Rows then shares it. Each
+/// fetches matrices that another has written; the shortest dimension says how often it uses them.
+constexpr bool is_worth_sharing(Index rows, Index columns, Index depth) {
+  return std::min({rows, columns, depth}) >= 32 && 2 * rows * columns * depth >= 8'000'000;
+}
+
 template <class T>
 struct Engine {
   const char* name;

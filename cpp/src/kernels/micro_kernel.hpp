@@ -33,6 +33,20 @@ struct Product {
   Columns<T> c;
 };
 
+/// The panels of C from `first` to before `last`, as a product of its own: whole panels that are
+/// neighbours fall into the same panels again.
+template <class T>
+Product<T> some_panels(const Product<T>& p, Index first, Index last) {
+  const Index begin = panel_of(p.vectors, first).first;
+  const Panel end = panel_of(p.vectors, last - 1);
+  Product<T> part = p;
+  part.vectors = end.first + end.count - begin;
+  part.b.data = p.b.panel(begin);
+  part.start.data = p.start.panel(begin);
+  part.c.data = p.c.panel(begin);
+  return part;
+}
+
 /// Rows of the register tile `vectors` wide: accumulators, one row of B and one broadcast have to
 /// fit in the register file. NEON has no operands in memory: there every broadcast takes one.
 constexpr int tile_rows(int vectors) {

@@ -18,6 +18,14 @@ struct Frame {
   const Plan<T>& plan;
 };
 
+/// Workers among whom tasks, or the rows of one, are shared out. Only rows can be shared out within
+/// a task, and only where nothing is summed over them.
+inline int team_size(const Problem& problem, int workers) {
+  const bool shares_rows =
+      problem.operation == Operation::predict || problem.operation == Operation::loss;
+  return problem.tasks == 1 && !shares_rows ? 1 : workers;
+}
+
 template <class Body, class T>
 std::size_t operation_bytes(const Problem& problem, int workers) {
   const Plan<T> plan(problem);
@@ -25,7 +33,7 @@ std::size_t operation_bytes(const Problem& problem, int workers) {
   const typename Body::Shared shared(problem, plan, arena);
   Arena one;
   typename Body::Worker(problem, plan, shared, one);
-  return WorkerArenas(arena.used(), one.used()).bytes(workers);
+  return WorkerArenas(arena.used(), one.used()).bytes(team_size(problem, workers));
 }
 
 template <class Body, class T>
@@ -35,10 +43,8 @@ Status run_operation(const Problem& problem, const Call<T>& call, const Executio
   Arena arena(memory);
   const typename Body::Shared shared(problem, plan, arena);
   const Frame<T> frame{problem, call, plan};
-  // Only rows can be shared out within a task, and only where nothing is summed over them.
-  const bool shares_rows =
-      problem.operation == Operation::predict || problem.operation == Operation::loss;
-  const int workers = problem.tasks == 1 && !shares_rows ? 1 : execution.workers;
+  const int workers = team_size(problem, execution.workers);
+  const parallel::Spare spare(workers == 1 ? execution.workers : 1);
   Arena one;
   if (workers > 1) typename Body::Worker(problem, plan, shared, one);
   const WorkerArenas arenas(arena.used(), one.used());

@@ -1,6 +1,8 @@
 // Definitions of products.hpp, for the one file per scalar type that instantiates them.
 #pragma once
 
+#include "base/parallel.hpp"
+#include "engines/engine.hpp"
 #include "engines/rows/products.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
@@ -70,26 +72,43 @@ struct DerivativeTangent {
   }
 };
 
+/// The product, by several workers if it is worth that and some are idle. Each element is the sum
+/// that it would be anyway.
+template <class T, class Finish>
+void multiply_shared(const Product<T>& p, const Finish& finish) {
+  const Index panels = panel_count(p.vectors);
+  if (panels == 1 || !is_worth_sharing(p.rows, p.vectors * kLanes<T>, p.depth)) {
+    return multiply(p, finish);
+  }
+  const auto workers = std::min<Index>(parallel::Spare::workers(), panels);
+  if (workers <= 1) return multiply(p, finish);
+  parallel::run(static_cast<int>(workers), {}, [&](Team& team) {
+    const Index first = panels * team.worker() / team.size();
+    const Index last = panels * (team.worker() + 1) / team.size();
+    multiply(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
+  });
+}
+
 }  // namespace detail
 
 template <class T>
 void multiply_add(const Product<T>& product) {
-  multiply(product, Store{});
+  detail::multiply_shared(product, Store{});
 }
 
 template <class T>
 void multiply_scaled(const Product<T>& product, T scale) {
-  multiply(product, detail::Scale<T>{scale});
+  detail::multiply_shared(product, detail::Scale<T>{scale});
 }
 
 template <class T>
 void multiply_apply(const Product<T>& product, ActivationId activation) {
   if (activation == ActivationId::relu) {
-    multiply(product, detail::Apply<activations::Relu>{});
+    detail::multiply_shared(product, detail::Apply<activations::Relu>{});
   } else if (activation == ActivationId::tanh) {
-    multiply(product, detail::Apply<activations::Tanh>{});
+    detail::multiply_shared(product, detail::Apply<activations::Tanh>{});
   } else {
-    multiply(product, Store{});
+    detail::multiply_shared(product, Store{});
   }
 }
 
@@ -97,23 +116,24 @@ template <class T>
 void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
                          Index stride) {
   if (activation == ActivationId::relu) {
-    multiply(product, detail::TimesDerivative<T, activations::Relu>{h, stride});
+    detail::multiply_shared(product, detail::TimesDerivative<T, activations::Relu>{h, stride});
   } else if (activation == ActivationId::tanh) {
-    multiply(product, detail::TimesDerivative<T, activations::Tanh>{h, stride});
+    detail::multiply_shared(product, detail::TimesDerivative<T, activations::Tanh>{h, stride});
   } else {
-    multiply(product, Store{});
+    detail::multiply_shared(product, Store{});
   }
 }
 
 template <class T>
 void multiply_derivative_keep(const Product<T>& product, const T* h, Index stride, T* kept) {
-  multiply(product, detail::KeepTimesDerivative<T, CurvatureFused>{{h, stride}, kept});
+  detail::multiply_shared(product,
+                          detail::KeepTimesDerivative<T, CurvatureFused>{{h, stride}, kept});
 }
 
 template <class T>
 void multiply_derivative_rule(const Product<T>& product, const T* h, const T* u, const T* rz,
                               Index stride) {
-  multiply(product, detail::DerivativeTangent<T, CurvatureFused>{h, u, rz, stride});
+  detail::multiply_shared(product, detail::DerivativeTangent<T, CurvatureFused>{h, u, rz, stride});
 }
 
 #define FOMAML_FAST_ROWS_PRODUCTS(T)                                                      \
