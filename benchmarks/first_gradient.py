@@ -48,19 +48,23 @@ def measure(who: str, workload: str, order: str) -> float:
 
 
 def in_new_process(who: str, workload: str, order: str) -> float:
-    """`measure`, where nothing is imported or compiled yet (torch's compile cache set aside).
+    """`measure` in a process of its own; torch's compile cache is set aside.
 
-    Python compiles what it imports once per installation and keeps it: a process before sees to
-    that, for everybody alike.
+    What happens once per installation has happened: a process before it has brought the files into
+    memory and, where it may write, kept the bytecode that Python compiles of them.
     """
     command = [sys.executable, "-m", "benchmarks.first_gradient", who, workload, order]
     environment = {**os.environ, "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for _ in range(2):
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if run.returncode:
-            raise RuntimeError(f"{' '.join(command)}: {run.stderr[-2000:]}")
-    return float(run.stdout)
+
+    def run() -> float:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+        return float(done.stdout)
+
+    run()
+    return run()
 
 
 def main() -> None:

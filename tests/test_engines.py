@@ -212,6 +212,39 @@ def test_every_task_counts_once(engine, n_tasks, dtype):
     assert error <= 10 * np.finfo(dtype).eps * scale
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        *(algorithm(gradient, 2, 0.1) for gradient in GRADIENTS),
+        ff.Algorithm(ff.inner.Adam(0.1), 2, gradient="exact"),
+    ],
+    ids=[*GRADIENTS, "Adam"],
+)
+def test_what_empty_lanes_meet_stays_there(engine, inner, many, dtype):
+    """Rows of zeros make this network infinite; those of the tasks, which are ones, do not."""
+    net = ff.MLP([1, 3, 3, 3, 1], activation="relu")
+    huge = float(np.finfo(dtype).max) ** 0.75
+    weights = [
+        (np.full((1, 3), -huge), np.full(3, huge)),
+        (np.full((3, 3), np.sqrt(huge)), np.full(3, 0.5)),
+        (np.full((3, 3), 0.5), np.full(3, 0.5)),
+        (np.full((3, 1), 0.5), np.zeros(1)),
+    ]
+    theta = net.flatten([(w.astype(dtype), b.astype(dtype)) for w, b in weights])
+    # Alone in its group, or last in a block of several groups.
+    n_tasks = 16 * ff.build_info()["vector_bytes"] // np.dtype(dtype).itemsize + 1 if many else 1
+    x = np.ones((n_tasks, 4, 1), dtype)
+    y = np.random.default_rng(0).normal(size=x.shape).astype(dtype)
+    tasks = ff.TaskBatch(x, y, x, y)
+    got = supported(lambda: ff.meta_grad(net, theta, tasks, inner))
+    with _debug.force_engine("reference"):
+        expected = ff.meta_grad(net, theta, tasks, inner)
+    assert np.isfinite(expected.grad).all()
+    assert_close(got.grad, expected.grad, "meta_gradient", dtype)
+
+
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_divergence(engine, gradient, dtype):

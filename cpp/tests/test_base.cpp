@@ -28,6 +28,22 @@ void arena_counts_what_it_takes() {
   CHECK(real.used() == counting.used());
 }
 
+void workers_arenas_lie_apart() {
+  const std::size_t shared = 64, each = 192;
+  const WorkerArenas arenas(shared, each);
+  std::vector<std::byte> memory(arenas.bytes(3));
+  const auto place = [&](int worker) {
+    Arena arena = arenas.of(worker, memory.data());
+    return static_cast<std::size_t>(arena.take<std::byte>(1) - memory.data());
+  };
+  CHECK(place(0) >= shared + 4096);
+  for (const int worker : {1, 2}) {
+    CHECK(place(worker) >= place(worker - 1) + each + (100 << 10));
+    CHECK(place(worker) % Arena::kAlignment == 0);
+  }
+  CHECK(place(2) + each == memory.size());
+}
+
 void workspaces_are_reused_and_separate() {
   const std::byte* first = nullptr;
   {
@@ -98,6 +114,7 @@ void non_finite_numbers_are_found() {
 
 int main() {
   arena_counts_what_it_takes();
+  workers_arenas_lie_apart();
   workspaces_are_reused_and_separate();
   every_block_runs_once();
   barrier_separates_phases();

@@ -86,11 +86,13 @@ void one_task_gets_threads_where_it_is_wide() {
     problem.layout = Layout(problem.net);
     problem.support.total = problem.support.longest = rows;
     problem.query.total = problem.query.longest = rows;
-    return api::worthwhile_workers(problem, execution);
+    return api::worthwhile_workers(problem, execution, true);
   };
   CHECK(workers(400, 40) == 3);
   CHECK(workers(400, 20) == 1);  // numbers that others have written would be used too seldom
   CHECK(workers(100, 40) == 1);
+  workers(400, 40);
+  CHECK(api::worthwhile_workers(problem, execution, false) == 1);
 }
 
 /// What takes long stays open to interruption, wherever its work is hidden.
@@ -121,9 +123,9 @@ void workers_are_bounded() {
   Execution execution;
   execution.workers = 1 << 30;
   execution.exact = true;
-  CHECK(api::worthwhile_workers(problem, execution) <= 1024);
+  CHECK(api::worthwhile_workers(problem, execution, true) <= 1024);
   execution.exact = false;
-  CHECK(api::worthwhile_workers(problem, execution) <= 10);
+  CHECK(api::worthwhile_workers(problem, execution, true) <= 10);
 }
 
 }  // namespace

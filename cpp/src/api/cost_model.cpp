@@ -15,17 +15,16 @@ constexpr double kRowsCost = 1, kReferenceCost = 2;
 // most where layers are narrow, and less for each doubling of the widest; less also in long sets,
 // over which Rows spreads what it does once per task and step.
 struct LanesCurve {
-  double one_wide, per_doubling;
+  double intercept, per_doubling, least;
 };
 // With vectors of 64 bytes, Rows fills those of narrow layers less, and wide packs of Lanes leave
 // the first-level cache sooner.
 template <class T>
 constexpr LanesCurve kLanesCurve =
-    kVectorBytes == 64 ? LanesCurve{-0.35, 0.195} : LanesCurve{0.03, 0.13};
+    kVectorBytes == 64 ? LanesCurve{-0.35, 0.195, 0.2} : LanesCurve{0.03, 0.13, 0.25};
 template <>
 constexpr LanesCurve kLanesCurve<double> =
-    kVectorBytes == 64 ? LanesCurve{-0.21, 0.19} : LanesCurve{0.36, 0.085};
-constexpr double kLanesLeast = 0.2;
+    kVectorBytes == 64 ? LanesCurve{-0.21, 0.19, 0.2} : LanesCurve{0.36, 0.085, 0.25};
 constexpr double kLanesFewRows = 10, kLanesManyRows = 30, kLanesInManyRows = 0.1;
 // What a group keeps of every step leaves the caches: so much more for each doubling.
 constexpr double kLanesCacheBytes = 800e3, kLanesPerDoublingBeyond = 0.1;
@@ -50,8 +49,8 @@ double lanes_cost(const Problem& problem) {
   const double rows = static_cast<double>(problem.support.longest);
 
   constexpr LanesCurve curve = kLanesCurve<T>;
-  double full = curve.one_wide + curve.per_doubling * std::log2(static_cast<double>(widest));
-  full = std::max(full, kLanesLeast);
+  double full = curve.intercept + curve.per_doubling * std::log2(static_cast<double>(widest));
+  full = std::max(full, curve.least);
   full += kLanesInManyRows *
           std::clamp((rows - kLanesFewRows) / (kLanesManyRows - kLanesFewRows), 0.0, 1.0);
   const auto bytes = static_cast<double>(problem.layout.n_params * kept);

@@ -10,9 +10,10 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
   PlanReport report;
   report.chosen = choose_engine<T>(problem);
   if (report.chosen < 0) return report;
-  const int workers = worthwhile_workers(problem, execution);
+  const Engine<T> chosen = engine<T>(report.chosen);
+  const int workers = worthwhile_workers(problem, execution, chosen.shares_products);
   // Crowds come and go: the call after one must not need a larger workspace than those during it.
-  report.workspace_bytes = engine<T>(report.chosen).workspace_bytes(problem, workers);
+  report.workspace_bytes = chosen.workspace_bytes(problem, workers);
   report.workers = crowded() ? 1 : workers;
   return report;
 }

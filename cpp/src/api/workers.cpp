@@ -36,12 +36,12 @@ std::atomic<double> pace{kUsualPace}, suspected_pace{0};
 std::atomic<double> next_pause{kShortestPause};
 
 /// Threads that find work: one a task, or all in the products of a single wide one.
-int useful_workers(const Problem& problem, int workers) {
+int useful_workers(const Problem& problem, int workers, bool shares_products) {
   if (problem.tasks != 1) {
     return static_cast<int>(std::min<Index>(workers, std::max<Index>(problem.tasks, 1)));
   }
   const Index rows = std::max(problem.support.longest, problem.query.longest);
-  for (int l = 0; l < problem.net.depth; ++l) {
+  for (int l = 0; shares_products && l < problem.net.depth; ++l) {
     if (is_worth_sharing(rows, problem.net.fan_out(l), problem.net.fan_in(l))) return workers;
   }
   return 1;
@@ -91,13 +91,13 @@ bool is_brief(const Problem& problem) {
          microseconds_alone(problem) < kColdMicroseconds;
 }
 
-int worthwhile_workers(const Problem& problem, const Execution& execution) {
+int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products) {
   const int workers = std::min(execution.workers, kMostWorkers);
   if (execution.exact) return workers;
   const double expected = microseconds_alone(problem);
   if (expected < kWarmMicroseconds) return 1;
   if (expected < kColdMicroseconds && !parallel::warm()) return 1;
-  return useful_workers(problem, workers);
+  return useful_workers(problem, workers, shares_products);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -9,7 +9,8 @@ namespace FOMAML_FAST_NAMESPACE::api {
 
 /// Threads for `problem` where nobody else holds a processor: all that the call may use or, if the
 /// caller leaves the choice, one where waking the others would cost more than they save.
-int worthwhile_workers(const Problem& problem, const Execution& execution);
+/// `shares_products`: whether the engine does.
+int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products);
 
 /// Whether a call is over before anybody can ask it to stop: then nobody looks at the clock.
 bool is_brief(const Problem& problem);

@@ -42,12 +42,13 @@ class WorkerArenas {
   [[nodiscard]] Arena of(int worker, std::byte* memory) const {
     return Arena(memory + place(worker));
   }
-  /// Of everything.
+  /// Of everything; there is at least one worker.
   [[nodiscard]] std::size_t bytes(int workers) const { return place(workers - 1) + each_; }
 
  private:
   // Processors fetch ahead of the strides they see, many rows of a matrix, and thereby take lines
-  // away from a neighbour that writes them (docs/performance.md, Threads).
+  // away from a neighbour that writes them (docs/performance.md, Threads). What is shared is written
+  // once a call: a page is enough.
   static constexpr std::size_t kAfterShared = std::size_t{4} << 10, kApart = std::size_t{128} << 10;
 
   [[nodiscard]] std::size_t place(int worker) const {

@@ -141,7 +141,13 @@ thread_local int spare_workers = 1;
 
 Spare::Spare(int workers) : before_(spare_workers) { spare_workers = workers; }
 Spare::~Spare() { spare_workers = before_; }
-int Spare::workers() { return spare_workers; }
+int Spare::workers() {
+#if defined(FOMAML_FAST_THREADS_STD)
+  return 1;  // threads that are started for every region cost more than a product
+#else
+  return spare_workers;
+#endif
+}
 
 bool run(int workers, const Interrupt& interrupt, Region region, void* context) {
   Team::Shared shared(interrupt);

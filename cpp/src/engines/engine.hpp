@@ -76,8 +76,9 @@ struct SolverReport {
   std::uint8_t* indefinite = nullptr;  ///< 1 where a direction of no positive curvature ended them
 };
 
-/// A step's rates, where they are multiplied in: deltas are scaled by `deltas`, and what is summed
-/// of them by minus `rates`, one a layer, if not null.
+/// Where a step's rates are multiplied in: deltas by `deltas`, which is minus the rate of all layers
+/// if `rates` is null; else `deltas` is 1, and what is summed of them is scaled by minus `rates`, one
+/// a layer.
 template <class T>
 struct StepScale {
   T deltas;
@@ -152,6 +153,8 @@ struct Engine {
   /// flagged in `diverged`, which the caller zeroed; their results are written all the same.
   Status (*run)(const Problem& problem, const Call<T>& call, const Execution& execution,
                 std::byte* workspace);
+  /// Whether a call of one task uses several workers, for products that `is_worth_sharing`.
+  bool shares_products = false;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE

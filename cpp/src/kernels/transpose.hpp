@@ -41,8 +41,8 @@ FOMAML_FAST_INLINE void transpose_square(V* rows) {
 }
 
 /// Reads a row-major [rows, columns] matrix as packs whose lanes are rows: pack c, at `packs` +
-/// c * pack_stride, holds column c. `rows` is at most kLanes; lanes beyond repeat the first row.
-/// Nothing beyond `rows * stride` numbers is read.
+/// c * pack_stride, holds column c. `rows` is 1 to kLanes; lanes beyond repeat the first row,
+/// so that a loss meets ordinary numbers there. Nothing beyond `rows * stride` numbers is read.
 template <class T>
 void gather_columns(const T* from, Index stride, Index rows, Index columns, T* packs,
                     Index pack_stride) {
@@ -80,7 +80,7 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, Vec<
 }
 
 /// Packs the transpose of a row-major [rows, columns] matrix. Lanes beyond `rows` are not 0, but
-/// copies of other rows.
+/// copies of the first row of their vector.
 template <class T>
 void pack_transposed(const T* from, Index rows, Index columns, T* packed) {
   constexpr Index kWidth = kLanes<T>;

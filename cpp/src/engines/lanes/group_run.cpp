@@ -164,7 +164,7 @@ const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
       const V factor = broadcast<V>(-scale.rates[l]);
       for (Index i = plan_[l].weight; i < plan_[l].end; ++i) other[i] = factor * lambda[i];
     }
-    add_product(k, 1, other, lambda);
+    add_product(k, scale.deltas, other, lambda);
   }
   return lambda;
 }

@@ -127,7 +127,7 @@ void hessian_parameters(const Plan& plan, int l, bool fed, const LaneRows<T>& ro
   const Term<V, V> by_rd{transpose(input(rows, activity, l), in), matrix(rd, out), n};
   const Term<V, V> by_d{transpose<V>(tangents.rh[at(l - 1)], in), matrix<V>(activity.d[at(l)], out),
                         n};
-  multiply(layer.weights(), by_d, by_rd, start, to + layer.weight, Store{});
+  multiply(layer.weights(), by_d, by_rd, start, to + layer.weight);
   bias_sums(layer, rd, n, to, finish_bias);
 }
 
@@ -287,7 +287,7 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     } else {
       const Term<V, B> by_theta{matrix<V>(tangents.rh[at(l - 1)], in),
                                 matrix(theta + layer.weight, layer.weights()), layer.fan_in};
-      multiply(out, by_theta, by_v, bias, rz, Store{});
+      multiply(out, by_theta, by_v, bias, rz);
     }
     if (layer.normalized()) {
       normalization::apply_tangent(norm_of(activity, tangents, l, n), theta + layer.gain,
@@ -318,12 +318,12 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     const Term<V, V> by_v{matrix<V>(activity.d[at(l)], out),
                           transpose(v + layer.weight, layer.weights()), layer.fan_out};
     if (!fed) {
-      multiply(in, by_theta, by_v, From<V>{below_first}, below_first, Store{});
+      multiply(in, by_theta, by_v, From<V>{below_first}, below_first);
       break;
     }
     V* const rd = tangents.rd[at(l - 1)];
     const V* const s = activity.s[at(l - 1)];
-    multiply(in, by_theta, by_v, Zero{}, rd, Store{});
+    multiply(in, by_theta, by_v, Zero{}, rd);
     if (below.curved) {
       slope_tangent(below.activation, in, s, activity.dh[at(l - 1)], tangents.rz[at(l - 1)], rd);
     } else if (below.activation != ActivationId::identity) {

@@ -251,17 +251,19 @@ void multiply(const Grid& grid, const Term<V, B>& term, const Start& start, V* c
 }
 
 /// From two terms: in one go over C, unless the panels of two B's would throw A out of the
-/// first-level cache at every turn.
-template <class V, class B, class Start, class Finish>
+/// first-level cache at every turn. The sums are the same either way.
+template <class V, class B, class Start>
 void multiply(const Grid& grid, const Term<V, B>& first, const Term<V, V>& second,
-              const Start& start, V* c, const Finish& finish) {
-  constexpr Index kBothPanels = 14 * 1024;
-  if ((first.depth + second.depth) * detail::kTileColumns * kVectorBytes > kBothPanels) {
+              const Start& start, V* c) {
+  // A third of 48 KB: measured from 8 to 96 wide (docs/performance.md).
+  constexpr Index kPanelBytes = 16 * 1024;
+  const Index width = std::min<Index>(detail::kTileColumns, grid.width);
+  if ((first.depth + second.depth) * width * kVectorBytes > kPanelBytes) {
     multiply(grid, first, start, c, Store{});
-    return multiply(grid, second, From<V>{c}, c, finish);
+    return multiply(grid, second, From<V>{c}, c, Store{});
   }
-  using Work = detail::Work<V, B, Term<V, V>, Start, Finish>;
-  detail::compute(Work{first, second, start, c, grid.stride, finish}, grid.rows, grid.width);
+  using Work = detail::Work<V, B, Term<V, V>, Start, Store>;
+  detail::compute(Work{first, second, start, c, grid.stride, {}}, grid.rows, grid.width);
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -55,7 +55,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> rows_engine() {
-  return {"rows", &rows::unsupported, &rows::workspace_bytes<T>, &rows::run<T>};
+  return {"rows", &rows::unsupported, &rows::workspace_bytes<T>, &rows::run<T>, true};
 }
 
 template Engine<float> rows_engine<float>();
