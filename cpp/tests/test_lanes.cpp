@@ -201,8 +201,8 @@ void test_declines() {
   CHECK(lanes_engine<float>().unsupported(problem) != nullptr);
 }
 
-/// An interrupt ends a call that would take minutes, and every worker comes home. (With AVX-512, 300
-/// steps were over before anybody was asked.)
+/// An interrupt ends a call that would take minutes, and every worker comes home. (With AVX-512,
+/// 300 steps were over before anybody was asked.)
 void test_interrupt() {
   Case c;
   c.steps = 10000;

@@ -76,9 +76,9 @@ struct SolverReport {
   std::uint8_t* indefinite = nullptr;  ///< 1 where a direction of no positive curvature ended them
 };
 
-/// Where a step's rates are multiplied in: deltas by `deltas`, which is minus the rate of all layers
-/// if `rates` is null; else `deltas` is 1, and what is summed of them is scaled by minus `rates`, one
-/// a layer.
+/// Where a step's rates are multiplied in: deltas by `deltas`, which is minus the rate of all
+/// layers if `rates` is null; else `deltas` is 1, and what is summed of them is scaled by minus
+/// `rates`, one a layer.
 template <class T>
 struct StepScale {
   T deltas;
