@@ -149,10 +149,8 @@ def test_derivative_of_a_pulled_back_cotangent(engine, norm, dtype):
     net, (x, _, _, _) = mlp(case), case.arrays(ragged=True)
     v = directions(case)
     c, c_tangent = (cotangents_of(case, x, seed) for seed in (1, 2))
-    offsets = np.cumsum([0, *map(len, x)])
-    rows = core.Rows(np.concatenate(x), None, offsets, False, len(x), -1, None, None)
-    stacked = (np.concatenate(c), v, np.concatenate(c_tangent))
-    actual = supported(lambda: core.vjp_tangent(net._core, case.theta, rows, *stacked, 1))
+    arrays = (case.theta, x, c, v, c_tangent)
+    actual = supported(lambda: core.vjp_tangent(net._core, *arrays, 1, True))
     for i, of_task in enumerate(x):
         step = 1e-30  # a complex step: exact to rounding
         moved = case.theta.astype(np.complex128) + 1j * step * v

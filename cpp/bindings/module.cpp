@@ -9,13 +9,14 @@
 FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   m.doc() = "The compiled core of fomaml_fast; use the package, not this module.";
   fomaml_fast_bindings::register_info(m);
+  fomaml_fast_bindings::register_hooks(m);
   fomaml_fast_bindings::register_network(m);
-  fomaml_fast_bindings::register_rows(m);
+  fomaml_fast_bindings::register_examples(m);
   fomaml_fast_bindings::register_algorithm(m);
   fomaml_fast_bindings::register_outer(m);
   fomaml_fast_bindings::register_evaluation(m);
   fomaml_fast_bindings::register_adaptation(m);
-  fomaml_fast_bindings::register_meta_gradient(m);
+  fomaml_fast_bindings::register_meta(m);
   fomaml_fast_bindings::register_plan(m);
   fomaml_fast_bindings::register_inner(m);
 }

@@ -1,114 +1,178 @@
-// The inner loop for its own sake: adapted parameters, and the way there.
-#include "plain_tasks.hpp"
+// The inner loop for its own sake: adapted parameters, the way there, and losses along it.
+#include "api/adaptation.hpp"
+#include "arguments.hpp"
+#include "hooks.hpp"
+#include "rates.hpp"
+#include "results.hpp"
 
 namespace fomaml_fast_bindings {
 
 namespace {
 
+/// The arguments that adapt and trace share.
+struct AdaptationCall {
+  py::handle theta, x, y, weights, mask, class_mask, rates, threads, check_finite;
+  int steps;
+};
+
+/// Calls `body(adaptation, threads)` with an adaptation that was checked and read.
+template <class Body>
+py::object with_adaptation(const api::Network& net, const AlgorithmObject& algorithm,
+                           const AdaptationCall& asked, Body&& body) {
+  const Given theta("theta", asked.theta);
+  const api::DType dtype = theta->dtype();
+  const Given x("x", asked.x, {Role::numbers, dtype, true});
+  const bool listed = x->listed || (x->given() && x->array().shape.axes != 2);
+  const Given y("y", asked.y, {Role::targets, dtype, listed});
+  const Given weights("weights", asked.weights, {Role::numbers, dtype, listed});
+  const Given mask("mask", asked.mask, {Role::flags, api::DType::none, listed});
+  const Given class_mask("class_mask", asked.class_mask, {Role::flags});
+  const GivenRates rates("rates", asked.rates, algorithm, net, dtype);
+  const int threads = threads_of(asked.threads);
+  api::Adaptation adaptation({.net = &net,
+                              .algorithm = &algorithm.algorithm,
+                              .theta = *theta,
+                              .rows = {.x = *x,
+                                       .y = *y,
+                                       .weights = *weights,
+                                       .mask = *mask,
+                                       .class_mask = *class_mask},
+                              .rates = *rates,
+                              .steps = asked.steps,
+                              .check_finite = flag_of(asked.check_finite, "check_finite")});
+  api::Fault fault;
+  expect(adaptation.measure(fault), fault);
+  CallMemory memory(adaptation.bytes());
+  expect(adaptation.read(memory.data(), fault), fault);
+  return api::visit_float(dtype, [&]<class T>(T) -> py::object {
+    return body(T{}, static_cast<const api::Adaptation&>(adaptation), threads);
+  });
+}
+
+/// Of the tasks that diverged: raises, or writes their last finite parameters.
 template <class T>
-void fill(core::Problem& problem, core::Call<T>& call, const Network& net, const py::array& theta,
-          const Rows& support, const AlgorithmCall<T>& algorithm, int steps) {
-  algorithm.fill(problem, call);
-  problem.algorithm.steps = steps;
-  problem.tasks = support.tasks;
-  problem.support = support.shape_with(loss_for(net, support));
-  call.support = support.view<T>();
-  set_theta(problem, call, theta);
-}
-
-py::tuple adapt(const Network& net, const py::array& theta, const Rows& support,
-                const Algorithm& algorithm, const py::object& rates, int steps, int threads) {
-  return dispatch(theta, [&]<class T>(T) -> py::tuple {
-    core::Problem problem = problem_of(net, core::Operation::adapt);
-    core::Call<T> call;
-    const AlgorithmCall<T> at(algorithm, rates, net);
-    fill(problem, call, net, theta, support, at, steps);
-    auto thetas = new_array<T>({support.tasks, problem.n_adapted()});
-    auto diverged = new_array<bool>({support.tasks});
-    call.task_vectors = thetas.mutable_data();
-    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
-    const bool any = run(problem, call, threads) == core::Status::diverged;
-    return py::make_tuple(thetas, diverged, any);
+void meet_divergence(const api::Adaptation& adaptation, Flags& flags, bool masks, T* adapted,
+                     int threads) {
+  const std::vector<Index> lost = flags.raised();
+  const auto count = static_cast<Index>(lost.size());
+  std::vector<std::int32_t> first_bad(lost.size());
+  std::vector<T> last(masks ? lost.size() * static_cast<std::size_t>(adaptation.n_adapted()) : 0);
+  run(threads, [&](const core::Execution& execution) {
+    return adaptation.diagnose(lost.data(), count, first_bad.data(),
+                               masks ? last.data() : nullptr, execution);
   });
-}
-
-/// Of plain arrays, the call of a device in the field. None if anything is not plain, does not fit
-/// or diverges: Python then takes the long way, which converts or explains.
-py::object adapt_plain(const Network& net, const py::handle& theta, const py::handle& x,
-                       const py::handle& y, const Algorithm& algorithm, const py::handle& threads,
-                       bool check_finite) {
-  PlainTasks tasks;
-  if (!algorithm.fits(net, py::none()) || !tasks.read(net, {.theta = theta,
-                                                            .x = x,
-                                                            .y = y,
-                                                            .threads = threads,
-                                                            .context = algorithm.spec.context,
-                                                            .check_finite = check_finite})) {
-    return py::none();
+  if (!masks) {
+    throw Diverged{lost, *std::min_element(first_bad.begin(), first_bad.end()), adaptation.tasks()};
   }
-  return dispatch(tasks.theta(), [&]<class T>(T) -> py::object {
-    core::Problem problem = problem_of(net, core::Operation::adapt);
-    core::Call<T> call;
-    const AlgorithmCall<T> at(algorithm, py::none(), net);
-    fill(problem, call, net, tasks.theta(), tasks.rows(), at, algorithm.spec.steps);
-    const Index size = problem.n_adapted();
-    auto adapted =
-        tasks.form() == Form::single ? new_array<T>({size}) : new_array<T>({problem.tasks, size});
-    Flags diverged(problem.tasks);
-    call.task_vectors = adapted.mutable_data();
-    call.diverged = diverged.data();
-    if (run(problem, call, tasks.threads()) == core::Status::diverged) return py::none();
-    return adapted;
-  });
+  const Index size = adaptation.n_adapted();
+  for (Index i = 0; i < count; ++i) {
+    std::copy_n(last.data() + i * size, size, adapted + lost[static_cast<std::size_t>(i)] * size);
+  }
 }
 
-py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
-                const py::object& query, const Algorithm& algorithm, const py::object& rates,
-                int steps, bool with_thetas, int threads) {
-  return dispatch(theta, [&]<class T>(T) -> py::tuple {
-    core::Problem problem = problem_of(net, core::Operation::adapt);
-    core::Call<T> call;
-    const AlgorithmCall<T> at(algorithm, rates, net);
-    fill(problem, call, net, theta, support, at, steps);
-    problem.wants_trace = true;
-    const py::ssize_t tasks = support.tasks, points = steps + 1;
-    auto losses = new_array<T>({tasks, points});
-    auto diverged = new_array<bool>({tasks});
-    call.trace_losses = losses.mutable_data();
-    call.diverged = reinterpret_cast<std::uint8_t*>(diverged.mutable_data());
-    py::object thetas = py::none(), query_losses = py::none();
-    if (with_thetas) {
-      auto array = new_array<T>({tasks, points, problem.n_adapted()});
-      call.trace_thetas = array.mutable_data();
-      thetas = std::move(array);
-    }
-    if (!query.is_none()) {
-      const Rows& rows = py::cast<const Rows&>(query);
-      problem.query = rows.shape_with(loss_for(net, rows, algorithm.query_loss));
-      call.query = rows.view<T>();
-      auto array = new_array<T>({tasks, points});
-      call.trace_query_losses = array.mutable_data();
-      query_losses = std::move(array);
-    }
-    run(problem, call, threads);
-    return py::make_tuple(thetas, losses, query_losses, diverged);
+py::object adapt(const api::Network& net, const py::handle& theta, const py::handle& x,
+                 const py::handle& y, const py::handle& weights, const py::handle& mask,
+                 const py::handle& class_mask, const AlgorithmObject& algorithm,
+                 const py::handle& rates, int steps, bool masks, const py::handle& threads,
+                 const py::handle& check_finite) {
+  const AdaptationCall asked{theta, x, y, weights, mask, class_mask, rates, threads, check_finite, steps};
+  return with_adaptation(
+      net, algorithm, asked,
+      [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
+        const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
+        auto adapted =
+            adaptation.single() ? new_array<T>({size}) : new_array<T>({tasks, size});
+        T* const to = adapted.mutable_data();
+        Flags flags(tasks);
+        const bool any = run(workers, [&](const core::Execution& execution) {
+          return adaptation.run(to, flags.data(), execution);
+        });
+        if (any) meet_divergence(adaptation, flags, masks, to, workers);
+        if (!masks) return adapted;
+        if (adaptation.single()) return py::make_tuple(adapted, flags.data()[0] != 0);
+        return py::make_tuple(adapted, flags.array());
+      });
+}
+
+py::object trace(const api::Network& net, const py::handle& theta, const py::handle& x,
+                 const py::handle& y, const py::handle& weights, const py::handle& mask,
+                 const py::handle& class_mask, const AlgorithmObject& algorithm,
+                 const py::handle& rates, int steps, const std::vector<int>& points, bool masks,
+                 const py::handle& threads, const py::handle& check_finite) {
+  const AdaptationCall asked{theta, x, y, weights, mask, class_mask, rates, threads, check_finite, steps};
+  return with_adaptation(
+      net, algorithm, asked,
+      [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
+        const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
+        const auto n_points = static_cast<Index>(points.size());
+        const bool single = adaptation.single();
+        auto thetas = single ? new_array<T>({n_points, size})
+                             : new_array<T>({tasks, n_points, size});
+        auto losses = single ? new_array<T>({steps + 1}) : new_array<T>({tasks, steps + 1});
+        const api::Trace<T> to{.points = points.data(),
+                               .n_points = n_points,
+                               .thetas = thetas.mutable_data(),
+                               .losses = losses.mutable_data()};
+        Flags flags(tasks);
+        const bool any = run(workers, [&](const core::Execution& execution) {
+          return adaptation.trace_finite(to, flags.data(), execution);
+        });
+        if (any && !masks) meet_divergence<T>(adaptation, flags, false, nullptr, workers);
+        py::object diverged = flags.array();
+        if (single) diverged = py::bool_(flags.data()[0] != 0);
+        return py::make_tuple(thetas, losses, diverged);
+      });
+}
+
+py::object evaluate(const api::Network& net, const py::handle& theta,
+                    const ExamplesObject& support, const ExamplesObject& query,
+                    const AlgorithmObject& algorithm, const py::handle& rates,
+                    const std::vector<int>& points, const py::handle& threads,
+                    const py::handle& check_finite) {
+  const Given of_theta("theta", theta);
+  const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
+  const int workers = threads_of(threads);
+  api::Adaptation adaptation({.net = &net,
+                              .algorithm = &algorithm.algorithm,
+                              .theta = *of_theta,
+                              .support = &support.examples,
+                              .query = &query.examples,
+                              .rates = *of_rates,
+                              .steps = points.back(),
+                              .theta_per_task = false,
+                              .check_finite = flag_of(check_finite, "check_finite")});
+  api::Fault fault;
+  expect(adaptation.measure(fault), fault);
+  expect(adaptation.read(nullptr, fault), fault);
+  return api::visit_float(adaptation.dtype(), [&]<class T>(T) -> py::object {
+    const auto n_points = static_cast<Index>(points.size());
+    auto losses = new_array<T>({adaptation.tasks(), n_points});
+    auto lost = new_array<bool>({adaptation.tasks(), n_points});
+    T* const to = losses.mutable_data();
+    auto* const flags = reinterpret_cast<std::uint8_t*>(lost.mutable_data());
+    run(workers, [&](const core::Execution& execution) {
+      return adaptation.evaluate(points.data(), n_points, to, flags, execution);
+    });
+    return py::make_tuple(losses, lost);
   });
 }
 
 }  // namespace
 
 void register_adaptation(py::module_& m) {
-  m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("support"), py::arg("algorithm"),
-        py::arg("rates").none(true), py::arg("steps"), py::arg("threads"),
-        "(thetas [T, P], diverged [T], any diverged)");
-  m.def("adapt_plain", &adapt_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
-        py::arg("algorithm"), py::arg("threads"), py::arg("check_finite"),
-        "theta_S with the axes of the arguments; None if an argument needs converting or is wrong, "
-        "or a task diverges");
-  m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("query").none(true), py::arg("algorithm"), py::arg("rates").none(true),
-        py::arg("steps"), py::arg("with_thetas"), py::arg("threads"),
-        "(thetas [T, S+1, P] or None, losses [T, S+1], query losses or None, diverged [T])");
+  m.def("adapt", &adapt, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
+        py::arg("weights"), py::arg("mask"), py::arg("class_mask"), py::arg("algorithm"),
+        py::arg("rates"), py::arg("steps"), py::arg("masks"), py::arg("threads"),
+        py::arg("check_finite"), "theta_S; with `masks`, (theta_S, diverged)");
+  m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
+        py::arg("weights"), py::arg("mask"), py::arg("class_mask"), py::arg("algorithm"),
+        py::arg("rates"), py::arg("steps"), py::arg("points"), py::arg("masks"),
+        py::arg("threads"), py::arg("check_finite"),
+        "(thetas at the points, losses at all steps, diverged)");
+  m.def("evaluate", &evaluate, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("points"),
+        py::arg("threads"), py::arg("check_finite"),
+        "(query losses [T, points], lost [T, points])");
 }
 
 }  // namespace fomaml_fast_bindings

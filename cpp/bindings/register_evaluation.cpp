@@ -1,280 +1,252 @@
 // Predictions, losses, gradients and products with Jacobians and Hessians at given parameters.
-//
-// Each comes twice: on rows that Python has checked, and on plain arrays that are checked here, for
-// then a call costs no more than what it computes.
-#include "plain_tasks.hpp"
+#include "api/evaluation.hpp"
+#include "arguments.hpp"
+#include "hooks.hpp"
+#include "results.hpp"
 
 namespace fomaml_fast_bindings {
 
 namespace {
 
-template <class T>
-struct Request {
-  core::Problem problem;
-  core::Call<T> call;
-  Form form;
+using core::Operation;
 
-  Request(core::Operation operation, const Network& net, const py::array& theta, const Rows& rows,
-          Form results)
-      : problem(problem_of(net, operation)), form(results) {
-    problem.tasks = rows.tasks;
-    problem.support = rows.shape_with(loss_for(net, rows));
-    call.support = rows.view<T>();
-    set_theta(problem, call, theta);
-  }
-  /// Directions of the parameters: [P] or [1, P] for all tasks, or [tasks, P].
-  void set_tangent(const py::array& tangent) {
-    call.tangent = data<T>(tangent);
-    call.tangent_stride = per_task(tangent) ? problem.layout.n_params : 0;
-  }
-  /// One vector of n_L numbers for every row of every task.
-  py::array_t<T> new_outputs() {
-    const Index total = problem.support.total, columns = problem.net.outputs();
-    auto outputs = form == Form::stacked
-                       ? new_array<T>({problem.tasks, total / problem.tasks, columns})
-                       : new_array<T>({total, columns});
-    call.outputs = outputs.mutable_data();
-    return outputs;
-  }
-  /// One vector of P numbers for every task.
-  py::array_t<T> new_vectors() {
-    const Index n_params = problem.layout.n_params;
-    auto vectors =
-        form == Form::single ? new_array<T>({n_params}) : new_array<T>({problem.tasks, n_params});
-    call.task_vectors = vectors.mutable_data();
-    return vectors;
-  }
+/// What Python passed; empty handles where the operation takes none.
+struct EvaluationCall {
+  Operation operation;
+  py::handle theta, x, threads, check_finite;
+  py::handle y{}, weights{}, mask{}, class_mask{}, context{};
+  py::handle tangent{}, cotangents{}, cotangent_tangents{};
 };
 
-/// One loss for every task: an array, or a number where there is no task axis.
+/// A vector on the outputs of every row: in one array, or a list where tasks differ in length.
 template <class T>
-class Losses {
+class Outputs {
  public:
-  explicit Losses(Request<T>& request) {
-    request.call.losses = &one_;
-    if (request.form == Form::single) return;
-    auto array = new_array<T>({request.problem.tasks});
-    request.call.losses = array.mutable_data();
-    all_ = std::move(array);
+  Outputs(const api::Evaluation& evaluation, Index columns) : evaluation_(evaluation) {
+    const api::Examples& examples = evaluation.examples();
+    if (!evaluation.empty() && examples.shape.ragged) {
+      array_ = new_array<T>({examples.shape.total, columns});
+    } else if (evaluation.single()) {
+      array_ = new_array<T>({evaluation.rows(), columns});
+    } else {
+      array_ = new_array<T>({evaluation.tasks(), evaluation.rows(), columns});
+    }
   }
-  [[nodiscard]] py::object get() const {
-    return all_ ? all_ : py::float_(static_cast<double>(one_));
+  T* data() { return array_.mutable_data(); }
+  py::object get() const {
+    const api::Examples& examples = evaluation_.examples();
+    if (evaluation_.empty() || !examples.shape.ragged) return array_;
+    py::list all;
+    const Index columns = array_.shape(1);
+    for (Index t = 0; t < examples.tasks; ++t) {
+      const Index first = examples.offsets[t], rows = examples.offsets[t + 1] - first;
+      all.append(view_of<T>(array_.data() + first * columns, {rows, columns}, array_, false));
+    }
+    return all;
   }
 
  private:
-  T one_ = 0;
-  py::object all_;
+  const api::Evaluation& evaluation_;
+  py::array_t<T> array_{py::array::ShapeContainer{0}};
 };
 
-py::object predict(const Network& net, const py::array& theta, const Rows& rows, int threads,
-                   Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(core::Operation::predict, net, theta, rows, form);
-    auto outputs = request.new_outputs();
-    run(request.problem, request.call, threads);
-    return outputs;
+template <class T>
+py::object compute(const api::Evaluation& evaluation, const core::NetworkSpec& net,
+                   Operation operation, Index n_params, int threads) {
+  api::Evaluation::Results<T> results;
+  const auto run_it = [&] {
+    run(threads, [&](const core::Execution& execution) {
+      return evaluation.run(results, execution);
+    });
+  };
+  if (operation == Operation::predict || operation == Operation::jvp) {
+    Outputs<T> outputs(evaluation, net.outputs());
+    results.outputs = outputs.data();
+    if (!evaluation.empty()) run_it();
+    return outputs.get();
+  }
+  T one = 0;
+  py::object losses;
+  const bool has_losses = operation == Operation::loss || operation == Operation::gradient;
+  if (has_losses && !evaluation.single()) {
+    auto array = new_array<T>({evaluation.tasks()});
+    results.losses = array.mutable_data();
+    losses = std::move(array);
+  } else {
+    results.losses = &one;
+  }
+  py::object vectors;
+  if (operation != Operation::loss) {
+    auto array = evaluation.single() ? new_array<T>({n_params})
+                                     : new_array<T>({evaluation.tasks(), n_params});
+    results.vectors = array.mutable_data();
+    vectors = std::move(array);
+  }
+  run_it();
+  if (has_losses && !losses) losses = py::float_(static_cast<double>(one));
+  if (operation == Operation::loss) return losses;
+  return has_losses ? py::object(py::make_tuple(losses, vectors)) : vectors;
+}
+
+/// The rows of a batch, where x is one; null where x is an array.
+const api::Examples* examples_in(const py::handle& x) {
+  if (is_ndarray(x) || !py::isinstance<ExamplesObject>(x)) return nullptr;
+  return &py::cast<const ExamplesObject&>(x).examples;
+}
+
+py::object evaluate(const api::Network& net, const EvaluationCall& asked) {
+  const Given theta("theta", asked.theta);
+  const api::DType dtype = theta->dtype();
+  const api::Examples* const examples = examples_in(asked.x);
+  const Given x("x", examples == nullptr ? asked.x : py::handle(),
+                {Role::numbers, dtype, true});
+  // Beside one set of rows a list is one array.
+  const bool listed = x->listed || (x->given() && x->array().shape.axes != 2);
+  const Given y("y", asked.y, {Role::targets, dtype, listed});
+  const Given weights("weights", asked.weights, {Role::numbers, dtype, listed});
+  const Given mask("mask", asked.mask, {Role::flags, api::DType::none, listed});
+  const Given class_mask("class_mask", asked.class_mask, {Role::flags});
+  const Given context("context", asked.context, {Role::numbers, dtype});
+  const Given tangent("v", asked.tangent, {Role::numbers, dtype});
+  const Given cotangents("cotangent", asked.cotangents, {Role::numbers, dtype, true});
+  const Given moved("cotangent_tangent", asked.cotangent_tangents, {Role::numbers, dtype, true});
+  const Operation operation = asked.operation;
+  const bool takes_empty = operation == Operation::predict || operation == Operation::jvp;
+  const int threads = threads_of(asked.threads);
+  api::Evaluation evaluation({.operation = operation,
+                              .net = &net,
+                              .theta = *theta,
+                              .rows = {.x = *x,
+                                       .y = *y,
+                                       .weights = *weights,
+                                       .mask = *mask,
+                                       .class_mask = *class_mask,
+                                       .context = *context,
+                                       .wants_targets = bool(asked.y),
+                                       .takes_empty = takes_empty},
+                              .examples = examples,
+                              .tangent = *tangent,
+                              .cotangents = *cotangents,
+                              .cotangent_tangents = *moved,
+                              .wants_tangent = bool(asked.tangent),
+                              .wants_cotangents = bool(asked.cotangents),
+                              .check_finite = flag_of(asked.check_finite, "check_finite")});
+  api::Fault fault;
+  expect(evaluation.measure(fault), fault);
+  CallMemory memory(evaluation.bytes());
+  expect(evaluation.read(memory.data(), fault), fault);
+  return api::visit_float(evaluation.dtype(), [&]<class T>(T) {
+    return compute<T>(evaluation, net.spec, operation, net.n_params(), threads);
   });
 }
 
-py::object loss(const Network& net, const py::array& theta, const Rows& rows, int threads,
-                Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(core::Operation::loss, net, theta, rows, form);
-    const Losses<T> losses(request);
-    run(request.problem, request.call, threads);
-    return losses.get();
-  });
-}
-
-py::object gradient(const Network& net, const py::array& theta, const Rows& rows, int threads,
-                    Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(core::Operation::gradient, net, theta, rows, form);
-    const Losses<T> losses(request);
-    auto gradients = request.new_vectors();
-    run(request.problem, request.call, threads);
-    return py::make_tuple(losses.get(), gradients);
-  });
-}
-
-/// hvp and gnvp: a tangent in, a vector of every task out.
-template <core::Operation kOperation>
-py::object curvature_product(const Network& net, const py::array& theta, const Rows& rows,
-                             const py::array& tangent, int threads, Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(kOperation, net, theta, rows, form);
-    request.set_tangent(tangent);
-    auto products = request.new_vectors();
-    run(request.problem, request.call, threads);
-    return products;
-  });
-}
-
-py::object jvp(const Network& net, const py::array& theta, const Rows& rows,
-               const py::array& tangent, int threads, Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(core::Operation::jvp, net, theta, rows, form);
-    request.set_tangent(tangent);
-    auto tangents = request.new_outputs();
-    run(request.problem, request.call, threads);
-    return tangents;
-  });
-}
-
-py::object vjp(const Network& net, const py::array& theta, const Rows& rows,
-               const py::array& cotangents, int threads, Form form) {
-  return dispatch(theta, [&]<class T>(T) -> py::object {
-    Request<T> request(core::Operation::vjp, net, theta, rows, form);
-    request.call.cotangents = data<T>(cotangents);
-    auto products = request.new_vectors();
-    run(request.problem, request.call, threads);
-    return products;
-  });
-}
-
-py::array vjp_tangent(const Network& net, const py::array& theta, const Rows& rows,
-                      const py::array& cotangents, const py::array& tangent,
-                      const py::array& cotangent_tangents, int threads) {
-  return dispatch(theta, [&]<class T>(T) -> py::array {
-    Request<T> request(core::Operation::vjp_tangent, net, theta, rows, Form::flat);
-    request.set_tangent(tangent);
-    request.call.cotangents = data<T>(cotangents);
-    request.call.cotangent_tangents = data<T>(cotangent_tangents);
-    auto products = request.new_vectors();
-    run(request.problem, request.call, threads);
-    return products;
-  });
-}
-
-/// What takes theta and rows.
-template <auto kEvaluate>
-void define(py::module_& m, const char* name) {
+template <Operation kOperation>
+void define_of_targets(py::module_& m, const char* name) {
   m.def(
       name,
-      [](const Network& net, const py::array& theta, const Rows& rows, int threads) {
-        return kEvaluate(net, theta, rows, threads, Form::flat);
-      },
-      py::arg("net"), py::arg("theta"), py::arg("rows"), py::arg("threads"));
-}
-
-/// What takes one more array.
-template <auto kEvaluate>
-void define_with(py::module_& m, const char* name, const char* vectors) {
-  m.def(
-      name,
-      [](const Network& net, const py::array& theta, const Rows& rows, const py::array& array,
-         int threads) { return kEvaluate(net, theta, rows, array, threads, Form::flat); },
-      py::arg("net"), py::arg("theta"), py::arg("rows"), py::arg(vectors), py::arg("threads"));
-}
-
-constexpr const char* kPlainDoc =
-    "with the axes of the arguments; None if an argument needs converting, or is wrong";
-
-/// Loss and gradient.
-template <auto kEvaluate>
-void define_plain(py::module_& m, const char* name) {
-  m.def(
-      name,
-      [](const Network& net, const py::handle& theta, const py::handle& x, const py::handle& y,
-         const py::handle& threads, bool check_finite) -> py::object {
-        PlainTasks tasks;
-        if (!tasks.read(net, {.theta = theta,
+      [](const api::Network& net, const py::handle& theta, const py::handle& x, const py::handle& y,
+         const py::handle& weights, const py::handle& mask, const py::handle& class_mask,
+         const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = kOperation,
+                              .theta = theta,
                               .x = x,
-                              .y = y,
                               .threads = threads,
-                              .check_finite = check_finite})) {
-          return py::none();
-        }
-        return kEvaluate(net, tasks.theta(), tasks.rows(), tasks.threads(), tasks.form());
+                              .check_finite = check_finite,
+                              .y = y,
+                              .weights = weights,
+                              .mask = mask,
+                              .class_mask = class_mask});
       },
-      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"), py::arg("threads"),
-      py::arg("check_finite"), kPlainDoc);
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"), py::arg("weights"),
+      py::arg("mask"), py::arg("class_mask"), py::arg("threads"), py::arg("check_finite"));
 }
 
-/// Products with the curvature of the loss.
-template <auto kEvaluate>
-void define_plain_product(py::module_& m, const char* name) {
+template <Operation kOperation>
+void define_curvature_product(py::module_& m, const char* name) {
   m.def(
       name,
-      [](const Network& net, const py::handle& theta, const py::handle& x, const py::handle& y,
-         const py::handle& tangent, const py::handle& threads, bool check_finite) -> py::object {
-        PlainTasks tasks;
-        if (!tasks.read(net, {.theta = theta,
+      [](const api::Network& net, const py::handle& theta, const py::handle& x, const py::handle& y,
+         const py::handle& v, const py::handle& weights, const py::handle& mask,
+         const py::handle& class_mask, const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = kOperation,
+                              .theta = theta,
                               .x = x,
-                              .y = y,
-                              .tangent = tangent,
                               .threads = threads,
-                              .check_finite = check_finite})) {
-          return py::none();
-        }
-        return kEvaluate(net, tasks.theta(), tasks.rows(), tasks.tangent(), tasks.threads(),
-                         tasks.form());
+                              .check_finite = check_finite,
+                              .y = y,
+                              .weights = weights,
+                              .mask = mask,
+                              .class_mask = class_mask,
+                              .tangent = v});
       },
-      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"), py::arg("tangent"),
-      py::arg("threads"), py::arg("check_finite"), kPlainDoc);
-}
-
-py::object predict_plain(const Network& net, const py::handle& theta, const py::handle& x,
-                         const py::handle& threads, bool check_finite) {
-  PlainTasks tasks;
-  if (!tasks.read(net,
-                  {.theta = theta, .x = x, .threads = threads, .check_finite = check_finite})) {
-    return py::none();
-  }
-  return predict(net, tasks.theta(), tasks.rows(), tasks.threads(), tasks.form());
-}
-
-py::object jvp_plain(const Network& net, const py::handle& theta, const py::handle& x,
-                     const py::handle& tangent, const py::handle& threads, bool check_finite) {
-  PlainTasks tasks;
-  if (!tasks.read(net, {.theta = theta,
-                        .x = x,
-                        .tangent = tangent,
-                        .threads = threads,
-                        .check_finite = check_finite})) {
-    return py::none();
-  }
-  return jvp(net, tasks.theta(), tasks.rows(), tasks.tangent(), tasks.threads(), tasks.form());
-}
-
-py::object vjp_plain(const Network& net, const py::handle& theta, const py::handle& x,
-                     const py::handle& cotangents, const py::handle& threads, bool check_finite) {
-  PlainTasks tasks;
-  if (!tasks.read(net, {.theta = theta,
-                        .x = x,
-                        .cotangents = cotangents,
-                        .threads = threads,
-                        .check_finite = check_finite})) {
-    return py::none();
-  }
-  return vjp(net, tasks.theta(), tasks.rows(), tasks.cotangents(), tasks.threads(), tasks.form());
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"), py::arg("v"),
+      py::arg("weights"), py::arg("mask"), py::arg("class_mask"), py::arg("threads"),
+      py::arg("check_finite"));
 }
 
 }  // namespace
 
 void register_evaluation(py::module_& m) {
-  constexpr auto kHvp = &curvature_product<core::Operation::hvp>;
-  constexpr auto kGnvp = &curvature_product<core::Operation::gnvp>;
-  define<&predict>(m, "predict");
-  define<&loss>(m, "loss");
-  define<&gradient>(m, "gradient");
-  define_with<kHvp>(m, "hvp", "tangent");
-  define_with<kGnvp>(m, "gnvp", "tangent");
-  define_with<&jvp>(m, "jvp", "tangent");
-  define_with<&vjp>(m, "vjp", "cotangents");
-  m.def("vjp_tangent", &vjp_tangent, py::arg("net"), py::arg("theta"), py::arg("rows"),
-        py::arg("cotangents"), py::arg("tangent"), py::arg("cotangent_tangents"),
-        py::arg("threads"));
-  define_plain<&loss>(m, "loss_plain");
-  define_plain<&gradient>(m, "gradient_plain");
-  define_plain_product<kHvp>(m, "hvp_plain");
-  define_plain_product<kGnvp>(m, "gnvp_plain");
-  m.def("predict_plain", &predict_plain, py::arg("net"), py::arg("theta"), py::arg("x"),
-        py::arg("threads"), py::arg("check_finite"), kPlainDoc);
-  m.def("jvp_plain", &jvp_plain, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("tangent"),
-        py::arg("threads"), py::arg("check_finite"), kPlainDoc);
-  m.def("vjp_plain", &vjp_plain, py::arg("net"), py::arg("theta"), py::arg("x"),
-        py::arg("cotangents"), py::arg("threads"), py::arg("check_finite"), kPlainDoc);
+  define_of_targets<Operation::loss>(m, "loss");
+  define_of_targets<Operation::gradient>(m, "gradient");
+  define_curvature_product<Operation::hvp>(m, "hvp");
+  define_curvature_product<Operation::gnvp>(m, "gnvp");
+  m.def(
+      "predict",
+      [](const api::Network& net, const py::handle& theta, const py::handle& x,
+         const py::handle& context, const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = Operation::predict,
+                              .theta = theta,
+                              .x = x,
+                              .threads = threads,
+                              .check_finite = check_finite,
+                              .context = context});
+      },
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("context"), py::arg("threads"),
+      py::arg("check_finite"));
+  m.def(
+      "jvp",
+      [](const api::Network& net, const py::handle& theta, const py::handle& x,
+         const py::handle& v, const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = Operation::jvp,
+                              .theta = theta,
+                              .x = x,
+                              .threads = threads,
+                              .check_finite = check_finite,
+                              .tangent = v});
+      },
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("v"), py::arg("threads"),
+      py::arg("check_finite"));
+  m.def(
+      "vjp",
+      [](const api::Network& net, const py::handle& theta, const py::handle& x,
+         const py::handle& cotangent, const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = Operation::vjp,
+                              .theta = theta,
+                              .x = x,
+                              .threads = threads,
+                              .check_finite = check_finite,
+                              .cotangents = cotangent});
+      },
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("cotangent"), py::arg("threads"),
+      py::arg("check_finite"));
+  m.def(
+      "vjp_tangent",
+      [](const api::Network& net, const py::handle& theta, const py::handle& x,
+         const py::handle& cotangent, const py::handle& v, const py::handle& cotangent_tangent,
+         const py::handle& threads, const py::handle& check_finite) {
+        return evaluate(net, {.operation = Operation::vjp_tangent,
+                              .theta = theta,
+                              .x = x,
+                              .threads = threads,
+                              .check_finite = check_finite,
+                              .tangent = v,
+                              .cotangents = cotangent,
+                              .cotangent_tangents = cotangent_tangent});
+      },
+      py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("cotangent"), py::arg("v"),
+      py::arg("cotangent_tangent"), py::arg("threads"), py::arg("check_finite"),
+      "J'c' + (dJ/dtheta . v)'c: the derivative of J'c along v, where c has the tangent c'");
 }
 
 }  // namespace fomaml_fast_bindings

@@ -1,61 +1,40 @@
-#include <Eigen/Core>
 #include <cstdlib>
 
+#include "api/build.hpp"
 #include "api/peak.hpp"
 #include "bindings.hpp"
-#include "kernels/simd.hpp"
 
 namespace fomaml_fast_bindings {
 
 namespace {
 
-std::string compiler() {
-#if defined(__clang__)
-  return std::string("clang ") + __clang_version__;
-#elif defined(__GNUC__)
-  return std::string("gcc ") + __VERSION__;
-#else
-  return "unknown";
-#endif
-}
-
-std::string eigen_version() {
-  return std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
-         std::to_string(EIGEN_MINOR_VERSION);
-}
-
 py::tuple engine_names() {
-  py::tuple names(core::api::engine_count());
-  for (int i = 0; i < core::api::engine_count(); ++i) {
-    names[static_cast<std::size_t>(i)] = core::api::engine_name(i);
+  py::tuple names(api::engine_count());
+  for (int i = 0; i < api::engine_count(); ++i) {
+    names[static_cast<std::size_t>(i)] = api::engine_name(i);
   }
   return names;
 }
 
 void force_engine(const std::string& name) {
-  if (name.empty()) return core::api::force_engine(-1);
-  for (int i = 0; i < core::api::engine_count(); ++i) {
-    if (name == core::api::engine_name(i)) return core::api::force_engine(i);
+  if (name.empty()) return api::force_engine(-1);
+  for (int i = 0; i < api::engine_count(); ++i) {
+    if (name == api::engine_name(i)) return api::force_engine(i);
   }
   throw py::value_error("unknown engine '" + name + "'");
-}
-
-Index first_non_finite(const py::array& array) {
-  return dispatch(array,
-                  [&]<class T>(T) { return core::first_non_finite(data<T>(array), array.size()); });
 }
 
 }  // namespace
 
 void register_info(py::module_& m) {
   const char* engine = std::getenv("FOMAML_FAST_ENGINE");
-  if (engine != nullptr && core::api::forced_engine() < 0) {
+  if (engine != nullptr && api::forced_engine() < 0) {
     throw py::import_error("FOMAML_FAST_ENGINE='" + std::string(engine) + "' is not an engine");
   }
   m.attr("isa") = FOMAML_FAST_ISA_NAME;
   m.attr("version") = FOMAML_FAST_VERSION;
-  m.attr("compiler") = compiler();
-  m.attr("eigen") = eigen_version();
+  m.attr("compiler") = api::compiler();
+  m.attr("eigen") = api::eigen_version();
   m.attr("threads_backend") = core::parallel::backend();
   m.attr("vector_bytes") = core::kVectorBytes;
   m.attr("max_layers") = core::kMaxLayers;
@@ -66,17 +45,15 @@ void register_info(py::module_& m) {
   m.attr("outer_names") = names_of(core::kOuterNames);
   m.attr("flow_names") = names_of(core::kFlowNames);
   m.attr("engine_names") = engine_names();
-  m.def("multiply_add_gflops", &core::api::multiply_add_gflops<float>, py::arg("threads"),
+  m.def("multiply_add_gflops", &api::multiply_add_gflops<float>, py::arg("threads"),
         py::arg("milliseconds"), py::call_guard<py::gil_scoped_release>());
   m.def("default_threads", &core::parallel::default_workers);
   m.def("requested_threads", &core::parallel::requested_workers);
   m.def("force_engine", &force_engine, "Force an engine by name; '' lets the planner choose.");
   m.def("forced_engine", [] {
-    const int index = core::api::forced_engine();
-    return index < 0 ? std::string() : std::string(core::api::engine_name(index));
+    const int index = api::forced_engine();
+    return index < 0 ? std::string() : std::string(api::engine_name(index));
   });
-  m.def("first_non_finite", &first_non_finite,
-        "Flat index of the first number that is not finite, or -1.");
 }
 
 }  // namespace fomaml_fast_bindings

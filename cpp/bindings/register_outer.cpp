@@ -1,11 +1,12 @@
-#include "bindings.hpp"
+#include "outer_object.hpp"
 
 namespace fomaml_fast_bindings {
 
 namespace {
 
-Outer make_outer(const std::string& name, const std::vector<double>& parameters, double clip_norm) {
-  Outer outer;
+OuterObject make_outer(const std::string& name, const std::vector<double>& parameters,
+                       double clip_norm) {
+  OuterObject outer;
   outer.spec.id = static_cast<core::OuterId>(index_of(core::kOuterNames, name, "outer optimiser"));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     outer.spec.parameters.value.at(i) = parameters[i];
@@ -17,10 +18,10 @@ Outer make_outer(const std::string& name, const std::vector<double>& parameters,
 }  // namespace
 
 void register_outer(py::module_& m) {
-  py::class_<Outer>(m, "Outer", py::module_local())
+  py::class_<OuterObject>(m, "Outer", py::module_local())
       .def(py::init(&make_outer), py::arg("name"), py::arg("parameters"), py::arg("clip_norm"))
-      .def_property_readonly("n_moments",
-                             [](const Outer& outer) { return core::outer_moments(outer.spec); });
+      .def_property_readonly(
+          "n_moments", [](const OuterObject& outer) { return core::outer_moments(outer.spec); });
 }
 
 }  // namespace fomaml_fast_bindings

@@ -1,8 +1,10 @@
 // What a call would do: which engine, why, and with how much.
-#include "api/cost_model.hpp"
 #include "api/operations.hpp"
 #include "api/plan.hpp"
-#include "bindings.hpp"
+#include "hooks.hpp"
+#include "outer_object.hpp"
+#include "rates.hpp"
+#include "results.hpp"
 
 namespace fomaml_fast_bindings {
 
@@ -12,44 +14,39 @@ namespace {
 template <class T>
 py::list engines_for(const core::Problem& problem) {
   py::list all;
-  for (int i = 0; i < core::api::engine_count(); ++i) {
-    const char* name = core::api::engine_name(i);
-    const char* reason = core::api::engine<T>(i).unsupported(problem);
-    const double cost = core::api::estimated_cost<T>(name, problem);
-    all.append(
-        py::make_tuple(name, reason == nullptr ? py::object(py::none()) : py::str(reason), cost));
+  for (int i = 0; i < api::engine_count(); ++i) {
+    const char* reason = api::engine<T>(i).unsupported(problem);
+    all.append(py::make_tuple(api::engine_name(i),
+                              reason == nullptr ? py::object(py::none()) : py::str(reason),
+                              api::engine_cost<T>(i, problem)));
   }
   return all;
 }
 
-py::tuple plan(const std::string& operation, const Network& net, const Rows& support,
-               const Rows& query, const Algorithm& algorithm, const py::object& rates,
-               bool weighs_tasks, int threads) {
-  return dispatch(py::cast<py::array>(support.x), [&]<class T>(T) {
-    core::Problem problem = problem_of(net, core::Operation::predict);
-    core::Call<T> call;
-    const AlgorithmCall<T> at(algorithm, rates, net);
-    if (operation == "predict") {  // at the parameters that `adapt` gave every task
-      problem.tasks = query.tasks;
-      problem.support = query.shape_with(loss_for(net, query));
-      problem.theta_per_task = true;
-    } else {
-      problem = meta_problem(net, support, query, algorithm);
-      at.fill(problem, call);
-      problem.weighs_tasks = weighs_tasks;
-      if (operation == "adapt") {
-        problem.operation = core::Operation::adapt;
-        problem.query = {};
-        problem.weighs_tasks = false;
-      }
-    }
-    core::Execution execution;
-    execution.exact = threads > 0;
-    execution.workers = threads > 0 ? threads : core::parallel::default_workers();
-    const core::api::PlanReport report = core::api::plan<T>(problem, execution);
-    const char* chosen = report.chosen < 0 ? "" : core::api::engine_name(report.chosen);
-    return py::make_tuple(chosen, core::api::forced_engine() >= 0, report.workers,
-                          report.workspace_bytes, core::api::operations(problem),
+py::tuple plan(const std::string& operation, const api::Network& net, const ExamplesObject& support,
+               const ExamplesObject& query, const AlgorithmObject& algorithm, bool weighs_tasks,
+               const py::handle& threads) {
+  const api::DType dtype = support.examples.dtype;
+  const GivenRates rates("rates", py::none(), algorithm, net, dtype);
+  const Index context = algorithm.algorithm.spec.context;
+  const int workers = threads_of(threads);
+  api::Fault fault;
+  expect(api::fits(algorithm.algorithm, net, *rates, dtype, fault), fault);
+  expect(api::fits(support.examples, net, nullptr, context, fault), fault);
+  expect(api::fits(query.examples, net, algorithm.algorithm.loss_of_query(), context, fault),
+         fault);
+  return api::visit_float(dtype, [&]<class T>(T) -> py::tuple {
+    const api::MetaArguments arguments{.net = &net,
+                                       .algorithm = &algorithm.algorithm,
+                                       .support = &support.examples,
+                                       .query = &query.examples,
+                                       .rates = *rates};
+    const core::Problem problem =
+        api::planned_problem<T>(operation.c_str(), arguments, weighs_tasks);
+    const api::PlanReport report = api::plan<T>(problem, execution_of(workers));
+    const char* chosen = report.chosen < 0 ? "" : api::engine_name(report.chosen);
+    return py::make_tuple(chosen, api::forced_engine() >= 0, report.workers,
+                          report.workspace_bytes, api::operations(problem),
                           engines_for<T>(problem));
   });
 }
@@ -58,8 +55,7 @@ py::tuple plan(const std::string& operation, const Network& net, const Rows& sup
 
 void register_plan(py::module_& m) {
   m.def("plan", &plan, py::arg("operation"), py::arg("net"), py::arg("support"), py::arg("query"),
-        py::arg("algorithm"), py::arg("rates").none(true), py::arg("weighs_tasks"),
-        py::arg("threads"),
+        py::arg("algorithm"), py::arg("weighs_tasks"), py::arg("threads"),
         "(engine or '', whether it was forced, workers, workspace bytes, nominal operations, "
         "[(engine, why it cannot or None, estimated cost)])");
 }

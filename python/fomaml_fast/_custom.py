@@ -1,22 +1,102 @@
-"""Losses written in Python: the core gives outputs and takes cotangents, NumPy does the rest."""
+"""Losses written in Python: the core gives outputs and takes cotangents, the function does the rest.
+
+`CustomRows` is such a loss on some rows of all tasks, at any parameters: for one evaluation
+(`CustomEvaluation`), and for every step of an inner loop (`_custom_meta`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_array, as_parameters, as_threads
+from fomaml_fast._arrays import FloatArray
+from fomaml_fast._convert import as_array, convert
 from fomaml_fast._loader import core
-from fomaml_fast._request import Request
+
+HessianVector = Callable[[FloatArray], Any] | None
 
 
-class CustomLoss:
-    """The loss of one call, after the forward pass and before any derivative of the network.
+class Values(NamedTuple):
+    """What the function returned, of each group of tasks it was called with."""
 
-    Tasks of one length are given to the function together; ragged ones, each by itself.
+    losses: FloatArray  #: [T]
+    gradients: list[FloatArray]  #: on the outputs, [T, n, n_L] a group
+    hessians: list[HessianVector]
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether every group came with the product with its Hessian."""
+        return all(hessian is not None for hessian in self.hessians)
+
+
+class CustomRows:
+    """A loss on rows of all tasks; those of one length go to the function together.
+
+    `x` is whatever the core takes for rows; `targets` are arrays ``[T, n, ...]``, one a group.
     """
+
+    def __init__(
+        self, network: Any, fn: Callable[..., Any], x: Any, targets: list[Any], threads: Any
+    ) -> None:
+        self.network, self.fn, self.x, self.threads = network, fn, x, threads
+        self.targets = targets
+
+    def at(self, outputs: Any) -> Values:
+        """Evaluate at the outputs of the network, as the core returns them."""
+        groups = _in_groups(outputs)
+        results = [
+            checked_result(self.fn(*both), both[0].shape)
+            for both in zip(groups, self.targets, strict=True)
+        ]
+        dtype = groups[0].dtype
+        return Values(
+            np.concatenate([result[0] for result in results]).astype(dtype),
+            [np.ascontiguousarray(result[1], dtype) for result in results],
+            [result[2] for result in results],
+        )
+
+    def gradient(self, theta: Any, values: Values, like: Any) -> FloatArray:
+        """Gradient over theta."""
+        return self._pulled_back(theta, values.gradients, like)
+
+    def hvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
+        """Hessian over theta times v."""
+        tangents = self._push(theta, v)
+        curved = _as_outputs(self._curved(values, tangents), tangents)
+        along = _as_outputs(values.gradients, tangents)
+        return core.vjp_tangent(
+            self.network, theta, self.x, along, v, curved, self.threads, False
+        )
+
+    def gnvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
+        """Gauss-Newton matrix over theta times v."""
+        tangents = self._push(theta, v)
+        return self._pulled_back(theta, self._curved(values, tangents), tangents)
+
+    def _push(self, theta: Any, v: Any) -> Any:
+        return core.jvp(self.network, theta, self.x, v, self.threads, False)
+
+    def _pulled_back(self, theta: Any, groups: list[FloatArray], like: Any) -> FloatArray:
+        cotangents = _as_outputs(groups, like)
+        return core.vjp(self.network, theta, self.x, cotangents, self.threads, False)
+
+    def _curved(self, values: Values, tangents: Any) -> list[FloatArray]:
+        """Hessian on the outputs times ``J v``."""
+        if not values.has_hessian:
+            raise ValueError(
+                "the custom loss gives no product with its Hessian, which second derivatives "
+                "need: let fn return (value, gradient, hessian_vector)"
+            )
+        return [
+            _checked_product(hessian, tangent)
+            for hessian, tangent in zip(values.hessians, _in_groups(tangents), strict=True)
+        ]
+
+
+class CustomEvaluation:
+    """The loss of one call of `MLP`, and its derivatives."""
 
     def __init__(
         self,
@@ -24,122 +104,85 @@ class CustomLoss:
         theta: Any,
         x: Any,
         y: Any,
-        threads: int | None,
-        check_finite: bool,
+        threads: Any,
+        check_finite: Any,
         extras: tuple[Any, Any, Any],
         *v: Any,
     ) -> None:
         for name, extra in zip(("weights", "mask", "class_mask"), extras, strict=True):
             if extra is not None:
                 raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
-        tangent = None
-        for direction in v:  # one, for second derivatives
-            tangent = as_parameters(direction, net.n_params, name="v", check_finite=False)
-        request = Request(net, theta, x, None, check_finite, tangent)
-        if request.empty is not None:
+        theta = convert(theta, "theta", "numbers", None, False, False)
+        x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+        self._v: Any = None
+        outputs = core.predict(net._core, theta, x, None, threads, check_finite)
+        if v:
+            self._v = convert(v[0], "v", "numbers", str(theta.dtype), False, False)
+            # Tasks may be those of v: the direction of the outputs says how many there are.
+            outputs = _for_tasks(outputs, core.jvp(net._core, theta, x, self._v, threads, False))
+        if not isinstance(outputs, list) and outputs.size == 0:
             raise ValueError("x must have at least one row a task")
-        self.request, self.threads, self.network = request, as_threads(threads), net._network
-        self.dtype, self.n_out = request.theta.dtype, net.sizes[-1]
-        outputs = self._in_groups(
-            core.predict(self.network, request.theta, request.bound, self.threads)
-        )
-        targets = _targets(y, request, [group.shape[:2] for group in outputs])
-        results = [
-            checked_result(net.loss_spec.fn(*both), both[0].shape)
-            for both in zip(outputs, targets, strict=True)
-        ]
-        self._values = [result[0] for result in results]
-        self._gradients = [result[1] for result in results]
-        self._hessians = [result[2] for result in results]
+        self._single = not isinstance(outputs, list) and outputs.ndim == 2
+        self._theta, self._outputs = theta, outputs
+        targets = _targets(y, outputs, one_set=not isinstance(x, list) and x.ndim == 2)
+        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads)
+        self._values = self._rows.at(outputs)
 
     def values(self) -> Any:
         """One number, or ``[T]``."""
-        values = np.concatenate(self._values).astype(self.dtype)
-        return float(values[0]) if self.request.single else values
+        return float(self._values.losses[0]) if self._single else self._values.losses
 
     def gradient(self) -> FloatArray:
         """Gradient over theta, ``[P]`` or ``[T, P]``."""
-        return self._one_or_all(
-            core.vjp(
-                self.network,
-                self.request.theta,
-                self.request.bound,
-                self._stacked(self._gradients),
-                self.threads,
-            )
-        )
+        return self._rows.gradient(self._theta, self._values, self._outputs)
 
     def hvp(self) -> FloatArray:
         """Hessian over theta times v."""
-        return self._one_or_all(
-            core.vjp_tangent(
-                self.network,
-                self.request.theta,
-                self.request.bound,
-                self._stacked(self._gradients),
-                self.request.tangent,
-                self._curvature(),
-                self.threads,
-            )
-        )
+        return self._rows.hvp(self._theta, self._values, self._v)
 
     def gnvp(self) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""
-        return self._one_or_all(
-            core.vjp(
-                self.network,
-                self.request.theta,
-                self.request.bound,
-                self._curvature(),
-                self.threads,
-            )
-        )
-
-    def _curvature(self) -> FloatArray:
-        """Hessian on the outputs times ``J v``."""
-        request = self.request
-        if any(hessian is None for hessian in self._hessians):
-            raise ValueError(
-                "the custom loss gives no product with its Hessian, which second derivatives "
-                "need: let fn return (value, gradient, hessian_vector)"
-            )
-        tangents = self._in_groups(
-            core.jvp(self.network, request.theta, request.bound, request.tangent, self.threads)
-        )
-        products = []
-        for hessian, tangent in zip(self._hessians, tangents, strict=True):
-            products.append(checked_product(hessian, tangent))
-        return self._stacked(products)
-
-    def _in_groups(self, outputs: FloatArray) -> list[FloatArray]:
-        """Outputs of all rows as arrays ``[T, n, n_L]`` for the function."""
-        if self.request.rows.ragged:
-            return [group[None] for group in self.request.rows.per_task(outputs)]
-        return [outputs.reshape(self.request.tasks, -1, self.n_out)]
-
-    def _stacked(self, groups: list[FloatArray]) -> FloatArray:
-        rows = [group.reshape(-1, self.n_out) for group in groups]
-        return np.ascontiguousarray(np.concatenate(rows), dtype=self.dtype)
-
-    def _one_or_all(self, vectors: FloatArray) -> FloatArray:
-        return vectors[0] if self.request.single else vectors
+        return self._rows.gnvp(self._theta, self._values, self._v)
 
 
-def _targets(y: Any, request: Request, shapes: list[tuple[int, ...]]) -> list[Any]:
+def _in_groups(outputs: Any) -> list[FloatArray]:
+    """Outputs as arrays ``[T, n, n_L]``: one, or one a task where tasks differ in length."""
+    if isinstance(outputs, list):
+        return [group[None] for group in outputs]
+    return [outputs if outputs.ndim == 3 else outputs[None]]
+
+
+def _as_outputs(groups: list[FloatArray], like: Any) -> Any:
+    """Groups in the form of the outputs they belong to."""
+    if isinstance(like, list):
+        return [np.ascontiguousarray(group[0]) for group in groups]
+    return np.ascontiguousarray(groups[0] if like.ndim == 3 else groups[0][0])
+
+
+def _for_tasks(outputs: Any, tangents: Any) -> Any:
+    """Outputs repeated for as many tasks as their directions have."""
+    if isinstance(outputs, list) or outputs.shape == tangents.shape:
+        return outputs
+    return np.ascontiguousarray(np.broadcast_to(outputs, tangents.shape))
+
+
+def _targets(y: Any, outputs: Any, *, one_set: bool) -> list[Any]:
     """The user's targets, one array ``[T, n, ...]`` for each group of tasks."""
-    if request.rows.ragged:
+    shapes = [group.shape[:2] for group in _in_groups(outputs)]
+    ragged = isinstance(outputs, list)
+    if ragged:
         if not isinstance(y, list | tuple) or len(y) != len(shapes):
             raise ValueError(f"y must be a list of {len(shapes)} arrays, as x is")
         targets = [as_array(item, f"y[{t}]")[None] for t, item in enumerate(y)]
     else:
         array = as_array(y, "y")
-        array = array if request.rows.n_tasks > 1 or request.per_task else array[None]
-        if len(array) == 1 < shapes[0][0]:
+        array = array[None] if one_set else array
+        if array.ndim > 0 and len(array) == 1 < shapes[0][0]:
             array = np.broadcast_to(array, (shapes[0][0], *array.shape[1:]))
         targets = [array]
     for t, (target, shape) in enumerate(zip(targets, shapes, strict=True)):
         if target.shape[:2] != shape:
-            name = f"y[{t}]" if request.rows.ragged else "y"
+            name = f"y[{t}]" if ragged else "y"
             raise ValueError(
                 f"{name} must have as many rows as x, {shape[1]} for each of {shape[0]} tasks, "
                 f"got shape {list(target.shape)}"
@@ -147,10 +190,9 @@ def _targets(y: Any, request: Request, shapes: list[tuple[int, ...]]) -> list[An
     return targets
 
 
-Result = tuple[FloatArray, FloatArray, Callable[[FloatArray], Any] | None]
-
-
-def checked_result(result: Any, shape: tuple[int, ...]) -> Result:
+def checked_result(
+    result: Any, shape: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray, HessianVector]:
     """What the function returned, if it is what `losses.Custom` asks for."""
     if not isinstance(result, tuple) or len(result) not in (2, 3):
         raise TypeError(
@@ -166,13 +208,13 @@ def checked_result(result: Any, shape: tuple[int, ...]) -> Result:
     return value, gradient, hessian
 
 
-def checked_product(hessian: Callable[[FloatArray], Any] | None, tangent: FloatArray) -> FloatArray:
+def _checked_product(hessian: HessianVector, tangent: FloatArray) -> FloatArray:
     """What the function's Hessian-vector product returned, if it is one."""
     assert hessian is not None
     name = "hessian_vector's result"
     product = as_array(hessian(tangent), name)
     _check_numbers(product, tangent.shape, name)
-    return product
+    return product.astype(tangent.dtype, copy=False)
 
 
 def _check_numbers(array: Any, shape: tuple[int, ...], name: str) -> None:

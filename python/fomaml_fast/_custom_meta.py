@@ -8,16 +8,15 @@ the core's own inner step. The way back is the flow of the core (docs/algorithms
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import FloatArray
-from fomaml_fast._custom import Result, checked_product, checked_result
+from fomaml_fast._custom import CustomRows, Values
 from fomaml_fast._loader import core
-from fomaml_fast._rows import RowArrays
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
@@ -37,7 +36,7 @@ class Point(NamedTuple):
 
 
 class Objective(Protocol):
-    """A loss on one set of rows of all tasks."""
+    """A loss on the rows of all tasks."""
 
     def at(self, thetas: FloatArray) -> Point:
         """Evaluate at ``[T, P]``."""
@@ -46,14 +45,18 @@ class Objective(Protocol):
 class _RegisteredObjective:
     """A loss of the core."""
 
-    def __init__(self, net: MLP, bound: Any, workers: int) -> None:
-        self._net, self._bound, self._workers = net._core, bound, workers
+    def __init__(self, net: MLP, rows: Any, threads: int | None) -> None:
+        self._net, self._rows, self._threads = net._core, rows, threads
 
     def at(self, thetas: FloatArray) -> Point:
-        values, gradients = core.gradient(self._net, thetas, self._bound, self._workers)
+        values, gradients = core.gradient(
+            self._net, thetas, self._rows, None, None, None, None, self._threads, False
+        )
 
         def hessian_vector(v: FloatArray) -> FloatArray:
-            return core.hvp(self._net, thetas, self._bound, v, self._workers)
+            return core.hvp(
+                self._net, thetas, self._rows, None, v, None, None, None, self._threads, False
+            )
 
         return Point(values, lambda: gradients, hessian_vector)
 
@@ -62,76 +65,44 @@ class _CustomObjective:
     """A loss written in Python."""
 
     def __init__(
-        self, net: MLP, fn: Callable[..., Any], rows: RowArrays, bound: Any, workers: int
+        self, net: MLP, fn: Callable[..., Any], rows: Any, tasks: int, threads: int | None
     ) -> None:
-        self._net, self._fn, self._bound, self._workers = net._network, fn, bound, workers
-        self._rows, self._n_out = rows, net.sizes[-1]
-        targets = rows.per_task(np.asarray(rows.y))
-        self._targets: list[Any] = [t[None] for t in targets] if rows.ragged else [targets]
-        if not rows.ragged and bound.tasks > rows.n_tasks:
-            shape = (bound.tasks, *targets.shape[1:])
-            self._targets = [np.broadcast_to(targets, shape)]
+        self._net, self._threads = net._core, threads
+        targets = [t[None] for t in rows.y] if rows.ragged else [rows.y]
+        if not rows.ragged and tasks > rows.tasks:
+            targets = [np.broadcast_to(rows.y, (tasks, *rows.y.shape[1:]))]
+        self._rows = CustomRows(self._net, fn, rows, targets, self._threads)
 
     def at(self, thetas: FloatArray) -> Point:
-        outputs = self._grouped(core.predict(self._net, thetas, self._bound, self._workers))
-        results: list[Result] = [
-            checked_result(self._fn(group, target), group.shape)
-            for group, target in zip(outputs, self._targets, strict=True)
-        ]
-        values = np.concatenate([result[0] for result in results]).astype(thetas.dtype)
-        # Where the loss itself is not finite the task has diverged, which the caller sees.
-        for result in results:
-            fine = np.isfinite(result[0])
-            if not np.isfinite(result[1][fine]).all():
+        outputs = core.predict(self._net, thetas, self._rows.x, None, self._threads, False)
+        values = self._rows.at(outputs)
+        self._check_gradients(values)
+        return Point(
+            values.losses,
+            lambda: self._rows.gradient(thetas, values, outputs),
+            (lambda v: self._rows.hvp(thetas, values, v)) if values.has_hessian else None,
+        )
+
+    @staticmethod
+    def _check_gradients(values: Values) -> None:
+        """Where the loss itself is not finite the task has diverged, which the caller sees."""
+        ends = np.cumsum([len(group) for group in values.gradients])[:-1]
+        for losses, group in zip(np.split(values.losses, ends), values.gradients, strict=True):
+            if not np.isfinite(group[np.isfinite(losses)]).all():
                 raise ValueError("gradient of the custom loss must be finite where its value is")
-        cotangents = self._stacked([result[1] for result in results])
-
-        def gradients() -> FloatArray:
-            return core.vjp(self._net, thetas, self._bound, cotangents, self._workers)
-
-        def hessian_vector(v: FloatArray) -> FloatArray:
-            tangents = self._grouped(core.jvp(self._net, thetas, self._bound, v, self._workers))
-            products = self._stacked(
-                [
-                    checked_product(result[2], tangent)
-                    for result, tangent in zip(results, tangents, strict=True)
-                ]
-            )
-            return core.vjp_tangent(
-                self._net, thetas, self._bound, cotangents, v, products, self._workers
-            )
-
-        twice = all(result[2] is not None for result in results)
-        return Point(values, gradients, hessian_vector if twice else None)
-
-    def _grouped(self, outputs: FloatArray) -> list[FloatArray]:
-        if self._rows.ragged:
-            return [group[None] for group in self._rows.per_task(outputs)]
-        return [outputs.reshape(self._bound.tasks, -1, self._n_out)]
-
-    def _stacked(self, groups: list[FloatArray]) -> FloatArray:
-        rows = [group.reshape(-1, self._n_out) for group in groups]
-        return np.ascontiguousarray(np.concatenate(rows), dtype=self._rows.x.dtype)
-
-
-def uses_custom(net: Any, algorithm: Algorithm) -> bool:
-    """Whether a loss of the call is written in Python."""
-    return isinstance(algorithm.query_loss, Custom) or isinstance(
-        getattr(net, "loss_spec", None), Custom
-    )
 
 
 def _objective(
-    net: MLP, loss: Any, rows: RowArrays, bound: Any, workers: int, which: str
+    net: MLP, loss: Any, rows: Any, tasks: int, threads: int | None, which: str
 ) -> Objective:
     if not isinstance(loss, Custom):
         if loss != net.loss_spec:
             net = MLP(net.sizes, net.activations, loss, net.norms)
-        return _RegisteredObjective(net, bound, workers)
+        return _RegisteredObjective(net, rows, threads)
     for name, extra in ((f"weights{which}", rows.weights), ("class_mask", rows.classes)):
         if extra is not None:
             raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
-    return _CustomObjective(net, loss.fn, rows, bound, workers)
+    return _CustomObjective(net, loss.fn, rows, tasks, threads)
 
 
 def _check_available(algorithm: Algorithm) -> None:
@@ -167,7 +138,7 @@ class _InnerLoop:
         self.exact = exact
         self.anchor = np.ascontiguousarray(np.broadcast_to(theta, (tasks, net.n_params)))
         self.theta = self.anchor
-        shape = (tasks, core.inner_states(algorithm._inner), net.n_params)
+        shape = (tasks, core.inner_states(algorithm._core), net.n_params)
         self.states = np.zeros(shape, theta.dtype)
         self.diverged: Flags = np.zeros(tasks, np.bool_)
         self.first_bad = np.full(tasks, np.iinfo(np.int64).max)
@@ -183,8 +154,8 @@ class _InnerLoop:
         self.mark(~np.isfinite(point.values), k)
         began = _Step(self.theta, point.gradients(), self.states, point)
         stepped, states = core.inner_step(
-            self.net._network,
-            self.algorithm._inner,
+            self.net._core,
+            self.algorithm._core,
             self.rates,
             k,
             self.theta,
@@ -208,8 +179,8 @@ class _InnerLoop:
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Cotangents of theta_k and its states, of theta_0 directly, and of the rates."""
         co_theta, co_states, co_gradient, co_anchor, co_rates = core.inner_pullback(
-            self.net._network,
-            self.algorithm._inner,
+            self.net._core,
+            self.algorithm._core,
             self.rates,
             k,
             self.exact,
@@ -261,22 +232,21 @@ def _reduced(vectors: FloatArray, weights: FloatArray) -> FloatArray:
 def meta_grad(
     net: MLP,
     theta: FloatArray,
+    rates: FloatArray | None,
     batch: TaskBatch,
     algorithm: Algorithm,
-    rates: FloatArray | None,
     *,
     mean: bool,
     per_task: bool,
     trace: bool,
-    workers: int,
-    on_divergence: str,
+    drops: bool,
+    threads: int | None,
 ) -> MetaGrad:
     """`meta.meta_grad` of checked arguments."""
     _check_available(algorithm)
-    support_bound, query_bound = batch._bound
     query_loss = algorithm.query_loss or net.loss_spec
-    support = _objective(net, net.loss_spec, batch._support, support_bound, workers, "_support")
-    query = _objective(net, query_loss, batch._query, query_bound, workers, "_query")
+    support = _objective(net, net.loss_spec, batch._support, len(batch), threads, "_support")
+    query = _objective(net, query_loss, batch._query, len(batch), threads, "_query")
     exact = algorithm.gradient == "exact"
     loop = _InnerLoop(net, theta, support, algorithm, rates, len(batch), exact)
     before = query.at(loop.theta).values if trace else None
@@ -288,7 +258,7 @@ def meta_grad(
     loop.mark(lost, algorithm.steps)
     diverged = loop.diverged
     losses[diverged] = np.nan
-    if diverged.any() and (on_divergence == "raise" or diverged.all()):
+    if diverged.any() and (not drops or diverged.all()):
         raise DivergenceError(np.flatnonzero(diverged), int(loop.first_bad.min()), len(batch))
     kept = ~diverged
     scale = 1 / int(kept.sum()) if mean else 1.0
@@ -315,42 +285,52 @@ def meta_grad(
     )
 
 
+class Way(NamedTuple):
+    """The way of the inner loop of all tasks; nothing is written of tasks that diverged before."""
+
+    thetas: FloatArray  #: [T, points, P]: where not finite, the last that were
+    losses: FloatArray  #: [T, S + 1], of the support set
+    query_losses: FloatArray | None  #: [T, points]
+    last: FloatArray  #: [T, P]: the last finite parameters
+    diverged: Flags  #: [T]
+    first_bad: npt.NDArray[np.int64]  #: [T]
+
+
 def trace(
     net: MLP,
     theta: FloatArray,
-    support: tuple[RowArrays, Any],
-    query: tuple[RowArrays, Any] | None,
+    support: Any,
+    query: Any,
     algorithm: Algorithm,
     rates: FloatArray | None,
     steps: int,
-    workers: int,
-) -> tuple[FloatArray, FloatArray, FloatArray | None, Flags]:
-    """What ``core.trace`` returns, thetas included; rows come with the core's type of them."""
+    points: Sequence[int],
+    threads: int | None,
+) -> Way:
+    """Take `steps` inner steps; rows are the core's type of them, `query` may be None."""
     _check_available(algorithm)
-    rows, bound = support
-    objective = _objective(net, net.loss_spec, rows, bound, workers, "")
+    tasks = max(support.tasks, len(theta) if theta.ndim == 2 else 1)
+    objective = _objective(net, net.loss_spec, support, tasks, threads, "")
     wanted = None
     if query is not None:
         query_loss = algorithm.query_loss or net.loss_spec
-        wanted = _objective(net, query_loss, *query, workers, "_query")
-    loop = _InnerLoop(net, theta, objective, algorithm, rates, bound.tasks, exact=False)
-    thetas = [loop.theta]
-    losses: list[FloatArray] = []
-    query_losses: list[FloatArray] = []
-
-    def note(values: FloatArray, to: list[FloatArray], lost: Flags) -> None:
-        to.append(np.where(lost, values.dtype.type(np.nan), values))
-
+        wanted = _objective(net, query_loss, query, tasks, threads, "_query")
+    loop = _InnerLoop(net, theta, objective, algorithm, rates, tasks, exact=False)
+    nan = theta.dtype.type(np.nan)
+    thetas, losses, query_losses = [], [], []
     for k in range(steps + 1):
         lost = loop.diverged.copy()
-        if wanted is not None:
-            note(wanted.at(loop.theta).values, query_losses, lost)
-        if k < steps:
-            began, stepped = loop.step(k)
-            note(began.point.values, losses, lost)
-            thetas.append(np.where(lost[:, None], stepped.dtype.type(np.nan), stepped))
-        else:
-            note(objective.at(loop.theta).values, losses, lost)
-    stacked = np.stack(losses, axis=1)
-    queries = np.stack(query_losses, axis=1) if wanted is not None else None
-    return np.stack(thetas, axis=1), stacked, queries, loop.diverged
+        if k in points:
+            thetas.append(loop.theta)
+            if wanted is not None:
+                query_losses.append(np.where(lost, nan, wanted.at(loop.theta).values))
+        values = loop.step(k)[0].point.values if k < steps else objective.at(loop.theta).values
+        losses.append(np.where(lost, nan, values))
+    return Way(
+        np.stack(thetas, axis=1) if thetas else np.empty((tasks, 0, net.n_params), theta.dtype),
+        np.stack(losses, axis=1),
+        np.stack(query_losses, axis=1) if wanted is not None else None,
+        loop.theta,
+        loop.diverged,
+        loop.first_bad,
+    )

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_count, as_floats, one_of
+from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._convert import convert
 from fomaml_fast._loader import core
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
@@ -52,6 +53,16 @@ def per_hidden_layer(
     return named
 
 
+def as_vectors(theta: Any, n_params: int) -> FloatArray:
+    """Flat parameters ``[P]`` or ``[T, P]``, which need not be finite."""
+    flat = convert(theta, "theta", "numbers", None, False, False)
+    if not isinstance(flat, np.ndarray) or flat.ndim not in (1, 2) or flat.shape[-1] != n_params:
+        raise ValueError(
+            f"theta must have shape [{n_params}] or [tasks, {n_params}], got {list(np.shape(flat))}"
+        )
+    return flat
+
+
 def part_shapes(
     sizes: Sequence[int], norms: Sequence[str | None]
 ) -> list[tuple[tuple[int, ...], ...]]:
@@ -77,6 +88,14 @@ def split(
     return layers
 
 
+def _as_part(part: Any, name: str, dtype: np.dtype[Any] | None) -> FloatArray:
+    array = convert(part, name, "numbers", None if dtype is None else str(dtype), False, False)
+    assert isinstance(array, np.ndarray)
+    if dtype is not None and array.dtype != dtype:
+        raise TypeError(f"{name} is {array.dtype} but layers[0][0] is {dtype}; convert one of them")
+    return array
+
+
 def join(
     layers: Sequence[Sequence[Any]],
     shapes: list[tuple[tuple[int, ...], ...]],
@@ -93,7 +112,7 @@ def join(
             raise ValueError(f"layers[{i}] must hold ({names}), got {len(layer)} arrays")
         for j, (part, shape) in enumerate(zip(layer, wanted, strict=True)):
             dtype = flat[0].dtype if flat else None
-            array = as_floats(part, f"layers[{i}][{j}]", dtype=dtype, like="layers[0][0]")
+            array = _as_part(part, f"layers[{i}][{j}]", dtype)
             lead = array.shape[: -len(shape)] if lead is None else lead
             if array.shape != (*lead, *shape):
                 raise ValueError(

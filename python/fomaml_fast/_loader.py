@@ -14,7 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from fomaml_fast._arrays import as_count, as_flag
+from fomaml_fast._convert import convert
 from fomaml_fast._cpu import ISAS, runnable_isas
+from fomaml_fast.errors import DivergenceError, refused
 
 __all__ = ["ISA_VARIABLE", "choose_isa", "compiled_isas", "core"]
 
@@ -100,6 +103,11 @@ def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str
     raise ImportError(f"fomaml_fast holds no core that runs on this machine ({facts})")
 
 
+def count(value: object, name: str, least: int) -> int:
+    """Return what the core takes for a count, or say what is wrong with it."""
+    return as_count(value, name, least=least)
+
+
 def _load() -> ModuleType:
     isa = choose_isa(compiled_isas(), runnable_isas(), os.environ.get(ISA_VARIABLE))
     loaded = importlib.import_module(f"fomaml_fast.{_module_name(isa)}")
@@ -110,6 +118,9 @@ def _load() -> ModuleType:
             RuntimeWarning,
             stacklevel=2,
         )
+    loaded.set_hooks(
+        convert=convert, count=count, flag=as_flag, refused=refused, diverged=DivergenceError
+    )
     return loaded
 
 

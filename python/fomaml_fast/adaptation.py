@@ -2,107 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_count, as_threads, one_of
-from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
+from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._convert import convert
+from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
-from fomaml_fast._request import Request
-from fomaml_fast._rows import RowArrays
-from fomaml_fast.algorithm import Algorithm
-from fomaml_fast.batch import TaskBatch
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
+from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
+from fomaml_fast.evaluation import Evaluation
 from fomaml_fast.network import MLP
 
-#: Normal quantile of a two-sided 95% interval.
-Z95 = 1.959963984540054
+OnDivergence = Literal["raise", "mask"]
+ON_DIVERGENCE: tuple[OnDivergence, ...] = ("raise", "mask")
 
 
 class Adaptation(NamedTuple):
     """The way of the inner loop, as `adapt` returns it with ``trace=True``."""
 
-    thetas: FloatArray  #: ``[S + 1, P]`` or ``[T, S + 1, P]``: the initialisation, then each step
-    losses: FloatArray  #: ``[S + 1]`` or ``[T, S + 1]``: support loss at each
+    #: ``[S + 1, P]`` or ``[T, S + 1, P]``: the initialisation, then each step; or at the steps
+    #: named. Where parameters are not finite, the last that were.
+    thetas: FloatArray
+    losses: FloatArray  #: ``[S + 1]`` or ``[T, S + 1]``: support loss at each step
     diverged: Any  #: bool, or ``[T]``
-
-
-def not_finite(thetas: FloatArray) -> npt.NDArray[np.bool_]:
-    """Where parameters ``[..., P]`` hold anything that is not finite."""
-    found: npt.NDArray[np.bool_] = np.any(~np.isfinite(thetas), axis=-1)
-    return found
-
-
-def first_bad_step(thetas: FloatArray, losses: FloatArray) -> npt.NDArray[np.int64]:
-    """First step of each task at which a support loss or parameters were not finite (S if none)."""
-    bad = not_finite(thetas)
-    bad[:, :-1] |= ~np.isfinite(losses[:, :-1])
-    first: npt.NDArray[np.int64] = np.where(
-        np.any(bad, axis=1), np.argmax(bad, axis=1), bad.shape[1] - 1
-    )
-    return first
-
-
-def traces(
-    net: MLP,
-    theta: FloatArray,
-    rows: RowArrays,
-    algorithm: Algorithm,
-    rates: FloatArray | None,
-    steps: int,
-    tasks: npt.NDArray[np.int64],
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Rerun `tasks`: parameters ``[., S + 1, P]`` and support losses, few of them at a time."""
-    for start in range(0, len(tasks), 32):  # a trace holds every step's parameters
-        some = tasks[start : start + 32]
-        own = theta if theta.ndim == 1 else np.ascontiguousarray(theta[some])
-        few = rows if rows.n_tasks == 1 and theta.ndim == 2 else rows.take(some)
-        bound = few.bound if few.n_tasks == len(some) else few.shared(len(some))
-        thetas, losses, _, _ = core.trace(
-            net._core, own, bound, None, algorithm._core, rates, steps, True, 0
-        )
-        yield thetas, losses
-
-
-def diagnose(
-    ways: Iterable[tuple[FloatArray, FloatArray]],
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """First bad step of every task of some `traces`, and its last finite parameters."""
-    found = [(first_bad_step(*way), _last_finite(way[0])) for way in ways]
-    first_steps, last_thetas = zip(*found, strict=True)
-    return np.concatenate(first_steps), np.concatenate(last_thetas)
-
-
-def _last_finite(thetas: FloatArray) -> FloatArray:
-    """Of every task's way ``[T, S + 1, P]``, the last parameters that are finite."""
-    finite = ~not_finite(thetas)
-    last = finite.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
-    found: FloatArray = thetas[np.arange(len(thetas)), last]
-    return found
 
 
 def adapt(
     net: MLP,
-    theta: Any,
-    x: Any,
-    y: Any,
+    theta: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
     algorithm: Algorithm,
     *,
     steps: int | None = None,
-    rates: Any = None,
-    weights: Any = None,
-    mask: Any = None,
-    class_mask: Any = None,
-    trace: bool = False,
+    rates: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    class_mask: ArrayLike | None = None,
+    trace: bool | Sequence[int] = False,
     threads: int | None = None,
     check_finite: bool = True,
-    on_divergence: str = "raise",
+    on_divergence: OnDivergence = "raise",
 ) -> Any:
     """Adapt to one or many tasks by the algorithm's inner loop; theta itself is never written.
 
@@ -125,8 +71,10 @@ def adapt(
         those of rates per step repeat the last.
     weights, mask, class_mask : array or None, default None
         As in `MLP.loss`, of the support set.
-    trace : bool, default False
-        Also return every step on the way, and its support loss.
+    trace : bool or sequence of int, default False
+        Also return the way: the support loss at every step, and the parameters at every step
+        (True) or at the steps named, from 0 for the initialisation. Every step's parameters are
+        ``[T, S + 1, P]`` numbers.
     threads : int or None, default None
         None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
     check_finite : bool, default True
@@ -155,140 +103,101 @@ def adapt(
     >>> ff.adapt(net, np.array([0.0, 0.0]), [[1.0]], [[1.0]], ff.fomaml(lr=0.25))
     array([0.5, 0.5])
     """
-    plain = weights is None and mask is None and class_mask is None and rates is None
-    if plain and not trace and steps is None and on_divergence == "raise":
-        try:  # plain arrays: a single call of the core
-            adapted = core.adapt_plain(
-                net._core, theta, x, y, algorithm._core, threads, bool(check_finite)
-            )
-        except AttributeError:
-            adapted = None
-        if adapted is not None:
-            return adapted
-    check_algorithm(algorithm, net)
-    one_of(on_divergence, "on_divergence", ("raise", "mask"))
+    if type(net) is not MLP:
+        as_network(net)
+    if type(algorithm) is not Algorithm:
+        as_algorithm(algorithm)
+    if rates is None and algorithm.learn_rates is not False:
+        question_rates(algorithm.learn_rates is not False, rates)
+    if on_divergence not in ON_DIVERGENCE:
+        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    masks = on_divergence == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
-    extras = (weights, mask, class_mask)
-    request = Request(net, theta, x, y, check_finite, context=algorithm.context, extras=extras)
-    own_rates = check_rates(algorithm, net, rates, request.theta.dtype)
-    workers = as_threads(threads)
-    tasks = request.tasks
-    custom = _custom_meta.uses_custom(net, algorithm)
-    if trace or custom:
-        if custom:
-            thetas, losses, _, diverged = _custom_meta.trace(
-                net,
-                request.theta,
-                (request.rows, request.bound),
-                None,
-                algorithm,
-                own_rates,
-                count,
-                workers,
-            )
-        else:
-            thetas, losses, _, diverged = core.trace(
-                net._core,
-                request.theta,
-                request.bound,
-                None,
-                algorithm._core,
-                own_rates,
-                count,
-                True,
-                workers,
-            )
-        if on_divergence == "raise" and diverged.any():
-            bad = np.flatnonzero(diverged)
-            raise DivergenceError(bad, int(first_bad_step(thetas, losses)[bad].min()), tasks)
-        if not trace:
-            adapted = _last_finite(thetas)
-            lost: Any = diverged
-            if request.single:
-                adapted, lost = adapted[0], bool(diverged[0])
-            return adapted if on_divergence == "raise" else (adapted, lost)
-        if request.single:
-            return Adaptation(thetas[0], losses[0], bool(diverged[0]))
-        return Adaptation(thetas, losses, diverged)
-    adapted, diverged, any_diverged = core.adapt(
-        net._core, request.theta, request.bound, algorithm._core, own_rates, count, workers
+    if uses_custom(net, algorithm):
+        extras = weights, mask, class_mask
+        given = theta, x, y, extras, rates
+        return _adapt_custom(net, algorithm, given, count, trace, masks, threads, check_finite)
+    rows = theta, x, y, weights, mask, class_mask
+    if trace is False:
+        return core.adapt(
+            net._core, *rows, algorithm._core, rates, count, masks, threads, check_finite
+        )
+    points = _trace_points(trace, count)
+    traced = core.trace(
+        net._core, *rows, algorithm._core, rates, count, points, masks, threads, check_finite
     )
-    if any_diverged:
-        bad = np.flatnonzero(diverged)
-        first, last = diagnose(
-            traces(net, request.theta, request.rows, algorithm, own_rates, count, bad)
+    return Adaptation(*traced)
+
+
+def _trace_points(trace: Any, steps: int) -> list[int]:
+    """Steps whose parameters are wanted, ascending."""
+    if isinstance(trace, bool | np.bool_):
+        return list(range(steps + 1)) if trace else []
+    if not isinstance(trace, Sequence | np.ndarray) or isinstance(trace, str):
+        raise TypeError(f"trace must be True, False or a sequence of steps, got {trace!r}")
+    points = [as_count(step, f"trace[{i}]") for i, step in enumerate(trace)]
+    for i, (point, before) in enumerate(zip(points, [-1, *points], strict=False)):
+        if point > steps:
+            raise ValueError(f"trace[{i}] must be at most {steps}, the steps taken, got {point}")
+        if point <= before:
+            raise ValueError(f"trace must name ascending steps, got {points}")
+    return points
+
+
+def _adapt_custom(
+    net: MLP,
+    algorithm: Algorithm,
+    given: tuple[Any, ...],
+    steps: int,
+    trace: Any,
+    masks: bool,
+    threads: int | None,
+    check_finite: bool,
+) -> Any:
+    theta, x, y, (weights, mask, class_mask), rates = given
+    theta = core.parameters_of_tasks(net._core, theta, check_finite)
+    x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+    one_set = not isinstance(x, list) and x.ndim == 2
+    if one_set:
+        x, y, weights, mask = (
+            None if a is None else convert(a, name, role, str(theta.dtype), False, False)[None]
+            for a, name, role in (
+                (x, "x", "numbers"),
+                (y, "y", "targets"),
+                (weights, "weights", "numbers"),
+                (mask, "mask", "flags"),
+            )
         )
-        if on_divergence == "raise":
-            raise DivergenceError(bad, int(first.min()), tasks)
-        adapted[bad] = last
-    if request.single:
-        return adapted[0] if on_divergence == "raise" else (adapted[0], bool(diverged[0]))
-    return adapted if on_divergence == "raise" else (adapted, diverged)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
-
-    Attributes
-    ----------
-    steps : tuple of int
-        Numbers of inner steps, one a column.
-    losses : numpy.ndarray
-        ``[T, len(steps)]``; not finite where diverged.
-    diverged : numpy.ndarray
-        ``[T, len(steps)]`` of bool.
-    """
-
-    steps: tuple[int, ...]
-    losses: FloatArray
-    diverged: npt.NDArray[np.bool_]
-
-    @cached_property
-    def _kept(self) -> list[FloatArray]:
-        return [
-            column[~bad].astype(np.float64)
-            for column, bad in zip(self.losses.T, self.diverged.T, strict=True)
-        ]
-
-    def _of_each(self, statistic: Any) -> npt.NDArray[np.float64]:
-        return np.array([statistic(column) if len(column) else np.nan for column in self._kept])
-
-    @property
-    def mean(self) -> npt.NDArray[np.float64]:
-        """Mean over tasks, ``[len(steps)]``."""
-        return self._of_each(np.mean)
-
-    @property
-    def median(self) -> npt.NDArray[np.float64]:
-        """Median over tasks, ``[len(steps)]``."""
-        return self._of_each(np.median)
-
-    @property
-    def interval(self) -> npt.NDArray[np.float64]:
-        """Half-width of the 95% interval of the mean over tasks, ``[len(steps)]``."""
-        return self._of_each(
-            lambda c: Z95 * np.std(c, ddof=1) / np.sqrt(len(c)) if len(c) > 1 else np.nan
-        )
-
-    @property
-    def n_diverged(self) -> npt.NDArray[np.int64]:
-        """Number of tasks that diverged, ``[len(steps)]``."""
-        counts: npt.NDArray[np.int64] = np.sum(self.diverged, axis=0)
-        return counts
+    rows = core.Examples(
+        *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
+    )
+    rates = core.check_adaptation(net._core, theta, rows, algorithm._core, rates)
+    points = _trace_points(trace, steps)
+    way = _custom_meta.trace(net, theta, rows, None, algorithm, rates, steps, points, threads)
+    if way.diverged.any() and not masks:
+        bad = np.flatnonzero(way.diverged)
+        raise DivergenceError(bad, int(way.first_bad[bad].min()), len(way.diverged))
+    single = one_set and theta.ndim == 1
+    if trace is False:
+        adapted = way.last[0] if single else way.last
+        diverged = bool(way.diverged[0]) if single else way.diverged
+        return (adapted, diverged) if masks else adapted
+    if single:
+        return Adaptation(way.thetas[0], way.losses[0], bool(way.diverged[0]))
+    return Adaptation(way.thetas, way.losses, way.diverged)
 
 
 def evaluate(
     net: MLP,
-    theta: Any,
+    theta: ArrayLike,
     batch: TaskBatch,
     algorithm: Algorithm,
     *,
     steps: Sequence[int] = (0, 1, 5, 10),
-    rates: Any = None,
+    rates: ArrayLike | None = None,
     threads: int | None = None,
     check_finite: bool = True,
-    on_divergence: str = "mask",
+    on_divergence: OnDivergence = "mask",
 ) -> Evaluation:
     """Adapt to each task on its support set; query losses after some numbers of steps.
 
@@ -323,45 +232,54 @@ def evaluate(
     >>> ff.evaluate(net, np.zeros(2), batch, ff.fomaml(0.25), steps=(0, 1)).mean
     array([1., 0.])
     """
-    check_algorithm(algorithm, net)
-    one_of(on_divergence, "on_divergence", ("raise", "mask"))
-    if not isinstance(steps, Sequence | np.ndarray):
+    as_network(net)
+    as_algorithm(algorithm)
+    if not isinstance(batch, TaskBatch):
+        raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
+    question_rates(algorithm.learn_rates is not False, rates)
+    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    if not isinstance(steps, Sequence | np.ndarray) or isinstance(steps, str):
         raise TypeError(f"steps must be a sequence of integers, got {steps!r}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")
-    flat = check_meta_arguments(net, theta, batch, algorithm, check_finite)
-    own_rates, workers = check_rates(algorithm, net, rates, flat.dtype), as_threads(threads)
-    if _custom_meta.uses_custom(net, algorithm):
-        support, query = ((rows, rows.bound) for rows in (batch._support, batch._query))
-        thetas, losses, query_losses, _ = _custom_meta.trace(
-            net, flat, support, query, algorithm, own_rates, max(points), workers
+    ascending = sorted(set(points))
+    if uses_custom(net, algorithm):
+        losses, lost = _evaluate_custom(
+            net, theta, batch, algorithm, rates, ascending, threads, check_finite
         )
-        infinite = not_finite(thetas)
     else:
-        _, losses, query_losses, diverged = core.trace(
-            net._core,
-            flat,
-            *batch._bound,
-            algorithm._core,
-            own_rates,
-            max(points),
-            False,
-            workers,
+        losses, lost = core.evaluate(
+            *(net._core, theta, batch._support, batch._query, algorithm._core, rates),
+            *(ascending, threads, check_finite),
         )
-        infinite = np.zeros(losses.shape, np.bool_)
-        bad = np.flatnonzero(diverged)
-        if len(bad):
-            ways = traces(net, flat, batch._support, algorithm, own_rates, max(points), bad)
-            infinite[bad] = np.concatenate([not_finite(way) for way, _ in ways])
-    assert query_losses is not None
-    # Support losses before a step decide whether what follows still means something.
-    before = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-    lost = ~np.isfinite(query_losses) | infinite  # which saturated units hide from the loss
-    lost[:, 1:] |= before[:, :-1]
-    columns = list(points)
-    result = Evaluation(points, query_losses[:, columns], lost[:, columns])
-    if on_divergence == "raise" and result.diverged.any():
-        bad = np.flatnonzero(result.diverged.any(axis=1))
-        raise DivergenceError(bad, int(lost[bad].argmax(axis=1).min()), len(batch))
-    return result
+    if points != tuple(ascending):
+        columns = [ascending.index(point) for point in points]
+        losses, lost = losses[:, columns], lost[:, columns]
+    if on_divergence == "raise" and lost.any():
+        bad = np.flatnonzero(lost.any(axis=1))
+        first = min(points[column] for column in np.flatnonzero(lost.any(axis=0)))
+        raise DivergenceError(bad, first, len(batch))
+    return Evaluation(points, losses, lost)
+
+
+def _evaluate_custom(
+    net: MLP,
+    theta: Any,
+    batch: TaskBatch,
+    algorithm: Algorithm,
+    rates: Any,
+    points: list[int],
+    threads: int | None,
+    check_finite: bool,
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    flat, own = core.check_meta(
+        net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
+    )
+    way = _custom_meta.trace(
+        *(net, flat, batch._support, batch._query, algorithm, own, points[-1], points, threads)
+    )
+    assert way.query_losses is not None
+    lost = ~np.isfinite(way.query_losses)
+    lost |= np.asarray(points) >= np.where(way.diverged, way.first_bad, points[-1] + 1)[:, None]
+    return way.query_losses, lost

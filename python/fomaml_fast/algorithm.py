@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from fomaml_fast import inner as _inner
 from fomaml_fast import losses as _losses
-from fomaml_fast._arrays import FloatArray, as_count, as_number, one_of
+from fomaml_fast._arrays import FloatArray, as_count, as_number, float_dtype, one_of
 from fomaml_fast._loader import core
-from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.network import MLP
 
 #: What may adapt, by name; or layers by their indices.
@@ -158,37 +157,31 @@ class Algorithm:
 
     @cached_property
     def _core(self) -> Any:
-        """For all that takes the query loss, too."""
-        if isinstance(self.query_loss, _losses.Custom):
-            raise NeedsPythonError("a custom query loss is not available here")
-        return self._inner
-
-    @cached_property
-    def _inner(self) -> Any:
-        """For the inner loop."""
         implicit = self.gradient if isinstance(self.gradient, Implicit) else Implicit()
-        listed = not isinstance(self.adapt, str)
+        custom = isinstance(self.query_loss, _losses.Custom)
+        learned = "as_given" if self.learn_rates is True else self.learn_rates or ""
         return core.Algorithm(
             inner=self.inner.name,
             options=list(self.inner.options),
             shared=self.inner.shared,
-            rates=self._rates,
+            rates=np.asarray(self.inner.lr, np.float64),
             steps=self.steps,
             flow=self.gradient if isinstance(self.gradient, str) else "implicit",
-            adapt="listed" if listed else str(self.adapt),
-            layers=list(self.adapt) if not isinstance(self.adapt, str) else [],
+            adapt=self.adapt if isinstance(self.adapt, str) else "listed",
+            layers=[] if isinstance(self.adapt, str) else list(self.adapt),
             context=self.context,
-            learns_rates=self.learn_rates is not False,
-            step_weights=list(self.step_weights or ()),
+            learned=learned,
+            step_weights=np.asarray(self.step_weights or (), np.float64),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
             query_loss=None
-            if self.query_loss is None or isinstance(self.query_loss, _losses.Custom)
+            if self.query_loss is None or custom
             else (self.query_loss.name, self.query_loss.parameter),
+            owns_query_loss=not custom,
         )
 
     @cached_property
-    def _rates(self) -> npt.NDArray[np.float64]:
-        return np.asarray(self.inner.lr, np.float64)
+    def _has_custom_loss(self) -> bool:
+        return isinstance(self.query_loss, _losses.Custom)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
@@ -221,32 +214,31 @@ class Algorithm:
         array([[0.5, 0.5],
                [0.5, 0.5]])
         """
-        rates: FloatArray = self._rates.astype(dtype)
-        layers = len(net.sizes) - 1
-        found = rate_kind(rates.shape, net, "inner.lr")
-        wanted = found if isinstance(self.learn_rates, bool) else self.learn_rates
-        if wanted == found:
-            return rates
-        if found in ("scalar", "layer") and wanted in ("layer", "step_layer"):
-            shape = (layers,) if wanted == "layer" else (max(self.steps, 1), layers)
-            return np.array(np.broadcast_to(rates, shape), order="C")
-        if found in ("scalar", "layer") and wanted == "parameter":
-            return np.repeat(np.broadcast_to(rates, (layers,)), net.layer_params)
-        raise ValueError(f"learn_rates={wanted!r} cannot hold an inner.lr per {found}")
+        return core.first_rates(self._core, net._core, str(float_dtype(dtype)))
 
 
-def rate_kind(shape: tuple[int, ...], net: MLP, name: str = "rates") -> str:
-    """Kind of rates that has that shape at a network; `name` is the argument that holds them."""
-    layers = len(net.sizes) - 1
-    kinds = {(): "scalar", (layers,): "layer", (net.n_params,): "parameter"}
-    if len(shape) == 2 and shape[1] == layers and shape[0] > 0:
-        return "step_layer"
-    if shape not in kinds:
-        raise ValueError(
-            f"{name} must be one number, or of shape [{layers}] (per layer), [steps, {layers}] or "
-            f"[{net.n_params}] (per parameter), got {list(shape)}"
+def as_network(net: Any) -> MLP:
+    """Return `net` if it is one."""
+    if not isinstance(net, MLP):
+        raise TypeError(f"net must be an MLP, got {net!r}")
+    return net
+
+
+def as_algorithm(algorithm: Any, net: Any = None) -> Algorithm:
+    """Return `algorithm` if it is one, and one for that network."""
+    if not isinstance(algorithm, Algorithm):
+        raise TypeError(
+            f"algorithm must be an Algorithm, such as fomaml() gives, got {algorithm!r}"
+            + ("; of a schedule, give the algorithm of one step" if callable(algorithm) else "")
         )
-    return kinds[shape]
+    if isinstance(net, MLP):
+        core.check_algorithm(algorithm._core, net._core)
+    return algorithm
+
+
+def uses_custom(net: MLP, algorithm: Algorithm) -> bool:
+    """Whether a loss of the call is written in Python."""
+    return net._has_custom_loss or algorithm._has_custom_loss
 
 
 def _as_layers(adapt: Any) -> str | tuple[int, ...]:

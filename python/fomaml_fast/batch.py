@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import FloatArray, as_array, float_dtype
+from fomaml_fast._arrays import FloatArray, float_dtype
+from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
-from fomaml_fast._row_numbers import as_class_mask, as_task_weights
-from fomaml_fast._rows import RowArrays, build_rows
+
+#: One array ``[T, rows, ...]``, or a list of one ``[rows, ...]`` a task where tasks differ in length.
+Stacked = npt.NDArray[Any] | list[npt.NDArray[Any]]
+#: What stands for it: array-likes of any library, frames among them.
+ArrayLike = npt.ArrayLike | Any
 
 
 class TaskBatch:
@@ -58,123 +62,50 @@ class TaskBatch:
     (4, dtype('float64'))
     """
 
-    __slots__ = ("_arrays", "_bound", "_none_diverged", "_task_weights")
+    __slots__ = ("_none_diverged", "_query", "_support", "_task_weights")
 
     def __init__(
         self,
-        x_support: Any,
-        y_support: Any,
-        x_query: Any,
-        y_query: Any,
+        x_support: ArrayLike,
+        y_support: ArrayLike,
+        x_query: ArrayLike,
+        y_query: ArrayLike,
         *,
-        weights_support: Any = None,
-        weights_query: Any = None,
-        mask_support: Any = None,
-        mask_query: Any = None,
-        task_weights: Any = None,
-        class_mask: Any = None,
+        weights_support: ArrayLike | None = None,
+        weights_query: ArrayLike | None = None,
+        mask_support: ArrayLike | None = None,
+        mask_query: ArrayLike | None = None,
+        task_weights: ArrayLike | None = None,
+        class_mask: ArrayLike | None = None,
         dtype: npt.DTypeLike | None = None,
         check_finite: bool = True,
     ) -> None:
-        wanted = None if dtype is None else float_dtype(dtype)
-        convert = wanted is not None
-        if (
-            weights_support is None
-            and weights_query is None
-            and mask_support is None
-            and mask_query is None
-            and class_mask is None
-        ):  # plain stacked arrays: two calls of the core
-            plain_support = _stack_plain(x_support, y_support, wanted, check_finite)
-            plain_query = _stack_plain(x_query, y_query, wanted, check_finite)
-            if plain_support and plain_query and core.match(plain_support, plain_query):
-                self._set(plain_support, plain_query, task_weights=task_weights, convert=convert)
-                return
-        classes = None if class_mask is None else as_class_mask(class_mask)
-        support = build_rows(
-            x_support,
-            y_support,
-            x_name="x_support",
-            y_name="y_support",
-            weights=weights_support,
-            weights_name="weights_support",
-            mask=mask_support,
-            mask_name="mask_support",
-            classes=classes,
-            dtype=wanted,
-            convert=convert,
-            like="dtype",
-            check_finite=check_finite,
+        forces = dtype is not None
+        wanted = str(float_dtype(dtype)) if forces else None
+        support = core.Examples(
+            *("support", x_support, y_support, weights_support, mask_support, class_mask),
+            *(wanted, "dtype", forces, check_finite),
         )
-        query = build_rows(
-            x_query,
-            y_query,
-            x_name="x_query",
-            y_name="y_query",
-            weights=weights_query,
-            weights_name="weights_query",
-            mask=mask_query,
-            mask_name="mask_query",
-            classes=classes,
-            dtype=support.x.dtype,
-            convert=convert,
-            like="x_support",
-            check_finite=check_finite,
+        query = core.Examples(
+            *("query", x_query, y_query, weights_query, mask_query, class_mask),
+            *(support.dtype, "x_support", forces, check_finite),
         )
-        if support.y is None or query.y is None:
-            raise TypeError("y_support and y_query must be given")
-        if query.n_tasks != support.n_tasks:
-            raise ValueError(
-                f"x_query must hold {support.n_tasks} tasks as x_support does, got {query.n_tasks}"
-            )
-        if query.x.shape[1] != support.x.shape[1]:
-            raise ValueError(
-                f"x_query must have {support.x.shape[1]} columns as x_support has, "
-                f"got {query.x.shape[1]}"
-            )
-        both_numbers = not support.labelled and not query.labelled
-        if both_numbers and query.y.shape[1] != support.y.shape[1]:
-            raise ValueError(
-                f"y_query must have {support.y.shape[1]} columns as y_support has, "
-                f"got {query.y.shape[1]}"
-            )
-        self._set(support.bound, query.bound, support, query, task_weights, convert)
+        core.check_match(support, query)
+        weights = task_weights
+        if weights is not None:
+            weights = core.task_weights(weights, support.tasks, support.dtype, forces)
+        self._set(support, query, weights)
 
-    @classmethod
-    def _of(cls, support: RowArrays, query: RowArrays, task_weights: Any) -> TaskBatch:
-        batch = cls.__new__(cls)
-        batch._set(support.bound, query.bound, support, query, task_weights)
-        return batch
-
-    def _set(
-        self,
-        support: Any,
-        query: Any,
-        support_arrays: RowArrays | None = None,
-        query_arrays: RowArrays | None = None,
-        task_weights: Any = None,
-        convert: bool = False,
-    ) -> None:
-        self._bound = (support, query)
-        self._arrays = (support_arrays, query_arrays)
+    def _set(self, support: Any, query: Any, task_weights: FloatArray | None) -> None:
+        self._support, self._query = support, query
+        self._task_weights = task_weights
         self._none_diverged = np.zeros(support.tasks, np.bool_)
-        self._none_diverged.setflags(write=False)
-        self._task_weights: FloatArray | None = None
-        if task_weights is not None:
-            self._task_weights = as_task_weights(
-                task_weights, len(self), dtype=self.dtype, convert=convert, like="x_support"
-            )
-
-    @property
-    def _support(self) -> RowArrays:
-        return self._arrays[0] or RowArrays.of(self._bound[0])
-
-    @property
-    def _query(self) -> RowArrays:
-        return self._arrays[1] or RowArrays.of(self._bound[1])
+        for array in (self._none_diverged, task_weights):
+            if array is not None:
+                array.setflags(write=False)
 
     def __len__(self) -> int:
-        return int(self._bound[0].tasks)
+        return int(self._support.tasks)
 
     def __repr__(self) -> str:
         ragged = ", ragged" if self._support.ragged or self._query.ragged else ""
@@ -193,45 +124,42 @@ class TaskBatch:
     @property
     def n_tasks(self) -> int:
         """Number of tasks T."""
-        return int(self._bound[0].tasks)
+        return len(self)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        dtype: np.dtype[Any] = self._bound[0].x.dtype
-        return dtype
+        return np.dtype(self._support.dtype)
 
     @property
-    def x_support(self) -> Any:
+    def x_support(self) -> Stacked:
         """Support inputs, ``[T, K, n_0]`` or a list of one array a task."""
-        return self._support.per_task(self._support.x)
+        return self._support.x
 
     @property
-    def y_support(self) -> Any:
+    def y_support(self) -> Stacked:
         """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list."""
-        return self._support.per_task(as_array(self._support.y, "y_support"))
+        return self._support.y
 
     @property
-    def x_query(self) -> Any:
+    def x_query(self) -> Stacked:
         """Query inputs, ``[T, Q, n_0]`` or a list of one array a task."""
-        return self._query.per_task(self._query.x)
+        return self._query.x
 
     @property
-    def y_query(self) -> Any:
+    def y_query(self) -> Stacked:
         """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list."""
-        return self._query.per_task(as_array(self._query.y, "y_query"))
+        return self._query.y
 
     @property
-    def weights_support(self) -> Any:
-        """Weights of the support rows, ``[T, K]`` or a list, or None."""
-        weights = self._support.weights
-        return None if weights is None else self._support.per_task(weights)
+    def weights_support(self) -> Stacked | None:
+        """Weights of the support rows, ``[T, K]`` or a list; None where there are none."""
+        return self._support.weights
 
     @property
-    def weights_query(self) -> Any:
-        """Weights of the query rows, ``[T, Q]`` or a list, or None."""
-        weights = self._query.weights
-        return None if weights is None else self._query.per_task(weights)
+    def weights_query(self) -> Stacked | None:
+        """Weights of the query rows, ``[T, Q]`` or a list; None where there are none."""
+        return self._query.weights
 
     @property
     def task_weights(self) -> FloatArray | None:
@@ -241,10 +169,9 @@ class TaskBatch:
     @property
     def class_mask(self) -> npt.NDArray[np.bool_] | None:
         """Outputs that exist in each task, ``[T, n_L]``, or None."""
-        classes = self._support.classes
-        return None if classes is None else classes.astype(np.bool_)
+        return self._support.classes
 
-    def take(self, indices: Any) -> TaskBatch:
+    def take(self, indices: npt.ArrayLike) -> TaskBatch:
         """Return a batch of some of the tasks, copied.
 
         Parameters
@@ -256,28 +183,37 @@ class TaskBatch:
         -------
         TaskBatch
 
+        Raises
+        ------
+        TypeError, IndexError, ValueError
+            For anything that does not index an array of tasks, or names none of them.
+
         Examples
         --------
         >>> x, y = np.zeros((4, 5, 2)), np.zeros((4, 5, 1))
         >>> len(TaskBatch(x, y, x, y).take([0, 2]))
         2
         """
-        chosen = np.arange(len(self))[as_array(indices, "indices")]
+        index = as_array(indices, "indices")
+        if index.dtype.kind not in "iub" and index.size:
+            raise TypeError(f"indices must be integers or flags of tasks, got {index.dtype}")
+        if index.dtype.kind == "b" and index.shape != (len(self),):
+            raise ValueError(
+                f"indices must have shape [{len(self)}] where they are flags, "
+                f"got {list(index.shape)}"
+            )
+        if index.dtype.kind != "b" and index.size:
+            low, high = int(index.min()), int(index.max())
+            if low < -len(self) or high >= len(self):
+                wrong = low if low < -len(self) else high
+                raise IndexError(f"indices must name tasks below {len(self)}, got {wrong}")
+        chosen = np.arange(len(self))[index if index.size else np.zeros(0, np.int64)]
         if chosen.ndim != 1 or len(chosen) == 0:
             raise ValueError(f"indices must name at least one task, got {indices!r}")
+        taken = TaskBatch.__new__(TaskBatch)
         weights = None if self._task_weights is None else self._task_weights[chosen]
-        return TaskBatch._of(self._support.take(chosen), self._query.take(chosen), weights)
-
-
-def _stack_plain(x: Any, y: Any, wanted: np.dtype[Any] | None, check_finite: bool) -> Any:
-    """Rows of stacked plain arrays, their numbers as `wanted`; None where they are not plain."""
-    if wanted is not None:
-        if type(x) is not np.ndarray or x.ndim != 3 or x.dtype.kind not in "fiu":
-            return None
-        x = x.astype(wanted, "C", copy=False)
-        if type(y) is np.ndarray and y.dtype.kind == "f":  # integers are labels
-            y = y.astype(wanted, "C", copy=False)
-    return core.stack_plain(x, y, bool(check_finite))
+        taken._set(self._support.take(chosen), self._query.take(chosen), weights)
+        return taken
 
 
 def _restored(arrays: tuple[Any, ...], options: dict[str, Any]) -> TaskBatch:

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_floats, as_parameters, as_threads
-from fomaml_fast._custom import CustomLoss
+from fomaml_fast._arrays import FloatArray
+from fomaml_fast._convert import convert
+from fomaml_fast._custom import CustomEvaluation
 from fomaml_fast._loader import core
-from fomaml_fast._request import Request
-from fomaml_fast._row_numbers import is_ragged
-from fomaml_fast.losses import Custom
 
 
 class Derivatives:
@@ -25,7 +23,7 @@ class Derivatives:
     loss_spec: Any
     n_params: Any
     _core: Any
-    _network: Any
+    _has_custom_loss: Any
 
     def vjp(
         self,
@@ -64,17 +62,7 @@ class Derivatives:
         >>> MLP([1, 1]).vjp(np.array([2.0, 0.0]), [[3.0], [4.0]], [[1.0], [10.0]])
         array([43., 11.])
         """
-        plain = core.vjp_plain(self._network, theta, x, cotangent, threads, bool(check_finite))
-        if plain is not None:
-            return plain
-        many = _tasks_of(cotangent)
-        request = Request(self, theta, x, None, check_finite, tasks_of=_named(many))
-        _refuse_empty(request)
-        stacked = _stack_like_outputs(cotangent, "cotangent", request, self.sizes[-1])
-        products = core.vjp(
-            self._network, request.theta, request.bound, stacked, as_threads(threads)
-        )
-        return products[0] if request.single else products
+        return core.vjp(self._core, theta, x, cotangent, threads, check_finite)
 
     def jvp(
         self,
@@ -113,17 +101,7 @@ class Derivatives:
         array([[3.5],
                [4.5]])
         """
-        plain = core.jvp_plain(self._network, theta, x, v, threads, bool(check_finite))
-        if plain is not None:
-            return plain
-        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, None, check_finite, tangent)
-        if request.empty is not None:
-            return request.empty
-        outputs = core.jvp(
-            self._network, request.theta, request.bound, request.tangent, as_threads(threads)
-        )
-        return request.shape_rows(outputs)
+        return core.jvp(self._core, theta, x, v, threads, check_finite)
 
     def jacobian(
         self, theta: Any, x: Any, *, threads: int | None = None, check_finite: bool = True
@@ -158,18 +136,20 @@ class Derivatives:
         <BLANKLINE>
                [[4., 1.]]])
         """
-        request = Request(self, theta, x, None, check_finite)
-        if request.empty is not None:
-            return np.empty((*request.empty.shape, self.n_params), request.empty.dtype)
-        of_rows = _coupled_jacobian if "batch" in self.norms else _separate_jacobian
-        jacobian = of_rows(
-            self._network, request, self.sizes[-1], self.n_params, as_threads(threads)
-        )
-        if request.single:
-            return jacobian
-        if request.rows.ragged:
-            return request.rows.per_task(jacobian)
-        return jacobian.reshape(request.tasks, -1, *jacobian.shape[1:])
+        outputs = core.predict(self._core, theta, x, None, threads, check_finite)
+        theta = convert(theta, "theta", "numbers", None, False, False)
+        x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+        ragged = isinstance(outputs, list)
+        shapes = [o.shape for o in (outputs if ragged or outputs.ndim == 3 else [outputs])]
+        sets = x if isinstance(x, list) else list(x.reshape(-1, *x.shape[-2:]))
+        sets = sets * (len(shapes) // max(len(sets), 1))
+        thetas = np.broadcast_to(theta, (len(shapes), self.n_params))
+        of_task = _coupled_jacobian if "batch" in self.norms else _separate_jacobian
+        parts = of_task(self._core, thetas, sets, self.sizes[-1], threads)
+        if ragged:
+            return parts
+        whole = np.concatenate([np.empty((0, self.sizes[-1], self.n_params), theta.dtype), *parts])
+        return whole.reshape(*outputs.shape, self.n_params)
 
     def hvp(
         self,
@@ -205,19 +185,12 @@ class Derivatives:
         >>> net.hvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
-        extras = weights, mask, class_mask
-        if isinstance(self.loss_spec, Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).hvp()
-        if weights is None and mask is None and class_mask is None:
-            plain = core.hvp_plain(self._core, theta, x, y, v, threads, bool(check_finite))
-            if plain is not None:
-                return plain
-        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
-        products = core.hvp(
-            self._core, request.theta, request.bound, request.tangent, as_threads(threads)
+        if self._has_custom_loss:
+            extras = weights, mask, class_mask
+            return CustomEvaluation(self, theta, x, y, threads, check_finite, extras, v).hvp()
+        return core.hvp(
+            self._core, theta, x, y, v, weights, mask, class_mask, threads, check_finite
         )
-        return products[0] if request.single else products
 
     def gnvp(
         self,
@@ -259,100 +232,42 @@ class Derivatives:
         >>> MLP([1, 1]).gnvp(np.array([2.0, 0.0]), [[3.0]], [[5.0]], np.array([1.0, 0.0]))
         array([18.,  6.])
         """
-        extras = weights, mask, class_mask
-        if isinstance(self.loss_spec, Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite, extras, v).gnvp()
-        if weights is None and mask is None and class_mask is None:
-            plain = core.gnvp_plain(self._core, theta, x, y, v, threads, bool(check_finite))
-            if plain is not None:
-                return plain
-        tangent = as_parameters(v, self.n_params, name="v", check_finite=False)
-        request = Request(self, theta, x, y, check_finite, tangent, extras=extras)
-        products = core.gnvp(
-            self._core, request.theta, request.bound, request.tangent, as_threads(threads)
+        if self._has_custom_loss:
+            extras = weights, mask, class_mask
+            return CustomEvaluation(self, theta, x, y, threads, check_finite, extras, v).gnvp()
+        return core.gnvp(
+            self._core, theta, x, y, v, weights, mask, class_mask, threads, check_finite
         )
-        return products[0] if request.single else products
-
-
-def _refuse_empty(request: Request) -> None:
-    if request.empty is not None:
-        raise ValueError("x must have at least one row a task")
-
-
-def _tasks_of(outputs: Any) -> int | None:
-    """Tasks that an array shaped like outputs holds; None for those of one set of rows."""
-    if is_ragged(outputs):
-        return len(outputs)
-    shape = np.shape(outputs)
-    return shape[0] if len(shape) == 3 else None
-
-
-def _named(tasks: int | None) -> dict[str, int] | None:
-    return None if tasks is None else {"cotangent": tasks}
-
-
-def _stack_like_outputs(value: Any, name: str, request: Request, n_out: int) -> FloatArray:
-    """What is shaped like the outputs, on top of each other as the core places outputs."""
-    dtype = request.theta.dtype
-    counts = np.diff(request.rows.offsets)
-    if len(counts) < request.tasks:  # one set of rows for all
-        counts = np.repeat(counts, request.tasks)
-    if is_ragged(value):
-        arrays = [as_floats(item, f"{name}[{t}]", dtype=dtype) for t, item in enumerate(value)]
-        if len(arrays) != len(counts):
-            raise ValueError(f"{name} must hold {len(counts)} arrays, got {len(arrays)}")
-        for t, (array, count) in enumerate(zip(arrays, counts, strict=True)):
-            if array.shape != (count, n_out):
-                raise ValueError(
-                    f"{name}[{t}] must have shape [{count}, {n_out}], got {list(array.shape)}"
-                )
-        return np.concatenate(arrays)
-    array = as_floats(value, name, dtype=dtype)
-    rows = [int(counts[0]), n_out]
-    if request.rows.ragged or array.shape[-2:] != tuple(rows) or array.ndim not in (2, 3):
-        wanted = "a list of one array a task" if request.rows.ragged else f"shape {rows}"
-        raise ValueError(
-            f"{name} must be {wanted}, or hold one of it a task, got {list(array.shape)}"
-        )
-    whole = np.broadcast_to(array, (request.tasks, *rows))
-    return np.ascontiguousarray(whole.reshape(-1, n_out))
 
 
 def _separate_jacobian(
-    network: Any, request: Request, n_out: int, n_params: int, threads: int
-) -> FloatArray:
-    """Jacobian ``[rows, n_L, P]`` where rows do not know each other: each is a task."""
-    rows = request.rows
-    x, theta = rows.x, request.theta
-    if len(rows.offsets) - 1 < request.tasks:
-        x = np.tile(x, (request.tasks, 1))
-    if theta.ndim == 2:
-        counts = np.diff(rows.offsets)
-        theta = np.repeat(theta, counts if len(counts) > 1 else counts[0], axis=0)
-    bound = core.Rows(x, None, np.arange(len(x) + 1, dtype=np.int64), False, len(x), -1, None, None)
-    jacobian = np.empty((len(x), n_out, n_params), theta.dtype)
+    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, threads: int | None
+) -> list[FloatArray]:
+    """Jacobians ``[rows, n_L, P]`` where rows do not know each other: each is a task."""
+    counts = [len(x) for x in sets]
+    rows = np.concatenate(sets)[:, None] if sets else np.empty((0, 1, 1))
+    if len(rows) == 0:
+        return []
+    each = np.repeat(thetas, counts, axis=0)
+    jacobian = np.empty((len(rows), n_out, thetas.shape[-1]), thetas.dtype)
     for output in range(n_out):
-        cotangent = np.zeros((len(x), n_out), theta.dtype)
-        cotangent[:, output] = 1
-        jacobian[:, output] = core.vjp(network, theta, bound, cotangent, threads)
-    return jacobian
+        cotangent = np.zeros((len(rows), 1, n_out), thetas.dtype)
+        cotangent[..., output] = 1
+        jacobian[:, output] = core.vjp(network, each, rows, cotangent, threads, False)
+    return np.split(jacobian, np.cumsum(counts)[:-1])
 
 
 def _coupled_jacobian(
-    network: Any, request: Request, n_out: int, n_params: int, threads: int
-) -> FloatArray:
-    """Jacobian ``[rows, n_L, P]`` where a row changes the others of its task.
+    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, threads: int | None
+) -> list[FloatArray]:
+    """Jacobians ``[rows, n_L, P]`` where a row changes the others of its task.
 
     A task's rows are shared by one call over as many cotangents as they have outputs.
     """
-    rows, parts = request.rows, []
-    sets = [rows.x[a:b] for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
-    for task in range(request.tasks):
-        x = sets[task if len(sets) > 1 else 0]
-        theta = request.theta if request.theta.ndim == 1 else request.theta[task]
+    parts: list[FloatArray] = []
+    for theta, x in zip(thetas, sets, strict=True):
         count = len(x) * n_out
-        bound = core.Rows(x, None, np.array([0, len(x)], np.int64), True, count, -1, None, None)
-        cotangents = np.eye(count, dtype=theta.dtype).reshape(-1, n_out)
-        products = core.vjp(network, theta, bound, cotangents, threads)
-        parts.append(products.reshape(len(x), n_out, n_params))
-    return np.concatenate(parts)
+        cotangents = np.eye(count, dtype=theta.dtype).reshape(count, len(x), n_out)
+        products = core.vjp(network, np.array(theta), x, cotangents, threads, False)
+        parts.append(products.reshape(len(x), n_out, -1))
+    return parts

@@ -1,23 +1,29 @@
-"""What the library raises beyond `ValueError` and `TypeError`."""
+"""What the library raises, and how the core's sentences become exceptions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+#: Divergence within so many steps is met by other means than divergence after many.
+EARLY = 1
 
 
 class DivergenceError(ArithmeticError):
-    """A loss, adapted parameters or a meta-gradient were not finite.
+    """A loss, adapted parameters, a meta-gradient or a new state were not finite.
 
     Parameters
     ----------
     tasks : sequence of int
-        Numbers of the tasks that diverged; none where only the sum over tasks is not finite.
+        Numbers of the tasks that diverged; none where only the sum over tasks, or the state after
+        the outer step, is not finite.
     step : int
         First step after which a support loss or the parameters of one of them were not finite;
         the number of steps where only the query loss or the meta-gradient was not.
     n_tasks : int
         How many tasks there were.
+    what : {"sum", "state"}, default "sum"
+        What is not finite where no task diverged.
 
     Examples
     --------
@@ -27,25 +33,72 @@ class DivergenceError(ArithmeticError):
     fomaml_fast.errors.DivergenceError: 1 of 25 tasks diverged, first at inner step 2: tasks [3]
     """
 
-    def __init__(self, tasks: Iterable[Any], step: int, n_tasks: int) -> None:
+    def __init__(self, tasks: Iterable[Any], step: int, n_tasks: int, what: str = "sum") -> None:
         self.tasks = [int(task) for task in tasks]
         self.step = int(step)
         self.n_tasks = int(n_tasks)
-        shown = f"{self.tasks}" if len(self.tasks) <= 10 else f"{self.tasks[:10]} and more"
-        super().__init__(
-            f"{len(self.tasks)} of {n_tasks} tasks diverged, first at inner step {self.step}: "
-            f"tasks {shown}"
-            if self.tasks
-            else f"the meta-gradients of {n_tasks} tasks are finite, but their sum is not"
-        )
+        self.what = what
+        super().__init__(self._sentence())
 
-    def __reduce__(self) -> tuple[type, tuple[list[int], int, int]]:
-        return type(self), (self.tasks, self.step, self.n_tasks)
+    def _sentence(self) -> str:
+        if self.tasks:
+            shown = f"{self.tasks}" if len(self.tasks) <= 10 else f"{self.tasks[:10]} and more"
+            hint = (
+                "; standardise inputs and targets, or lower the inner rate"
+                if self.step <= EARLY
+                else ""
+            )
+            return (
+                f"{len(self.tasks)} of {self.n_tasks} tasks diverged, first at inner step "
+                f"{self.step}: tasks {shown}{hint}"
+            )
+        if self.what == "state":
+            return (
+                "the outer step led to parameters or moments that are not finite; lower the outer "
+                "rate, or raise eps"
+            )
+        return f"the meta-gradients of {self.n_tasks} tasks are finite, but their sum is not"
+
+    def __reduce__(self) -> tuple[type, tuple[list[int], int, int, str]]:
+        return type(self), (self.tasks, self.step, self.n_tasks, self.what)
 
 
-class NeedsPythonError(AttributeError, NotImplementedError):
-    """A loss written in Python has no counterpart in the core.
+def _of_dtype(name: str, other: str, like: str, dtype: str) -> str:
+    in_batch = f" or TaskBatch(..., dtype=numpy.{like})" if other.startswith("x_") else ""
+    return f"; convert one of them, e.g. numpy.asarray({name}, dtype=numpy.{like}){in_batch}"
 
-    An AttributeError, so that the short way of a call, which reads attributes of what may be
-    anything, leaves it to the long one at no cost to other calls.
-    """
+
+def _of_batch_dtype(name: str, other: str, like: str, dtype: str) -> str:
+    return (
+        f"; convert one of them, e.g. TaskBatch(..., dtype=numpy.{dtype}), or start from "
+        f"init_state(..., dtype=numpy.{like})"
+    )
+
+
+def _of_targets_axis(name: str, other: str, like: str, dtype: str) -> str:
+    item = name.partition("[")[0]
+    how = f"[a[:, numpy.newaxis] for a in {item}]" if item != name else f"{name}[..., numpy.newaxis]"
+    return f"; for one output add an axis: {how}; class labels must be integers"
+
+
+#: How users of Python mend what the core refused, by its reason: a function of the argument's
+#: name, of the argument that it has to fit, and of both dtypes.
+HINTS: dict[str, Callable[[str, str, str, str], str]] = {
+    "not_finite": lambda *_: " (check_finite=False switches this check off)",
+    "not_float": lambda name, *_: f"; convert it with numpy.asarray({name}, dtype)",
+    "dtype_differs": _of_dtype,
+    "batch_dtype": _of_batch_dtype,
+    "targets_shape": _of_targets_axis,
+    "labels_axes": lambda *_: "; targets of a regression are floats, whole numbers are labels",
+    "wants_numbers": lambda name, *_: f"; convert them with numpy.asarray({name}, dtype=float)",
+    "wants_labels": lambda name, *_: f"; convert them with numpy.asarray({name}, dtype=int)",
+    "rates_empty": lambda *_: "; init_state(net, algorithm, outer) gives its first ones",
+}
+
+
+def refused(
+    is_type: bool, reason: str, sentence: str, name: str, other: str, like: str, dtype: str
+) -> Exception:
+    """Return the exception for a call that the core refused."""
+    hint = HINTS[reason](name, other, like, dtype) if reason in HINTS else ""
+    return (TypeError if is_type else ValueError)(sentence + hint)

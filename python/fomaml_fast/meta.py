@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+import numpy as np  # noqa: F401  for the examples
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_threads, one_of
-from fomaml_fast._checks import check_algorithm, check_meta_arguments, check_rates
+from fomaml_fast._arrays import as_flag, one_of
+from fomaml_fast._hints import question_loss
 from fomaml_fast._loader import core
-from fomaml_fast.adaptation import diagnose, traces
-from fomaml_fast.algorithm import Algorithm
-from fomaml_fast.batch import TaskBatch
-from fomaml_fast.errors import DivergenceError
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
+from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad, SolverReport
 
-REDUCTIONS = ("mean", "sum")
-ON_DIVERGENCE = ("raise", "drop")
+Reduction = Literal["mean", "sum"]
+REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum")
+OnDivergence = Literal["raise", "drop"]
+ON_DIVERGENCE: tuple[OnDivergence, ...] = ("raise", "drop")
 
 
 def meta_grad(
     net: MLP,
-    theta: Any,
+    theta: ArrayLike,
     batch: TaskBatch,
     algorithm: Algorithm,
     *,
-    rates: Any = None,
-    reduction: str = "mean",
+    rates: ArrayLike | None = None,
+    reduction: Reduction = "mean",
     per_task: bool = False,
     trace: bool = False,
     threads: int | None = None,
     check_finite: bool = True,
-    on_divergence: str = "raise",
+    on_divergence: OnDivergence = "raise",
 ) -> MetaGrad:
     """Gradient of the query loss after adaptation over the initialisation.
 
@@ -87,97 +86,43 @@ def meta_grad(
     >>> ff.meta_grad(net, np.array([1.0, 0.0]), batch, ff.maml(lr=0.125)).grad
     array([0.5, 0.5])
     """
-    if reduction not in REDUCTIONS or on_divergence not in ON_DIVERGENCE:
-        one_of(reduction, "reduction", REDUCTIONS)
-        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    workers = 0 if threads is None else as_threads(threads)
-    mean, per_task, scan = reduction == "mean", bool(per_task), bool(check_finite)
-    try:
-        support, query = batch._bound
-        own = rates
-        if rates is None and algorithm.learn_rates is not False:
-            own = algorithm.initial_rates(net, theta.dtype)
-        result = core.meta_grad(
-            net._core,
-            theta,
-            support,
-            query,
-            algorithm._core,
-            own,
-            batch._task_weights,
-            mean,
-            per_task,
-            workers,
-            scan,
+    options = checked_options(net, batch, algorithm, reduction, trace, on_divergence)
+    if per_task is not True and per_task is not False:
+        per_task = as_flag(per_task, "per_task")
+    if uses_custom(net, algorithm):
+        checked = core.check_meta(
+            net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
         )
-    except AttributeError:
-        result = None
-    if result is None:  # something needs converting, or is wrong: check all, and say what
-        check_algorithm(algorithm, net)
-        theta = check_meta_arguments(net, theta, batch, algorithm, check_finite)
-        own = check_rates(algorithm, net, rates, theta.dtype)
-        if _custom_meta.uses_custom(net, algorithm):
-            return _custom_meta.meta_grad(
-                net,
-                theta,
-                batch,
-                algorithm,
-                own,
-                mean=mean,
-                per_task=per_task,
-                trace=trace,
-                workers=workers,
-                on_divergence=on_divergence,
-            )
-        support, query = batch._bound
-        result = core.meta_grad(
-            net._core,
-            theta,
-            support,
-            query,
-            algorithm._core,
-            own,
-            batch._task_weights,
-            mean,
-            per_task,
-            workers,
-            False,
+        return _custom_meta.meta_grad(
+            net, *checked, batch, algorithm, per_task=per_task, threads=threads, **options._asdict()
         )
-        assert result is not None
     (
-        any_diverged,
-        loss,
         grad,
+        loss,
         losses,
         support_losses,
         task_grads,
+        before,
         diverged,
+        n_dropped,
         rate_grad,
         report,
-        finite,
-    ) = result
-    before = losses_before(net, theta, batch, algorithm, own, workers) if trace else None
-    n_dropped = 0
-    if any_diverged:
-        assert diverged is not None
-        kept = kept_tasks(net, theta, batch, algorithm, own, diverged, on_divergence)
-        rest = meta_grad(
-            net,
-            theta,
-            kept,
-            algorithm,
-            rates=own,
-            reduction=reduction,
-            threads=threads,
-            check_finite=False,
-        )
-        grad, loss, rate_grad = rest.grad, rest.loss, rest.rate_grad
-        n_dropped = int(diverged.sum())
-    else:
-        diverged = batch._none_diverged
-        if not finite:
-            raise DivergenceError([], algorithm.steps, len(batch))
-    solver = SolverReport(*report) if report else None
+    ) = core.meta_grad(
+        net._core,
+        theta,
+        batch._support,
+        batch._query,
+        algorithm._core,
+        rates,
+        batch._task_weights,
+        options.mean,
+        per_task,
+        options.trace,
+        options.drops,
+        threads,
+        check_finite,
+    )
+    question_loss(loss)
     # Its own constructor, a Python function, takes twice as long.
     return tuple.__new__(
         MetaGrad,
@@ -188,47 +133,35 @@ def meta_grad(
             support_losses,
             task_grads,
             before,
-            diverged,
+            batch._none_diverged if diverged is None else diverged,
             n_dropped,
             rate_grad,
-            solver,
+            SolverReport(*report) if report else None,
         ),
     )
 
 
-def losses_before(
-    net: MLP,
-    theta: FloatArray,
-    batch: TaskBatch,
-    algorithm: Algorithm,
-    rates: FloatArray | None,
-    workers: int,
-) -> FloatArray:
-    """Query losses at theta, with whatever the algorithm changes about them."""
-    support, query = batch._bound
-    if algorithm.context == 0 and algorithm.query_loss is None:
-        return core.loss(net._core, theta, query, workers)
-    _, _, losses, _ = core.trace(
-        net._core, theta, support, query, algorithm._core, rates, 0, False, workers
-    )
-    before: FloatArray = losses[:, 0]
-    return before
+class Options(NamedTuple):
+    """Options of a meta-gradient, as the core takes them."""
+
+    mean: bool
+    trace: bool
+    drops: bool
 
 
-def kept_tasks(
-    net: MLP,
-    theta: FloatArray,
-    batch: TaskBatch,
-    algorithm: Algorithm,
-    rates: FloatArray | None,
-    diverged: npt.NDArray[np.bool_],
-    on_divergence: str,
-) -> TaskBatch:
-    """Return the batch without the tasks that diverged, or raise."""
-    if on_divergence == "raise" or diverged.all():
-        bad = np.flatnonzero(diverged)
-        first, _ = diagnose(
-            traces(net, theta, batch._support, algorithm, rates, algorithm.steps, bad)
-        )
-        raise DivergenceError(bad, int(first.min()), len(batch))
-    return batch.take(~diverged)
+def checked_options(
+    net: Any, batch: Any, algorithm: Any, reduction: Any, trace: Any, on_divergence: Any
+) -> Options:
+    """Return the options that `meta_grad` and `meta_step` share, after checking what is no array."""
+    if type(net) is not MLP:
+        as_network(net)
+    if type(batch) is not TaskBatch:
+        raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
+    if type(algorithm) is not Algorithm:
+        as_algorithm(algorithm)
+    if reduction not in REDUCTIONS or on_divergence not in ON_DIVERGENCE:
+        one_of(reduction, "reduction", REDUCTIONS)
+        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    if trace is not True and trace is not False:
+        trace = as_flag(trace, "trace")
+    return tuple.__new__(Options, (reduction == "mean", trace, on_divergence == "drop"))

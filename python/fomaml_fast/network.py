@@ -13,21 +13,18 @@ import numpy.typing as npt
 
 from fomaml_fast import activations as _activations
 from fomaml_fast import losses as _losses
-from fomaml_fast._arrays import (
-    FloatArray,
-    as_count,
-    as_parameters,
-    as_threads,
-    float_dtype,
-    one_of,
+from fomaml_fast._arrays import FloatArray, as_seed, float_dtype, one_of
+from fomaml_fast._custom import CustomEvaluation
+from fomaml_fast._layers import (
+    as_sizes,
+    as_vectors,
+    join,
+    part_shapes,
+    per_hidden_layer,
+    split,
 )
-from fomaml_fast._context import with_context
-from fomaml_fast._custom import CustomLoss
-from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, split
 from fomaml_fast._loader import core
-from fomaml_fast._request import Request
 from fomaml_fast.derivatives import Derivatives
-from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
 
@@ -93,23 +90,17 @@ class MLP(Derivatives):
 
     @cached_property
     def _core(self) -> Any:
-        """For all that takes the loss, too."""
-        if isinstance(self.loss_spec, _losses.Custom):
-            raise NeedsPythonError(
-                "a custom loss is not available here; this needs one of "
-                f"{', '.join(_losses.names())}"
-            )
-        return self._network
-
-    @cached_property
-    def _network(self) -> Any:
-        """For what does not take the loss."""
-        custom = isinstance(self.loss_spec, _losses.Custom)
+        custom = self._has_custom_loss
         spec = _losses.MSE() if custom else self.loss_spec
         norms = [norm or "none" for norm in self.norms]
         return core.Network(
-            list(self.sizes), list(self.activations), norms, spec.name, spec.parameter
+            list(self.sizes), list(self.activations), norms, spec.name, spec.parameter, not custom
         )
+
+    @cached_property
+    def _has_custom_loss(self) -> bool:
+        """Whether Python computes the loss: then the core takes targets for the caller's own."""
+        return isinstance(self.loss_spec, _losses.Custom)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
@@ -127,12 +118,12 @@ class MLP(Derivatives):
     @cached_property
     def n_params(self) -> int:
         """Length P of the flat parameter vector."""
-        return int(self._network.n_params)
+        return int(self._core.n_params)
 
     @cached_property
     def layer_params(self) -> tuple[int, ...]:
         """Number of parameters of each layer."""
-        starts = [*self._network.weight_offsets, self.n_params]
+        starts = [*self._core.weight_offsets, self.n_params]
         return tuple(end - start for start, end in pairwise(starts))
 
     def init(
@@ -174,12 +165,11 @@ class MLP(Derivatives):
         if scheme is not None:
             one_of(scheme, "scheme", tuple(SCHEMES))
         if not isinstance(seed, np.random.Generator):
-            as_count(seed, "seed")
-        rng = np.random.default_rng(seed)
+            seed = np.random.default_rng(as_seed(seed))
         theta = np.zeros(self.n_params)
         for layer, (weights, _, *gains_and_shifts) in enumerate(self.unflatten(theta)):
             activation = self.activations[layer] if layer < len(self.activations) else None
-            weights[...] = draw_weights(rng, weights.shape, scheme, activation)
+            weights[...] = draw_weights(seed, weights.shape, scheme, activation)
             if gains_and_shifts:
                 gains_and_shifts[0][...] = 1
         return theta.astype(wanted)
@@ -203,8 +193,8 @@ class MLP(Derivatives):
         >>> [w.shape for w, b in net.unflatten(net.init(0))]
         [(2, 3), (3, 1)]
         """
-        flat = as_parameters(theta, self.n_params, check_finite=False)
-        of = self._network
+        flat = as_vectors(theta, self.n_params)
+        of = self._core
         starts = zip(
             of.weight_offsets, of.bias_offsets, of.gain_offsets, of.shift_offsets, strict=True
         )
@@ -278,18 +268,7 @@ class MLP(Derivatives):
         array([[3.5],
                [6.5]])
         """
-        if context is None:
-            plain = core.predict_plain(self._network, theta, x, threads, bool(check_finite))
-            if plain is not None:
-                return plain
-        else:
-            flat = as_parameters(theta, self.n_params, check_finite=False)
-            x = with_context(x, context, self.sizes[0], flat.dtype, check_finite)
-        request = Request(self, theta, x, None, check_finite)
-        if request.empty is not None:
-            return request.empty
-        outputs = core.predict(self._network, request.theta, request.bound, as_threads(threads))
-        return request.shape_rows(outputs)
+        return core.predict(self._core, theta, x, context, threads, check_finite)
 
     def loss(
         self,
@@ -333,16 +312,12 @@ class MLP(Derivatives):
         >>> net.loss(net.init(0), [[0.0]], [[2.0]])
         4.0
         """
-        extras = weights, mask, class_mask
-        if isinstance(self.loss_spec, _losses.Custom):
-            return CustomLoss(self, theta, x, y, threads, check_finite, extras).values()
-        if weights is None and mask is None and class_mask is None:
-            plain = core.loss_plain(self._core, theta, x, y, threads, bool(check_finite))
-            if plain is not None:
-                return plain
-        request = Request(self, theta, x, y, check_finite, extras=extras)
-        losses = core.loss(self._core, request.theta, request.bound, as_threads(threads))
-        return float(losses[0]) if request.single else losses
+        if self._has_custom_loss:
+            extras = weights, mask, class_mask
+            return CustomEvaluation(self, theta, x, y, threads, check_finite, extras).values()
+        return core.loss(
+            self._core, theta, x, y, weights, mask, class_mask, threads, check_finite
+        )
 
     def value_and_grad(
         self,
@@ -376,14 +351,10 @@ class MLP(Derivatives):
         >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
         (1.0, array([6., 2.]))
         """
-        extras = weights, mask, class_mask
-        if isinstance(self.loss_spec, _losses.Custom):
-            custom = CustomLoss(self, theta, x, y, threads, check_finite, extras)
+        if self._has_custom_loss:
+            extras = weights, mask, class_mask
+            custom = CustomEvaluation(self, theta, x, y, threads, check_finite, extras)
             return custom.values(), custom.gradient()
-        if weights is None and mask is None and class_mask is None:
-            plain = core.gradient_plain(self._core, theta, x, y, threads, bool(check_finite))
-            if plain is not None:
-                return plain
-        request = Request(self, theta, x, y, check_finite, extras=extras)
-        losses, grads = core.gradient(self._core, request.theta, request.bound, as_threads(threads))
-        return (float(losses[0]), grads[0]) if request.single else (losses, grads)
+        return core.gradient(
+            self._core, theta, x, y, weights, mask, class_mask, threads, check_finite
+        )

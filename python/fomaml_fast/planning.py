@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from fomaml_fast._arrays import as_threads, one_of
-from fomaml_fast._checks import check_algorithm
-from fomaml_fast._custom_meta import uses_custom
+from fomaml_fast._arrays import one_of
 from fomaml_fast._loader import core
-from fomaml_fast._rows import check_against_network
-from fomaml_fast.algorithm import Algorithm
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.network import MLP
 
-OPERATIONS = ("meta_grad", "adapt", "predict")
+Operation = Literal["meta_grad", "adapt", "predict"]
+OPERATIONS: tuple[Operation, ...] = ("meta_grad", "adapt", "predict")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class EnginePlan:
 class Plan:
     """What one call would do; printed, a table of the engines."""
 
-    operation: str  #: "meta_grad", "adapt" or "predict"
+    operation: Operation  #: "meta_grad", "adapt" or "predict"
     engine: str | None  #: the one that computes it; None if the forced one cannot
     forced: bool  #: whether an engine was forced (FOMAML_FAST_ENGINE), so that costs do not count
     engines: tuple[EnginePlan, ...]  #: all of them, in registry order
@@ -65,7 +63,7 @@ def plan(
     batch: TaskBatch,
     algorithm: Algorithm,
     *,
-    operation: str = "meta_grad",
+    operation: Operation = "meta_grad",
     threads: int | None = None,
 ) -> Plan:
     """Say what a call would do, without doing it.
@@ -106,34 +104,23 @@ def plan(
     meta_grad: ...
     """
     one_of(operation, "operation", OPERATIONS)
-    if not isinstance(net, MLP):
-        raise TypeError(f"net must be an MLP, got {net!r}")
+    as_network(net)
     if not isinstance(batch, TaskBatch):
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
-    check_algorithm(algorithm, net)
+    as_algorithm(algorithm)
     if uses_custom(net, algorithm):
         raise ValueError(
             "net and algorithm must have losses of the core: those written in Python are composed "
             "of calls of their own (MLP.predict, vjp), which no one engine computes"
         )
-    workers = 0 if threads is None else as_threads(threads)
-    sizes = (net.sizes[0] - algorithm.context, *net.sizes[1:])
-    query_loss = algorithm.query_loss or net.loss_spec
-    check_against_network(batch._support, sizes, net.loss_spec, "x_support", "y_support")
-    check_against_network(batch._query, sizes, query_loss, "x_query", "y_query")
-    rates: Any = None
-    if algorithm.learn_rates is not False:
-        rates = algorithm.initial_rates(net, batch.dtype)
-    support, query = batch._bound
     engine, forced, n_threads, n_bytes, operations, engines = core.plan(
         operation,
         net._core,
-        support,
-        query,
+        batch._support,
+        batch._query,
         algorithm._core,
-        rates,
         batch.task_weights is not None,
-        workers,
+        threads,
     )
     return Plan(
         operation,

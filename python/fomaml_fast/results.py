@@ -18,6 +18,23 @@ class SolverReport(NamedTuple):
     indefinite: npt.NDArray[np.bool_]  #: ``[T]``: a direction of no positive curvature ended them
 
 
+def _shown(result: Any) -> str:
+    """Numbers of a result, and the shapes of its arrays: one line."""
+    parts = []
+    for name, value in zip(result._fields, result, strict=True):
+        if value is None:
+            continue
+        if isinstance(value, np.ndarray) and value.ndim > 0:
+            parts.append(f"{name}={list(value.shape)}")
+        elif isinstance(value, float | np.floating):
+            parts.append(f"{name}={value:.6g}")
+        elif isinstance(value, tuple):
+            parts.append(f"{name}={type(value).__name__}")
+        else:
+            parts.append(f"{name}={value}")
+    return f"{type(result).__name__}({', '.join(parts)})"
+
+
 class MetaGrad(NamedTuple):
     """A meta-gradient and the losses met on the way."""
 
@@ -34,6 +51,10 @@ class MetaGrad(NamedTuple):
     rate_grad: FloatArray | None = None
     solver: SolverReport | None = None  #: of implicit gradients
 
+    def __repr__(self) -> str:
+        """Numbers, and shapes of arrays."""
+        return _shown(self)
+
 
 class Metrics(NamedTuple):
     """What one meta-step saw, at the parameters before the step; arrays as in `MetaGrad`."""
@@ -48,6 +69,10 @@ class Metrics(NamedTuple):
     lr: float  #: outer learning rate of the step
     solver: SolverReport | None = None
 
+    def __repr__(self) -> str:
+        """Numbers, and shapes of arrays."""
+        return _shown(self)
+
 
 class State(NamedTuple):
     """Everything that training carries from step to step: plain arrays.
@@ -60,3 +85,7 @@ class State(NamedTuple):
     rates: FloatArray  #: learned inner rates; empty where none are learned
     moments: FloatArray  #: of the outer optimiser, ``[m, P + R]``, R the number of learned rates
     step: Any  #: outer steps taken, an integer scalar array
+
+    def __repr__(self) -> str:
+        """The step, and shapes of arrays."""
+        return _shown(self)

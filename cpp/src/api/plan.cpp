@@ -1,6 +1,8 @@
 #include "api/plan.hpp"
 
-#include "api/engines.hpp"
+#include <cstring>
+
+#include "api/cost_model.hpp"
 #include "api/workers.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -18,6 +20,39 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
   return report;
 }
 
+template <class T>
+double engine_cost(int engine, const Problem& problem) {
+  return estimated_cost<T>(engine_name(engine), problem);
+}
+
+template <class T>
+Problem planned_problem(const char* operation, const MetaArguments& in, bool weighs_tasks) {
+  Problem problem = meta_problem(in);
+  if (std::strcmp(operation, "predict") == 0) {
+    problem.operation = Operation::predict;
+    problem.tasks = in.query->tasks;
+    problem.support = problem.query;
+    problem.support.loss = in.net->spec.loss;
+    problem.query = {};
+    problem.theta_per_task = true;
+    return problem;
+  }
+  Call<T> call;
+  const AlgorithmAt<T> at(*in.algorithm, *in.net, in.rates);
+  at.fill(problem, call);
+  const bool adapts = std::strcmp(operation, "adapt") == 0;
+  problem.weighs_tasks = weighs_tasks && !adapts;
+  if (adapts) {
+    problem.operation = Operation::adapt;
+    problem.query = {};
+  }
+  return problem;
+}
+
+template double engine_cost<float>(int, const Problem&);
+template double engine_cost<double>(int, const Problem&);
+template Problem planned_problem<float>(const char*, const MetaArguments&, bool);
+template Problem planned_problem<double>(const char*, const MetaArguments&, bool);
 template PlanReport plan<float>(const Problem&, const Execution&);
 template PlanReport plan<double>(const Problem&, const Execution&);
 

@@ -1,7 +1,8 @@
 // What a call would do, without doing it.
 #pragma once
 
-#include "engines/engine.hpp"
+#include "api/engines.hpp"
+#include "api/meta_gradient.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
@@ -14,5 +15,14 @@ struct PlanReport {
 /// What `run` would choose now: the workers depend on whether others are awake.
 template <class T>
 PlanReport plan(const Problem& problem, const Execution& execution);
+
+/// Relative cost of a problem in an engine; only the order matters.
+template <class T>
+double engine_cost(int engine, const Problem& problem);
+
+/// The problem of a call that is only planned: "meta_grad", "adapt", or "predict" for the query
+/// rows, each task at parameters of its own.
+template <class T>
+Problem planned_problem(const char* operation, const MetaArguments& arguments, bool weighs_tasks);
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -1,4 +1,6 @@
-#include "bindings.hpp"
+#include "results.hpp"
+
+#include "api/build.hpp"
 
 namespace fomaml_fast_bindings {
 
@@ -12,21 +14,20 @@ bool python_wants_to_stop(void* /*context*/) {
 
 }  // namespace
 
-template <class T>
-core::Status run(const core::Problem& problem, const core::Call<T>& call, int threads) {
+core::Execution execution_of(int threads) {
   core::Execution execution;
   execution.exact = threads > 0;
   execution.workers = threads > 0 ? threads : core::parallel::default_workers();
   execution.interrupt.requested = &python_wants_to_stop;
-  core::Status status{};
-  {
-    const py::gil_scoped_release release;
-    status = core::api::run(problem, call, execution);
-  }
+  return execution;
+}
+
+bool ended_diverged(core::Status status) {
   switch (status) {
     case core::Status::ok:
+      return false;
     case core::Status::diverged:
-      return status;
+      return true;
     case core::Status::interrupted:
       throw py::error_already_set();
     case core::Status::out_of_memory:
@@ -36,11 +37,8 @@ core::Status run(const core::Problem& problem, const core::Call<T>& call, int th
       break;
   }
   throw std::runtime_error(std::string("the forced engine '") +
-                           core::api::engine_name(core::api::forced_engine()) +
+                           api::engine_name(api::forced_engine()) +
                            "' does not support this call");
 }
-
-template core::Status run<float>(const core::Problem&, const core::Call<float>&, int);
-template core::Status run<double>(const core::Problem&, const core::Call<double>&, int);
 
 }  // namespace fomaml_fast_bindings

@@ -1,0 +1,119 @@
+#include "arguments.hpp"
+
+#include <limits>
+
+#include "hooks.hpp"
+
+namespace fomaml_fast_bindings {
+
+namespace {
+
+api::DType dtype_of(char kind, py::ssize_t bytes) {
+  switch (kind) {
+    case 'f':
+      return bytes == 4   ? api::DType::float32
+             : bytes == 8 ? api::DType::float64
+                          : api::DType::none;
+    case 'i':
+      return bytes == 4 ? api::DType::int32 : bytes == 8 ? api::DType::int64 : api::DType::none;
+    case 'b':
+      return api::DType::boolean;
+    default:
+      return api::DType::none;
+  }
+}
+
+/// Reads an exact ndarray that is native, C-contiguous and aligned.
+bool read_array(const py::handle& object, api::Array& array) {
+  if (!is_ndarray(object)) return false;
+  constexpr int kReadable =
+      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  const auto* const proxy = py::detail::array_proxy(object.ptr());
+  if ((proxy->flags & kReadable) != kReadable) return false;
+  const auto* const type = py::detail::array_descriptor_proxy(proxy->descr);
+  if (type->byteorder != '=' && type->byteorder != '|' &&
+      type->byteorder != (PY_LITTLE_ENDIAN ? '<' : '>')) {
+    return false;
+  }
+  const auto whole = py::reinterpret_borrow<py::array>(object);
+  array.dtype = dtype_of(type->kind, whole.itemsize());
+  if (array.dtype == api::DType::none) return false;
+  array.data = proxy->data;
+  array.shape.axes = proxy->nd;
+  for (int axis = 0; axis < std::min(proxy->nd, api::Shape::kMostAxes); ++axis) {
+    array.shape.lengths[static_cast<std::size_t>(axis)] = proxy->dimensions[axis];
+  }
+  return true;
+}
+
+/// Whether nobody has to convert numbers of that dtype.
+bool suits(api::DType dtype, const Conversion& conversion) {
+  if (!conversion.forces || dtype == conversion.dtype) return true;
+  return conversion.role == Role::targets && api::is_integer(dtype);  // labels
+}
+
+}  // namespace
+
+bool is_ndarray(const py::handle& object) {
+  static PyObject* const type = py::module_::import("numpy").attr("ndarray").ptr();
+  return reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) == type;
+}
+
+bool Given::read(const py::handle& value, const Conversion& conversion) {
+  if (read_array(value, one_)) {
+    argument_.arrays = &one_;
+    argument_.count = 1;
+    return suits(one_.dtype, conversion);
+  }
+  if (!conversion.takes_list || !PyList_CheckExact(value.ptr())) return false;
+  const auto items = py::reinterpret_borrow<py::list>(value);
+  many_.resize(items.size());
+  for (std::size_t i = 0; i < many_.size(); ++i) {
+    if (!read_array(items[i], many_[i]) || !suits(many_[i].dtype, conversion) ||
+        many_[i].shape.axes == 0) {
+      return false;
+    }
+  }
+  argument_.arrays = many_.data();
+  argument_.count = static_cast<Index>(many_.size());
+  argument_.listed = true;
+  return !many_.empty();
+}
+
+Given::Given(const char* name, const py::handle& value, const Conversion& conversion) {
+  argument_.name = name;
+  if (!value || value.is_none()) return;
+  if (read(value, conversion)) {
+    object_ = py::reinterpret_borrow<py::object>(value);
+    return;
+  }
+  constexpr const char* kRoles[] = {"numbers", "targets", "flags"};
+  const py::object dtype = conversion.dtype == api::DType::none
+                               ? py::object(py::none())
+                               : py::str(api::dtype_name(conversion.dtype));
+  object_ = hooks().convert(value, name, kRoles[static_cast<int>(conversion.role)], dtype,
+                            conversion.takes_list, conversion.forces);
+  if (!read(object_, conversion)) {
+    throw std::runtime_error("convert returned what the core cannot read");
+  }
+}
+
+int threads_of(const py::handle& threads) {
+  if (threads.is_none()) return 0;
+  if (PyLong_CheckExact(threads.ptr())) {
+    int overflow = 0;
+    const long count = PyLong_AsLongAndOverflow(threads.ptr(), &overflow);
+    if (overflow == 0 && count >= 1 && count < std::numeric_limits<std::int32_t>::max()) {
+      return static_cast<int>(count);
+    }
+  }
+  return py::cast<int>(hooks().count(threads, "threads", 1));
+}
+
+bool flag_of(const py::handle& value, const char* name) {
+  if (value.ptr() == Py_True) return true;
+  if (value.ptr() == Py_False) return false;
+  return py::cast<bool>(hooks().flag(value, name));
+}
+
+}  // namespace fomaml_fast_bindings

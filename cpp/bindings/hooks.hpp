@@ -1,0 +1,34 @@
+// What Python lends the bindings: conversion of exotic arguments, and its exceptions.
+#pragma once
+
+#include "bindings.hpp"
+
+namespace fomaml_fast_bindings {
+
+struct Hooks {
+  py::object convert;   ///< (value, name, role, dtype or None, takes list, forces) -> arrays
+  py::object count;     ///< (value, name, least) -> int
+  py::object flag;      ///< (value, name) -> bool
+  py::object refused;   ///< (is a TypeError, reason, sentence, name, dtype or None) -> exception
+  py::object diverged;  ///< (tasks, step, number of tasks, what is not finite) -> exception
+};
+Hooks& hooks();
+
+/// A call that api refused.
+struct Refused {
+  api::Fault fault;
+};
+/// A call whose tasks diverged. `what`, where it is not the tasks.
+struct Diverged {
+  std::vector<Index> tasks;
+  int step;
+  Index n_tasks;
+  const char* what = "";
+};
+
+/// Throws what an exception should be made of.
+inline void expect(bool fits, const api::Fault& fault) {
+  if (!fits) throw Refused{fault};
+}
+
+}  // namespace fomaml_fast_bindings

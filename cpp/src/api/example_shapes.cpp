@@ -1,0 +1,261 @@
+// ExampleReader's first stroke: shapes and dtypes.
+#include "api/example_reader.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::api {
+
+namespace {
+
+bool fail(Fault& fault, Reason reason, const Argument& argument, Index item = -1) {
+  fault.reason = reason;
+  fault.name = argument.name;
+  fault.item = argument.listed ? item : -1;
+  if (item >= 0 || argument.count > 0) {
+    const Array& array = argument.arrays[argument.listed && item >= 0 ? item : 0];
+    fault.dtype = array.dtype;
+    fault.shape = array.shape;
+  }
+  return false;
+}
+
+bool wrong_shape(Fault& fault, Reason reason, const Argument& argument, const Shape& wanted,
+                 Index item = -1) {
+  fault.wanted = wanted;
+  return fail(fault, reason, argument, item);
+}
+
+/// Floats of one dtype: that of `like`.
+bool check_floats(const Argument& argument, DType dtype, const char* like, Fault& fault) {
+  for (Index i = 0; i < argument.count; ++i) {
+    const DType own = argument.arrays[i].dtype;
+    if (!is_float(own)) return fail(fault, Reason::not_float, argument, i);
+    if (dtype == DType::none || own == dtype) continue;
+    fault.other = like;
+    fault.like = dtype;
+    return fail(fault, Reason::dtype_differs, argument, i);
+  }
+  return true;
+}
+
+bool check_flags(const Argument& argument, Fault& fault) {
+  for (Index i = 0; i < argument.count; ++i) {
+    if (argument.arrays[i].dtype != DType::boolean) {
+      return fail(fault, Reason::not_bool, argument, i);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool ExampleReader::measure(Fault& fault) {
+  if (!measure_inputs(fault)) return false;
+  if (empty_) return true;
+  if (in_.wants_targets && !measure_targets(fault)) return false;
+  const bool plain = !in_.weights.given() && !in_.mask.given() && !in_.class_mask.given() &&
+                     !in_.context.given();
+  return plain ||
+         (measure_flags_and_weights(fault) && measure_context(fault) && measure_classes(fault));
+}
+
+bool ExampleReader::measure_inputs(Fault& fault) {
+  const Argument& x = in_.x;
+  if (!x.given()) return fail(fault, Reason::missing, x);
+  const DType dtype = in_.dtype == DType::none && x.count > 0 ? x.dtype() : in_.dtype;
+  const char* const like = in_.dtype == DType::none ? x.name : in_.like;
+  if (!check_floats(x, dtype, like, fault)) return false;
+  if (x.listed) {
+    sets_ = x.count;
+    const Array& first = x.array();
+    columns_ = first.shape.axes == 2 ? first.shape[1] : 0;
+    for (Index t = 0; t < sets_; ++t) {
+      const Shape& shape = x.arrays[t].shape;
+      if (shape.axes != 2 || shape[1] != columns_) {
+        const Index wanted = first.shape.axes == 2 ? columns_ : in_.inputs;
+        return wrong_shape(fault, Reason::shape, x,
+                           {2, {Shape::rows, wanted < 0 ? Shape::columns : wanted}}, t);
+      }
+      total_ += shape[0];
+      ragged_ = ragged_ || shape[0] != first.shape[0];
+    }
+    rows_ = first.shape[0];
+  } else {
+    const Shape& shape = x.array().shape;
+    single_ = in_.takes_single && shape.axes == 2;
+    if (!single_ && shape.axes != 3) {
+      fault.count = in_.inputs;
+      return fail(fault, in_.takes_single ? Reason::inputs_shape : Reason::stack_shape, x);
+    }
+    columns_ = shape.last();
+    sets_ = single_ ? 1 : shape[0];
+    rows_ = shape[single_ ? 0 : 1];
+    total_ = sets_ * rows_;
+  }
+  out_sets_ = tasks_ = sets_;
+  if (in_.takes_empty && !x.listed && total_ == 0) {
+    empty_ = true;
+    return true;
+  }
+  if (sets_ == 0) return fail(fault, Reason::no_task, x);
+  for (Index t = 0; t < sets_; ++t) {
+    if (count(t) > 0) continue;
+    fault.got = t;
+    return fail(fault, Reason::no_rows, x);
+  }
+  return true;
+}
+
+bool ExampleReader::no_such_rows(const Argument& field, Index set, const Array& got,
+                                 Fault& fault) const {
+  fault.other = in_.x.name;
+  fault.at = {1, {set}};
+  fault.got = got.shape[field.listed || single_ ? 0 : 1];
+  fault.count = count(set);
+  fault.name = field.name;
+  fault.reason = Reason::row_count;
+  return false;
+}
+
+bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fault& fault) const {
+  if (field.listed) {
+    if (field.count != sets_) {
+      fault.other = in_.x.name;
+      fault.count = sets_;
+      fault.got = field.count;
+      return fail(fault, Reason::task_count, field);
+    }
+    for (Index t = 0; t < sets_; ++t) {
+      const Shape& shape = field.arrays[t].shape;
+      if (shape.axes != 1 || shape[0] != count(t)) {
+        return wrong_shape(fault, Reason::shape, field, {1, {count(t)}}, t);
+      }
+    }
+    return true;
+  }
+  const Shape& shape = field.array().shape;
+  const bool labels = is_integer(field.dtype()) && shape.axes != (single_ ? 1 : 2);
+  const Reason reason = labels ? Reason::labels_axes : Reason::rows_shape;
+  fault.text = single_ ? "one for each row" : entries;
+  if (single_) {
+    return (shape.axes == 1 && shape[0] == rows_) ||
+           wrong_shape(fault, reason, field, {1, {rows_}});
+  }
+  if (ragged_) {
+    fault.other = in_.x.name;
+    return fail(fault, Reason::not_listed, field);
+  }
+  return (shape.axes == 2 && shape[0] == sets_ && shape[1] == rows_) ||
+         wrong_shape(fault, reason, field, {2, {sets_, rows_}});
+}
+
+bool ExampleReader::measure_targets(Fault& fault) {
+  const Argument& y = in_.y;
+  if (!y.given()) return fail(fault, Reason::missing, y);
+  for (Index i = 0; i < y.count; ++i) {
+    const DType dtype = y.arrays[i].dtype;
+    if (dtype == DType::boolean) return fail(fault, Reason::bool_targets, y, i);
+    if (is_float(dtype) == is_float(y.dtype())) continue;
+    fault.at = {1, {i}};
+    fault.like = y.dtype();
+    fail(fault, Reason::mixed_targets, y, i);
+    fault.item = -1;
+    return false;
+  }
+  if (is_float(y.dtype())) return measure_numbers(y, fault);
+  return measure_rows(y, "labels of tasks and rows", fault);
+}
+
+bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
+  if (!check_floats(y, in_.x.dtype(), in_.x.name, fault)) return false;
+  const Shape& first = y.array().shape;
+  if (y.listed) {
+    for (Index t = 0; t < y.count; ++t) {
+      const Shape& shape = y.arrays[t].shape;
+      if (shape.axes == 1) {
+        return wrong_shape(fault, Reason::targets_shape, y, {2, {Shape::rows, Shape::outputs}}, t);
+      }
+      if (shape.axes != 2 || shape[1] != first.last()) {
+        return wrong_shape(fault, Reason::shape, y, {2, {Shape::rows, first.last()}}, t);
+      }
+    }
+  } else {
+    const int axes = single_ ? 2 : 3;
+    if (first.axes != axes) {
+      const Reason reason = first.axes == axes - 1 ? Reason::targets_shape : Reason::shape;
+      return wrong_shape(fault, reason, y,
+                         single_ ? Shape{2, {Shape::rows, Shape::outputs}}
+                                 : Shape{3, {Shape::tasks, Shape::rows, Shape::outputs}});
+    }
+  }
+  const Index held = y.listed ? y.count : single_ ? 1 : first[0];
+  if (held != sets_) {
+    fault.other = in_.x.name;
+    fault.count = sets_;
+    fault.got = held;
+    return fail(fault, Reason::task_count, y);
+  }
+  for (Index t = 0; t < (y.listed || in_.x.listed ? sets_ : 1); ++t) {
+    const Array& array = array_of(y, t);
+    if (array.shape[array.shape.axes - 2] != count(t)) return no_such_rows(y, t, array, fault);
+  }
+  return true;
+}
+
+bool ExampleReader::measure_flags_and_weights(Fault& fault) {
+  if (in_.mask.given() && (!measure_rows(in_.mask, "flags of tasks and rows", fault) ||
+                           !check_flags(in_.mask, fault))) {
+    return false;
+  }
+  return !in_.weights.given() || (check_floats(in_.weights, in_.x.dtype(), in_.x.name, fault) &&
+                                  measure_rows(in_.weights, "weights of tasks and rows", fault));
+}
+
+bool ExampleReader::measure_context(Fault& fault) {
+  const Argument& context = in_.context;
+  if (!context.given()) return true;
+  if (!check_floats(context, in_.x.dtype(), in_.like, fault)) return false;
+  const Shape& shape = context.array().shape;
+  const bool fits = (shape.axes == 1 || shape.axes == 2) && shape.last() > 0 &&
+                    shape.last() < in_.inputs && (shape.axes == 1 || shape[0] > 0);
+  if (!fits) {
+    fault.count = in_.inputs - 1;
+    return fail(fault, Reason::context_shape, context);
+  }
+  if (columns_ + shape.last() != in_.inputs) {
+    fault.count = in_.inputs - shape.last();
+    fault.got = columns_;
+    fault.text = "the network's inputs without the context";
+    return fail(fault, Reason::columns, in_.x);
+  }
+  const Index held = shape.axes == 1 ? 1 : shape[0];
+  if (held != 1 && sets_ != 1 && held != sets_) {
+    fault.count = sets_;
+    fault.got = held;
+    return fail(fault, Reason::task_broadcast, context);
+  }
+  single_ = single_ && shape.axes == 1;
+  out_sets_ = tasks_ = std::max(sets_, held);
+  return true;
+}
+
+bool ExampleReader::measure_classes(Fault& fault) {
+  const Argument& classes = in_.class_mask;
+  if (!classes.given()) return true;
+  if (!check_flags(classes, fault)) return false;
+  const Shape& shape = classes.array().shape;
+  const bool one = in_.takes_single && shape.axes == 1;
+  if ((!one && shape.axes != 2) || classes.array().size() == 0) {
+    return wrong_shape(fault, Reason::shape, classes, {2, {Shape::tasks, Shape::outputs}});
+  }
+  const Index held = one ? 1 : shape[0];
+  if (held != sets_ && !(in_.takes_single && (held == 1 || sets_ == 1))) {
+    fault.other = in_.x.name;
+    fault.count = sets_;
+    fault.got = held;
+    return fail(fault, Reason::task_count, classes);
+  }
+  single_ = single_ && one;
+  tasks_ = std::max(tasks_, held);
+  return true;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::api

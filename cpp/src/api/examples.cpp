@@ -1,0 +1,232 @@
+#include "api/examples.hpp"
+
+#include "api/parameters.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::api {
+
+namespace {
+
+/// Where a row stands, as callers count: in its task, if tasks have an axis.
+void place(const Examples& examples, Index row, Fault& fault) {
+  Index set = 0;
+  while (examples.offsets[set + 1] <= row) ++set;
+  const Index in_set = row - examples.offsets[set];
+  if (examples.listed) {
+    fault.item = set;
+    fault.at = {1, {in_set}};
+  } else if (examples.single) {
+    fault.at = {1, {in_set}};
+  } else {
+    fault.at = {2, {set, in_set}};
+  }
+}
+
+bool wrong_columns(Fault& fault, const char* name, Index wanted, Index got, const char* text) {
+  fault.reason = Reason::columns;
+  fault.name = name;
+  fault.count = wanted;
+  fault.got = got;
+  fault.text = text;
+  return false;
+}
+
+bool wrong(Fault& fault, Reason reason, const char* name, const char* text = "") {
+  fault.reason = reason;
+  fault.name = name;
+  fault.text = text;
+  return false;
+}
+
+constexpr const char* kOutputs = "the network's outputs";
+
+bool labels_fit(const Examples& examples, Index outputs, const char* text, Fault& fault) {
+  if (examples.top_label < outputs) return true;
+  const auto* labels = static_cast<const std::int32_t*>(examples.y);
+  const Index bad = std::find(labels, labels + examples.rows(), examples.top_label) - labels;
+  place(examples, bad, fault);
+  fault.count = outputs;
+  fault.got = examples.top_label;
+  return wrong(fault, Reason::label_beyond, examples.y_name, text);
+}
+
+bool probabilities(const Examples& examples, const char* loss, Fault& fault) {
+  return visit_float(examples.dtype, [&]<class T>(T) {
+    const T* const numbers = static_cast<const T*>(examples.y);
+    const Index count = examples.rows() * examples.target_columns;
+    bool negative = false;
+    for (Index i = 0; i < count; ++i) negative |= numbers[i] < T(0);
+    if (!negative) return true;
+    const Index bad =
+        std::find_if(numbers, numbers + count, [](T number) { return number < T(0); }) - numbers;
+    place(examples, bad / examples.target_columns, fault);
+    fault.at.lengths[static_cast<std::size_t>(fault.at.axes++)] = bad % examples.target_columns;
+    fault.value = static_cast<double>(numbers[bad]);
+    return wrong(fault, Reason::not_probability, examples.y_name, loss);
+  });
+}
+
+template <class T>
+T* copy_rows(const void* from, const Examples& of, const Index* tasks, Index count, Index columns,
+             Index total, Arena& arena) {
+  T* const copy = arena.take<T>(total * columns);
+  if (arena.counting()) return copy;
+  T* next = copy;
+  for (Index i = 0; i < count; ++i) {
+    const Index first = of.offsets[tasks[i]], last = of.offsets[tasks[i] + 1];
+    next = std::copy_n(static_cast<const T*>(from) + first * columns, (last - first) * columns,
+                       next);
+  }
+  return copy;
+}
+
+}  // namespace
+
+LossSpec loss_of(const Network& net, const Examples& examples, const LossSpec* instead) {
+  LossSpec loss = instead == nullptr ? net.spec.loss : *instead;
+  if (loss.id == LossId::cross_entropy && examples.kind == Examples::Kind::numbers) {
+    loss.id = LossId::soft_cross_entropy;
+  }
+  return loss;
+}
+
+bool fits(const Examples& examples, const Network& net, const LossSpec* instead, Index context,
+          Fault& fault) {
+  const Index inputs = net.spec.inputs() - context, outputs = net.spec.outputs();
+  if (examples.columns != inputs) {
+    return wrong_columns(fault, examples.x_name, inputs, examples.columns,
+                         context > 0 ? "the network's inputs without the context"
+                                     : "the network's inputs");
+  }
+  if (examples.kind == Examples::Kind::none || (!net.has_loss && instead == nullptr)) return true;
+  const LossSpec loss = loss_of(net, examples, instead);
+  const char* const name = kLossNames[static_cast<std::size_t>(loss.id)];
+  const bool soft = loss.id == LossId::soft_cross_entropy;
+  const bool wants_labels = loss.targets() == Targets::labels;
+  if (wants_labels != examples.labelled()) {
+    fault.dtype = examples.labelled() ? DType::int32 : examples.dtype;
+    return wrong(fault, wants_labels ? Reason::wants_labels : Reason::wants_numbers,
+                 examples.y_name, name);
+  }
+  if (examples.labelled() && !labels_fit(examples, outputs, kOutputs, fault)) return false;
+  if (!examples.labelled()) {
+    if (examples.target_columns != outputs) {
+      return wrong_columns(fault, examples.y_name, outputs, examples.target_columns, kOutputs);
+    }
+    if (soft && !probabilities(examples, name, fault)) return false;
+  }
+  if (examples.classes == nullptr) return true;
+  if (!soft && loss.id != LossId::cross_entropy) {
+    return wrong(fault, Reason::classes_want_cross_entropy, examples.class_mask_name, name);
+  }
+  return examples.class_columns == outputs ||
+         wrong_columns(fault, examples.class_mask_name, outputs, examples.class_columns, kOutputs);
+}
+
+bool classes_hold(const Examples& examples, Fault& fault) {
+  const Index columns = examples.class_columns;
+  const bool numbers = examples.kind == Examples::Kind::numbers;
+  if (examples.kind == Examples::Kind::none) return true;
+  if (numbers && examples.target_columns != columns) {
+    return wrong_columns(fault, examples.class_mask_name, examples.target_columns, columns,
+                         "as targets have");
+  }
+  if (!numbers && !labels_fit(examples, columns, "the columns of class_mask", fault)) return false;
+  for (Index task = 0; task < examples.tasks; ++task) {
+    const std::uint8_t* const has = examples.classes + task * columns;
+    const Index set = examples.shared ? 0 : task;
+    for (Index row = examples.offsets[set]; row < examples.offsets[set + 1]; ++row) {
+      Index named = -1;
+      if (numbers) {
+        visit_float(examples.dtype, [&]<class T>(T) {
+          const T* const p = static_cast<const T*>(examples.y) + row * columns;
+          for (Index j = 0; j < columns && named < 0; ++j) {
+            if (p[j] != T(0) && has[j] == 0) named = j;
+          }
+        });
+      } else if (const Index label = static_cast<const std::int32_t*>(examples.y)[row];
+                 has[label] == 0) {
+        named = label;
+      }
+      if (named < 0) continue;
+      fault.other = examples.class_mask_name;
+      fault.got = row - examples.offsets[set];
+      fault.at = {1, {task}};
+      fault.count = named;
+      return wrong(fault, Reason::class_absent, examples.y_name);
+    }
+  }
+  return true;
+}
+
+bool match(const Examples& support, const Examples& query, Fault& fault) {
+  fault.other = support.x_name;
+  if (query.tasks != support.tasks) {
+    fault.count = support.tasks;
+    fault.got = query.tasks;
+    return wrong(fault, Reason::task_count, query.x_name);
+  }
+  if (query.columns != support.columns) {
+    return wrong_columns(fault, query.x_name, support.columns, query.columns, "as x_support has");
+  }
+  // Labels and numbers may meet: each set has a loss of its own.
+  const bool numbers = !support.labelled() && !query.labelled();
+  if (numbers && query.target_columns != support.target_columns) {
+    return wrong_columns(fault, query.y_name, support.target_columns, query.target_columns,
+                         "as y_support has");
+  }
+  return true;
+}
+
+bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const char* like,
+                        Fault& fault) {
+  const ParameterRule rule{.n_params = tasks, .dtype = dtype, .like = like, .per_task = false};
+  return check_parameters(weights, rule, fault) && check_finite(weights, true, fault);
+}
+
+Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena& arena) {
+  Examples to = from;
+  Index* const offsets = arena.take<Index>(count + 1);
+  Index total = 0;
+  to.shape = {.loss = from.shape.loss};
+  for (Index i = 0; i < count; ++i) {
+    const Index set = from.shared ? 0 : tasks[i];
+    const Index rows = from.offsets[set + 1] - from.offsets[set];
+    if (!arena.counting()) offsets[i] = total;
+    total += rows;
+    to.shape.ragged = to.shape.ragged || (i > 0 && rows != to.shape.longest);
+    to.shape.longest = std::max(to.shape.longest, rows);
+  }
+  to.tasks = count;
+  to.shape.total = total;
+  to.single = false;
+  if (from.shared) {  // the rows stay where they are
+    to.shared = true;
+    if (!arena.counting()) std::copy_n(from.offsets, 2, offsets);
+    to.offsets = offsets;
+  } else {
+    if (!arena.counting()) offsets[count] = total;
+    to.offsets = offsets;
+    visit_float(from.dtype, [&]<class T>(T) {
+      const auto floats = [&](const void* rows, Index columns) -> const void* {
+        if (rows == nullptr) return nullptr;
+        return copy_rows<T>(rows, from, tasks, count, columns, total, arena);
+      };
+      to.x = floats(from.x, from.columns);
+      to.y = from.labelled() ? copy_rows<std::int32_t>(from.y, from, tasks, count, 1, total, arena)
+                             : floats(from.y, from.target_columns);
+      to.weights = floats(from.weights, 1);
+      to.coefficients = floats(from.coefficients, 1);
+    });
+  }
+  if (from.classes != nullptr) {
+    std::uint8_t* const classes = arena.take<std::uint8_t>(count * from.class_columns);
+    for (Index i = 0; i < count && !arena.counting(); ++i) {
+      std::copy_n(from.classes + tasks[i] * from.class_columns, from.class_columns,
+                  classes + i * from.class_columns);
+    }
+    to.classes = classes;
+  }
+  return to;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE::api

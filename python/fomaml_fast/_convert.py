@@ -1,0 +1,222 @@
+"""What users pass for arrays, as arrays that the core reads; or the true sentence about it.
+
+The bindings call `convert` for whatever is not a C-contiguous NumPy array of float32, float64,
+int32, int64 or bool: lists, frames, other libraries' arrays, strided and byte-swapped ones. Shapes
+and values are the core's affair.
+"""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+INT64_MAX = int(np.iinfo(np.int64).max)
+
+
+def convert(
+    value: Any, name: str, role: str, dtype: str | None, takes_list: bool, forces: bool
+) -> Array | list[Array]:
+    """Return one array, or with `takes_list` a list of one array a task where `value` is one.
+
+    `role` is "numbers", "targets" (numbers, or integer labels) or "flags". Lists of Python numbers
+    have no dtype of their own and take `dtype`; with `forces` all floats do.
+    """
+    wanted = None if dtype is None else np.dtype(dtype)
+    if takes_list and is_list_of_arrays(value):
+        return [
+            _one(item, f"{name}[{t}]", role, wanted, forces, seen=f"{name}[{t}]")
+            for t, item in enumerate(value)
+        ]
+    return _one(value, name, role, wanted, forces, seen=name)
+
+
+def is_list_of_arrays(value: Any) -> bool:
+    """Whether `value` is a list or tuple in which some item is an array or a frame."""
+    return isinstance(value, list | tuple) and any(_is_array(item) for item in value)
+
+
+def _is_array(item: Any) -> bool:
+    if isinstance(item, list | tuple | str | bytes):
+        return False
+    shape = getattr(item, "shape", None)
+    if shape is not None:
+        return len(shape) > 0
+    return hasattr(item, "__array__") or hasattr(item, "__dlpack__")
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Any array-like as a NumPy array of NumPy's own type."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be lost; pass plain arrays")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    try:
+        if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
+            return np.asarray(np.from_dlpack(value))
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError, BufferError, OverflowError) as error:
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+def _one(
+    value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool, seen: str
+) -> Array:
+    if value is None:
+        raise TypeError(f"{name} must be an array, got None")
+    if hasattr(value, "theta") and hasattr(value, "moments"):
+        raise TypeError(f"{name} must be an array, got a {type(value).__name__}: pass its .theta")
+    array = as_array(value, name)
+    if array.dtype == object:
+        raise _about_objects(array, value, name, role)
+    kind = array.dtype.kind
+    if kind in "US":
+        raise TypeError(f"{name} holds text{_numbering(name, role)}")
+    if kind in "mM":
+        raise TypeError(
+            f"{name} holds dates or durations ({array.dtype}); convert them to numbers, e.g. "
+            f"({name} - {name}[0]) / numpy.timedelta64(1, 's')"
+        )
+    if role == "flags":
+        if kind != "b":
+            raise TypeError(f"{name} must be bool, got {array.dtype}")
+    elif kind in "iu" and role == "targets":
+        _check_not_lost(value, name)
+        array = _as_int64(array, name)
+    else:
+        if role == "targets":
+            _check_not_lost(value, name)
+        array = _as_floats(array, name, dtype, typeless=_is_typeless(value, array), forces=forces)
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
+
+
+def _is_typeless(value: Any, array: Array) -> bool:
+    """Whether numbers are Python's own, which have no dtype."""
+    if not isinstance(value, list | tuple | int | float) or isinstance(value, bool | np.generic):
+        return False
+    return array.dtype in (np.float64, np.int64) and not is_list_of_arrays(value)
+
+
+def _as_floats(
+    array: Array, name: str, dtype: np.dtype[Any] | None, *, typeless: bool, forces: bool
+) -> Array:
+    kind = array.dtype.kind
+    if kind == "f":
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if (typeless or forces) and kind in "fiu":
+        with np.errstate(over="ignore"):  # the core tells of infinities by their place
+            array = array.astype(dtype or np.float64, copy=False)
+    if array.dtype in FLOATS or kind == "b":  # about bool the core has the sentence
+        return array
+    how = f"; convert it with numpy.asarray({name}, dtype)" if kind in "fiu" else ""
+    raise TypeError(f"{name} must be float32 or float64, got {array.dtype}{how}")
+
+
+def _as_int64(array: Array, name: str) -> Array:
+    if array.dtype in (np.int32, np.int64) and array.dtype.isnative:
+        return array
+    if array.dtype.kind == "u" and array.size and int(array.max()) > INT64_MAX:
+        raise ValueError(f"{name} must hold labels that fit 32 bits, got {array.max()}")
+    return array.astype(np.int64)
+
+
+def _check_not_lost(value: Any, name: str) -> None:
+    """Integers with gaps become floats on their way to NumPy; their gaps are no targets."""
+    count = getattr(value, "null_count", None)
+    if count is None:
+        return
+    count = count() if callable(count) else count
+    missing = np.sum(count.to_numpy()) if hasattr(count, "to_numpy") else count
+    if missing:
+        row = _first_missing_row(value)
+        raise ValueError(f"{name} must not hold missing values, but row {row} does")
+
+
+def _first_missing_row(value: Any) -> int:
+    objects = np.asarray(value.to_pylist() if hasattr(value, "to_pylist") else value.to_list(), object)
+    return int(np.flatnonzero([item is None for item in objects])[0])
+
+
+def _numbering(name: str, role: str) -> str:
+    if role == "targets":
+        return (
+            "; class labels must be integers: "
+            f"numpy.unique({name}, return_inverse=True)[1] numbers them"
+        )
+    return "; only numbers can be computed with"
+
+
+def is_missing(item: Any) -> bool:
+    """Whether an object stands for a value that is not there: None, NaN, NaT or pandas.NA."""
+    if item is None:
+        return True
+    try:
+        return bool(item != item)
+    except (TypeError, ValueError):  # pandas.NA is neither true nor false
+        return type(item).__name__ == "NAType"
+
+
+def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
+    """What an array of objects holds, and what to do about it."""
+    place, item = _first_odd(array)
+    where = _place(place, value)
+    if place is None:
+        kinds = sorted({str(d) for d in _dtypes_of(value)})
+        if kinds:
+            return TypeError(
+                f"{name} has nullable columns ({', '.join(kinds)}); convert them, e.g. "
+                f"{name}.to_numpy(dtype='float32', na_value=numpy.nan)"
+            )
+        return TypeError(
+            f"{name} holds numbers as Python objects; convert it with "
+            f"numpy.asarray({name}, dtype=numpy.float64)"
+        )
+    if is_missing(item):
+        return ValueError(f"{name} must not hold missing values, but {where} is {item!r}")
+    if isinstance(item, str | bytes):
+        return TypeError(f"{name} holds text ({item!r} in {where}){_numbering(name, role)}")
+    if isinstance(item, bool | np.bool_):
+        return TypeError(
+            f"{name} holds booleans among other things ({where}); convert them to numbers first"
+        )
+    if isinstance(item, decimal.Decimal | fractions.Fraction):
+        return TypeError(
+            f"{name} holds {type(item).__name__} numbers; convert it with "
+            f"numpy.asarray({name}, dtype=numpy.float64)"
+        )
+    if _is_array(item) or isinstance(item, list | tuple):
+        return TypeError(f"{name} holds arrays of several lengths; pass a list of them")
+    return TypeError(f"{name} must hold numbers, but {where} is a {type(item).__name__}")
+
+
+def _first_odd(array: Array) -> tuple[tuple[int, ...] | None, Any]:
+    """Place and value of the first item that is no finite or infinite real number."""
+    for place, item in np.ndenumerate(array):
+        number = isinstance(item, int | float | np.integer | np.floating)
+        if not number or isinstance(item, bool) or is_missing(item):
+            return place, item
+    return None, None
+
+
+def _place(place: tuple[int, ...] | None, value: Any) -> str:
+    if not place:
+        return "it"
+    columns = getattr(value, "columns", None)
+    if len(place) == 2 and columns is not None:
+        return f"row {place[0]} of column {list(columns)[place[1]]!r}"
+    return f"row {place[0]}" if len(place) == 1 else f"item {list(place)}"
+
+
+def _dtypes_of(value: Any) -> list[Any]:
+    dtypes = getattr(value, "dtypes", None)
+    if dtypes is not None and not isinstance(dtypes, np.dtype):
+        return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
+    dtype = getattr(value, "dtype", None)
+    return [] if dtype is None or isinstance(dtype, np.dtype) else [dtype]
