@@ -1,4 +1,6 @@
 // The inner loop for its own sake: adapted parameters, and the way there.
+#include <numeric>
+
 #include "plain_tasks.hpp"
 
 namespace fomaml_fast_bindings {
@@ -72,6 +74,10 @@ py::tuple trace(const Network& net, const py::array& theta, const Rows& support,
     fill(problem, call, net, theta, support, at, steps);
     problem.wants_trace = true;
     const py::ssize_t tasks = support.tasks, points = steps + 1;
+    std::vector<int> every(static_cast<std::size_t>(points));
+    std::iota(every.begin(), every.end(), 0);
+    problem.trace_points = points;
+    call.trace_points = every.data();
     auto losses = new_array<T>({tasks, points});
     auto diverged = new_array<bool>({tasks});
     call.trace_losses = losses.mutable_data();
