@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -135,9 +136,11 @@ struct Results {
   Status status = Status::unsupported;
 };
 
+/// `adjust` sets what the results do not have room for.
 template <class T>
 Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T>& data,
-                   bool shared, const Execution& execution) {
+                   bool shared, const Execution& execution,
+                   const std::function<void(Call<T>&)>& adjust = nullptr) {
   CHECK(engine.unsupported(problem) == nullptr);
   const std::size_t tasks = static_cast<std::size_t>(problem.tasks);
   const std::size_t P = static_cast<std::size_t>(problem.layout.n_params);
@@ -183,6 +186,7 @@ Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T
   call.task_vectors = results.task_vectors.data();
   call.grad = results.grad.data();
   call.diverged = results.diverged.data();
+  if (adjust) adjust(call);
 
   const std::size_t bytes = engine.workspace_bytes(problem, execution.workers);
   // Stale memory must not matter: fill it with NaN.

@@ -44,8 +44,8 @@ double operations(const Problem& problem) {
     case Operation::hvp:
       return support * (row.gradient + row.hvp);
     case Operation::adapt: {
-      // A trace looks at the query, and once more at the support, where the last step ends.
-      const double looks = (steps + 1) * query + support;
+      // A trace evaluates the query, and once more the support, where the last step ends.
+      const double looks = static_cast<double>(problem.trace_points) * query + support;
       return steps * support * row.gradient + (problem.wants_trace ? looks * row.forward : 0);
     }
     case Operation::meta_gradient:

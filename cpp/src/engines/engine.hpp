@@ -43,6 +43,7 @@ struct Problem {
   bool theta_per_task = false;
   bool wants_task_gradients = false;  ///< meta_gradient: `task_vectors` too
   bool wants_trace = false;           ///< adapt: any of the trace results
+  Index trace_points = 0;             ///< steps that a trace writes thetas and query losses of
   bool weighs_tasks = false;          ///< meta_gradient: tasks count differently
   Index rate_rows = 1;                ///< of the table of rates, if there is one
 
@@ -110,9 +111,17 @@ struct Call {
   T* grad = nullptr;            ///< [P]: the reduced meta-gradient
   T* rate_grad = nullptr;       ///< the same over the rates, in their shape
   SolverReport<T> solver{};     ///< implicit flow
-  T* trace_thetas = nullptr;    ///< adapt, may be null: [tasks, S + 1, P]
-  T* trace_losses = nullptr;    ///< adapt, may be null: support loss, [tasks, S + 1]
-  T* trace_query_losses = nullptr;  ///< adapt, may be null: query loss, [tasks, S + 1]
+
+  // adapt, each may be null. Theta_k is what adapts, as `adapt` returns it, k = 0 … S.
+  const int* trace_points = nullptr;        ///< ascending steps k, as many as the problem says
+  T* trace_thetas = nullptr;                ///< [tasks, points, adapted]: theta_k of these steps
+  T* trace_query_losses = nullptr;          ///< [tasks, points]
+  T* trace_losses = nullptr;                ///< [tasks, S + 1]: the support loss at every theta_k
+  std::int32_t* first_bad_loss = nullptr;   ///< [tasks]: the first k whose support loss is not
+                                            ///< finite; S + 1 where there is none
+  std::int32_t* first_bad_theta = nullptr;  ///< the same of theta_k
+  T* last_finite = nullptr;                 ///< [tasks, adapted]: the last theta_k that is finite
+
   std::uint8_t* diverged =
       nullptr;  ///< [tasks]: 1 where a loss, theta_S or the meta-gradient is not finite
 

@@ -8,10 +8,11 @@
 
 namespace FOMAML_FAST_NAMESPACE::meta {
 
-/// One worker's vectors. Without a tape all steps share one slot, and the loop runs in place.
+/// One worker's vectors. Without a tape all steps share one slot, and the loop runs in place, or
+/// between two slots where the theta before the latest is looked at too.
 template <class V>
 struct Vectors {
-  V* thetas = nullptr;     ///< theta_k: [S + 1, size] taped, else [1 or 2, size]
+  V* thetas = nullptr;     ///< [slots, size]: theta_0, the anchor, and its successors
   V* gradients = nullptr;  ///< [S, size] taped, else [1, size]
   V* states = nullptr;     ///< [S + 1, states, size] taped, else [1, states, size]
   V* co_state = nullptr;
@@ -22,22 +23,25 @@ struct Vectors {
   Index size = 0;
   Index n_rates = 0;
   int n_states = 0;
+  int slots = 0;  ///< of thetas
   bool taped = false;
+  bool alternates = false;  ///< theta_{k-1} outlives the step to theta_k
 
   /// `take(n)` gives n vectors of `size` packs; n_rates are in the cotangent of the rates.
   template <class Take>
-  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, Index size, Index n_rates,
-                       Arena& arena, Take&& take) {
+  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, bool alternates, Index size,
+                       Index n_rates, Arena& arena, Take&& take) {
     Vectors vectors;
     const Index steps = algorithm.steps;
     vectors.size = size;
     vectors.n_states = algorithm.inner.states();
     vectors.taped = meta && algorithm.needs_tape();
+    vectors.alternates = alternates && !vectors.taped;
     const bool reverse = vectors.taped;
-    const Index slots = vectors.taped ? steps + 1 : 2;  // theta_0 is the anchor
-    vectors.thetas = take(slots);
+    vectors.slots = vectors.taped ? algorithm.steps + 1 : vectors.alternates ? 3 : 2;
+    vectors.thetas = take(vectors.slots);
     vectors.gradients = take(vectors.taped ? std::max<Index>(steps, 1) : 1);
-    vectors.states = take((vectors.taped ? slots : 1) * vectors.n_states);
+    vectors.states = take((vectors.taped ? steps + 1 : 1) * vectors.n_states);
     const bool implicit = meta && algorithm.flow == Flow::implicit;
     if (reverse) vectors.co_state = take(vectors.n_states);
     if (reverse || implicit) vectors.co_gradient = take(1);
@@ -49,13 +53,16 @@ struct Vectors {
     }
     return vectors;
   }
-  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, Index size, Index n_rates,
-                       Arena& arena) {
-    return carve(algorithm, meta, size, n_rates, arena,
+  static Vectors carve(const AlgorithmSpec& algorithm, bool meta, bool alternates, Index size,
+                       Index n_rates, Arena& arena) {
+    return carve(algorithm, meta, alternates, size, n_rates, arena,
                  [&](Index count) { return arena.take<V>(count * size); });
   }
 
-  [[nodiscard]] V* theta(int k) const { return thetas + (taped ? k : k > 0) * size; }
+  [[nodiscard]] V* theta(int k) const {
+    const int slot = taped ? k : k == 0 ? 0 : alternates ? 1 + (k - 1) % 2 : 1;
+    return thetas + slot * size;
+  }
   [[nodiscard]] V* gradient(int k) const { return gradients + (taped ? k * size : 0); }
   [[nodiscard]] V* state(int k) const { return states + (taped ? k * n_states * size : 0); }
   [[nodiscard]] int slot(int k) const { return taped ? k : 0; }

@@ -68,7 +68,8 @@ class GroupRun {
   void add_to_total(const V* lambda) const;
   /// Packed parameters as the tasks' own flat vectors.
   void write(const V* vector, T* to) const {
-    scatter_parameters(plan_, vector, group_, to, plan_.n_params);
+    scatter_parameters(plan_, vector,
+                       LaneArrays<T>::of(to, plan_.n_params, plan_.n_params, group_));
   }
   V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.size; }
   Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }

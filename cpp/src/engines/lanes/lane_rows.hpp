@@ -33,6 +33,16 @@ struct LaneArrays {
     }
     return arrays;
   }
+  /// `length` numbers from number `from` on, of the lanes that have any.
+  [[nodiscard]] LaneArrays part(Index from, Index length) const {
+    LaneArrays arrays;
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      if (data[lane] == nullptr) continue;
+      arrays.data[lane] = data[lane] + from;
+      arrays.count[lane] = length;
+    }
+    return arrays;
+  }
 };
 
 /// packs[i] = number i of every lane, 0 where a lane has no more, for i < length.

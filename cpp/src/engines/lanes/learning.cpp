@@ -2,6 +2,7 @@
 
 #include "base/finite.hpp"
 #include "engines/lanes/output_loss.hpp"
+#include "engines/trace.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
@@ -32,8 +33,9 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
     all.at(taken++) = {these, count};
     return these;
   };
-  vectors = meta::Vectors<V>::carve(problem.algorithm, plan.meta, vector_size(problem, plan),
-                                    rate_count(problem, plan), arena, take);
+  vectors =
+      meta::Vectors<V>::carve(problem.algorithm, plan.meta, problem.wants_trace,
+                              vector_size(problem, plan), rate_count(problem, plan), arena, take);
   if (problem.algorithm.context > 0) context_sums = arena.take<V>(2 * plan[0].fan_out);
   support = LaneRows<T>::carve(problem, problem.support, plan.support, arena);
   if (plan.meta || problem.wants_trace) {
@@ -264,39 +266,48 @@ void Learning<T>::start(Group group) {
 
 template <class T>
 void Learning<T>::fill_frozen(const V* start) const {
-  const int slots = buffers_.vectors.taped ? plan_.steps : std::min(plan_.steps, 1);
+  const int later = std::min(buffers_.vectors.slots - 1, plan_.steps);
   for (int l = 0; l < plan_.depth; ++l) {
     if (problem_.algorithm.adapts(l)) continue;
     const Index from = plan_[l].weight, end = plan_[l].end;
-    for (int k = 1; k <= slots; ++k) {
+    for (int k = 1; k <= later; ++k) {
       std::copy(start + from, start + end, buffers_.vectors.theta(k) + from);
     }
   }
 }
 
 template <class T>
-Vec<T> Learning<T>::unroll(Tasks& tasks) {
-  V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
-    if (k == 0 && call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
-    if (problem_.wants_trace) trace(tasks, k, loss);
-  });
-  const V* last = buffers_.vectors.theta(plan_.steps);
-  if (problem_.wants_trace) trace(tasks, plan_.steps, tasks.support_loss(0, last, nullptr));
-  return wrong + defect_of(last, adapted_.size);
-}
+struct Learning<T>::TraceSource {
+  const Learning& learning;
+  Tasks& tasks;
+
+  [[nodiscard]] const V* theta(int k) const { return learning.buffers_.vectors.theta(k); }
+  [[nodiscard]] V query_loss(int k) const { return tasks.query_loss(theta(k)); }
+  [[nodiscard]] V defect(int k) const { return defect_of(theta(k), learning.adapted_.size); }
+  template <class Where>
+  void write(int k, const Where& where) const {
+    LaneArrays<T> to;
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(learning.group_.count); ++lane) {
+      to.data[lane] = where(static_cast<int>(lane));
+      to.count[lane] = to.data[lane] == nullptr ? 0 : learning.problem_.n_adapted();
+    }
+    learning.write_adapted(k, to);
+  }
+};
 
 template <class T>
-void Learning<T>::trace(Tasks& tasks, int k, V loss) const {
-  const Index points = plan_.steps + 1;
-  const V* const theta = buffers_.vectors.theta(k);
-  if (call_.trace_losses != nullptr) write_lanes(loss, call_.trace_losses + k, points);
-  if (call_.trace_query_losses != nullptr) {
-    write_lanes(tasks.query_loss(theta), call_.trace_query_losses + k, points);
+Vec<T> Learning<T>::unroll(Tasks& tasks) {
+  Trace<T> trace(problem_, call_, group_.first, group_.count);
+  V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
+    if (k == 0 && call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
+    if (problem_.wants_trace) trace.at(k, loss, TraceSource{*this, tasks});
+  });
+  const V* last = buffers_.vectors.theta(plan_.steps);
+  if (problem_.wants_trace) {
+    const V loss = trace.wants_last_loss() ? tasks.support_loss(0, last, nullptr) : V{};
+    trace.at(plan_.steps, loss, TraceSource{*this, tasks});
   }
-  if (call_.trace_thetas != nullptr) {
-    const Index n = problem_.n_adapted();
-    write_adapted(k, call_.trace_thetas + k * n, points * n);
-  }
+  return wrong + defect_of(last, adapted_.size);
 }
 
 template <class T>
@@ -305,7 +316,8 @@ void Learning<T>::adapt(Group group) {
   Tasks tasks(*this);
   flag(unroll(tasks));
   if (call_.task_vectors != nullptr) {
-    write_adapted(plan_.steps, call_.task_vectors, problem_.n_adapted());
+    const Index n = problem_.n_adapted();
+    write_adapted(plan_.steps, LaneArrays<T>::of(call_.task_vectors, n, n, group_));
   }
 }
 
@@ -323,7 +335,9 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
   flag(wrong);
   report(solution);
   if (call_.task_vectors != nullptr) {
-    scatter_parameters(plan_, buffers_.lambda, group_, call_.task_vectors, plan_.n_params);
+    scatter_parameters(
+        plan_, buffers_.lambda,
+        LaneArrays<T>::of(call_.task_vectors, plan_.n_params, plan_.n_params, group_));
   }
   add_to_total(buffers_.lambda, starts_total);
 }
@@ -376,13 +390,13 @@ void Learning<T>::flag(V defect) const {
   if (any) buffers_.clear(plan_, problem_.algorithm.context);
 }
 
-/// What adapts of theta_k, all of it or the context behind it: the tasks' own are `stride` apart.
+/// What adapts of theta_k: all of it, or the context behind it.
 template <class T>
-void Learning<T>::write_adapted(int k, T* first, Index stride) const {
+void Learning<T>::write_adapted(int k, const LaneArrays<T>& to) const {
   const V* const theta = buffers_.vectors.theta(k);
   const Index context = problem_.algorithm.context;
-  if (context == 0) return scatter_parameters(plan_, theta, group_, first, stride);
-  scatter(theta + plan_.size, context, LaneArrays<T>::of(first, stride, context, group_));
+  if (context == 0) return scatter_parameters(plan_, theta, to);
+  scatter(theta + plan_.size, context, to);
 }
 
 template struct LearningBuffers<float>;

@@ -60,15 +60,15 @@ class Learning {
 
  private:
   class Tasks;
+  struct TraceSource;
   void start(Group group);
   void fill_frozen(const V* start) const;
   V unroll(Tasks& tasks);
-  void trace(Tasks& tasks, int k, V loss) const;
   void add_to_total(const V* lambda, bool starts_total) const;
   void report(const meta::Solution<V>& solution) const;
   void write_lanes(V values, T* to, Index stride = 1) const;
   void flag(V defect) const;
-  void write_adapted(int k, T* first, Index stride) const;
+  void write_adapted(int k, const LaneArrays<T>& to) const;
 
   const Problem& problem_;
   const Plan& plan_;

@@ -28,16 +28,15 @@ void gather_parameters(const Plan& plan, const T* flat, Index stride, Group grou
 }
 
 template <class T>
-void scatter_parameters(const Plan& plan, const Vec<T>* packs, Group group, T* flat, Index stride) {
+void scatter_parameters(const Plan& plan, const Vec<T>* packs, const LaneArrays<T>& flat) {
   for_each_part(plan, [&](Index to, Index from, const Grid& grid) {
-    const Index count = grid.rows * grid.width;
-    scatter(packs + from, grid, LaneArrays<T>::of(flat + to, stride, count, group));
+    scatter(packs + from, grid, flat.part(to, grid.rows * grid.width));
   });
 }
 
 #define FOMAML_FAST_INSTANTIATE(T)                                                  \
   template void gather_parameters<T>(const Plan&, const T*, Index, Group, Vec<T>*); \
-  template void scatter_parameters<T>(const Plan&, const Vec<T>*, Group, T*, Index);
+  template void scatter_parameters<T>(const Plan&, const Vec<T>*, const LaneArrays<T>&);
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)
 #undef FOMAML_FAST_INSTANTIATE

@@ -85,8 +85,8 @@ struct Shared {
 template <class T>
 void gather_parameters(const Plan& plan, const T* flat, Index stride, Group group, Vec<T>* packs);
 
-/// The way back.
+/// The way back, to those lanes that have a flat vector.
 template <class T>
-void scatter_parameters(const Plan& plan, const Vec<T>* packs, Group group, T* flat, Index stride);
+void scatter_parameters(const Plan& plan, const Vec<T>* packs, const LaneArrays<T>& flat);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -3,6 +3,7 @@
 
 #include "base/finite.hpp"
 #include "engines/reference/tasks.hpp"
+#include "engines/trace.hpp"
 #include "meta/flow.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
@@ -18,8 +19,8 @@ struct LearningBuffers {
     LearningBuffers buffers;
     const Index size = problem.layout.n_params + problem.algorithm.context;
     const bool meta = problem.operation == Operation::meta_gradient;
-    buffers.vectors =
-        meta::Vectors<T>::carve(problem.algorithm, meta, size, problem.n_rates(), arena);
+    buffers.vectors = meta::Vectors<T>::carve(problem.algorithm, meta, problem.wants_trace, size,
+                                              problem.n_rates(), arena);
     if (!meta) return buffers;
     buffers.lambda = arena.take<T>(size);
     if (second_order(problem)) buffers.product = arena.take<T>(size);
@@ -95,36 +96,45 @@ class Learning {
     const AlgorithmSpec& algorithm = problem_.algorithm;
     const meta::Vectors<T>& vectors = buffers_.vectors;
     const Index P = problem_.layout.n_params;
-    const int slots = vectors.taped ? algorithm.steps + 1 : 2;
-    for (int k = 0; k < slots; ++k) {
-      std::copy_n(call_.theta + task * call_.theta_stride, P, vectors.theta(k));
-      std::fill_n(vectors.theta(k) + P, algorithm.context, T(0));
+    for (int slot = 0; slot < vectors.slots; ++slot) {
+      T* const theta = vectors.thetas + slot * vectors.size;
+      std::copy_n(call_.theta + task * call_.theta_stride, P, theta);
+      std::fill_n(theta + P, algorithm.context, T(0));
     }
     const TaskObjective<T> support(mlp_, problem_.support.loss, call_.support, task);
     Tasks<T> tasks(support, support, nullptr, vectors.size);
+    Trace<T> trace(problem_, call_, task, 1);
     const T wrong = meta::unroll(inputs_, tasks, [&](int k, T loss) {
       if (k == 0 && call_.support_losses != nullptr) call_.support_losses[task] = loss;
-      if (problem_.wants_trace) trace(task, k, loss);
+      if (problem_.wants_trace) trace.at(k, loss, TraceSource{*this, task});
     });
     const T* last = vectors.theta(algorithm.steps);
     if (problem_.wants_trace) {
-      trace(task, algorithm.steps, call_.trace_losses == nullptr ? T(0) : support.value(last));
+      trace.at(algorithm.steps, trace.wants_last_loss() ? support.value(last) : T(0),
+               TraceSource{*this, task});
     }
     return wrong == T(0) && all_finite(last, vectors.size);
   }
 
-  void trace(Index task, int k, T loss) const {
-    const Index place = task * (problem_.algorithm.steps + 1) + k, n = problem_.n_adapted();
-    if (call_.trace_losses != nullptr) call_.trace_losses[place] = loss;
-    if (call_.trace_query_losses != nullptr) {
-      call_.trace_query_losses[place] =
-          TaskObjective<T>(mlp_, problem_.query.loss, call_.query, task)
-              .value(buffers_.vectors.theta(k));
+  struct TraceSource {
+    const Learning& learning;
+    Index task;
+
+    [[nodiscard]] T query_loss(int k) const {
+      return TaskObjective<T>(learning.mlp_, learning.problem_.query.loss, learning.call_.query,
+                              task)
+          .value(learning.buffers_.vectors.theta(k));
     }
-    if (call_.trace_thetas != nullptr) {
-      std::copy_n(adapted_at(k), n, call_.trace_thetas + place * n);
+    [[nodiscard]] T defect(int k) const {
+      return defect_of(learning.adapted_at(k), learning.problem_.n_adapted());
     }
-  }
+    template <class Where>
+    void write(int k, const Where& where) const {
+      if (T* const to = where(0); to != nullptr) {
+        std::copy_n(learning.adapted_at(k), learning.problem_.n_adapted(), to);
+      }
+    }
+  };
 
   void report(const meta::Solution<T>& solution, Index task) const {
     if (call_.solver.residuals == nullptr) return;

@@ -2,6 +2,7 @@
 
 #include "engines/rows/elementwise.hpp"
 #include "engines/rows/products.hpp"
+#include "engines/trace.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
@@ -43,10 +44,10 @@ Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   const bool meta = problem.operation == Operation::meta_gradient;
   const bool second = takes_hessians(problem);
   const int first = problem.algorithm.first_adapted(plan.depth);
-  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, pack_count<T>(plan.packed_parameters),
-                                    shared.n_rates, arena);
+  vectors = meta::Vectors<V>::carve(problem.algorithm, meta, problem.wants_trace,
+                                    pack_count<T>(plan.packed_parameters), shared.n_rates, arena);
   const Index steps = problem.algorithm.steps;
-  transposes = arena.take<T>((vectors.taped ? steps + 1 : 2) * plan.packed_transposes);
+  transposes = arena.take<T>(vectors.slots * plan.packed_transposes);
   const Index passes = vectors.taped ? std::max<Index>(1, steps) : 1;
   support = Pass<T>::carve(plan, problem.support.longest,
                            second ? Keep::second_order : Keep::deltas, arena, passes, first);
@@ -218,7 +219,7 @@ void Learning<T>::start(Index task) {
   pack(plan, frame_.call.theta + task * frame_.call.theta_stride, start);
   if (frame_.problem.algorithm.adapts_all(plan.depth)) return;
   const int steps = frame_.problem.algorithm.steps;
-  for (int k = 1; k <= (vectors.taped ? steps : std::min(steps, 1)); ++k) {
+  for (int k = 1; k < std::min(vectors.slots, steps + 1); ++k) {
     const Weights<T> later = weights(vectors.theta(k));
     std::copy_n(start.values, plan.packed_parameters, later.values);
     std::copy_n(start.transposes, plan.packed_transposes, later.transposes);
@@ -226,32 +227,41 @@ void Learning<T>::start(Index task) {
 }
 
 template <class T>
+struct Learning<T>::TraceSource {
+  const Learning& learning;
+  Tasks& tasks;
+
+  [[nodiscard]] const V* theta(int k) const { return learning.worker_.vectors.theta(k); }
+  [[nodiscard]] T query_loss(int k) const { return tasks.query_loss(theta(k))[0]; }
+  [[nodiscard]] T defect(int k) const {
+    const Index count = learning.frame_.plan.packed_parameters;
+    return is_finite(learning.weights(theta(k)).values, count)
+               ? T(0)
+               : std::numeric_limits<T>::quiet_NaN();
+  }
+  template <class Where>
+  void write(int k, const Where& where) const {
+    if (T* const to = where(0); to != nullptr) {
+      unpack(learning.frame_.plan, learning.weights(theta(k)), to);
+    }
+  }
+};
+
+template <class T>
 bool Learning<T>::unroll(Tasks& tasks, Index task) {
   const Call<T>& call = frame_.call;
   const int steps = frame_.problem.algorithm.steps;
+  Trace<T> trace(frame_.problem, call, task, 1);
   const V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
     if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss[0];
-    if (frame_.problem.wants_trace) trace(tasks, task, k, loss[0]);
+    if (frame_.problem.wants_trace) trace.at(k, loss[0], TraceSource{*this, tasks});
   });
   const V* last = worker_.vectors.theta(steps);
   if (frame_.problem.wants_trace) {
-    trace(tasks, task, steps, tasks.support_loss(0, last, nullptr)[0]);
+    const T loss = trace.wants_last_loss() ? tasks.support_loss(0, last, nullptr)[0] : T(0);
+    trace.at(steps, loss, TraceSource{*this, tasks});
   }
   return wrong[0] == T(0) && is_finite(weights(last).values, frame_.plan.packed_parameters);
-}
-
-template <class T>
-void Learning<T>::trace(Tasks& tasks, Index task, int k, T loss) {
-  const Call<T>& call = frame_.call;
-  const Index place = task * (frame_.problem.algorithm.steps + 1) + k;
-  const V* theta = worker_.vectors.theta(k);
-  if (call.trace_losses != nullptr) call.trace_losses[place] = loss;
-  if (call.trace_query_losses != nullptr) {
-    call.trace_query_losses[place] = tasks.query_loss(theta)[0];
-  }
-  if (call.trace_thetas != nullptr) {
-    unpack(frame_.plan, weights(theta), call.trace_thetas + place * frame_.plan.parameters);
-  }
 }
 
 template <class T>

@@ -43,11 +43,11 @@ class Learning {
 
  private:
   class Tasks;
+  struct TraceSource;
   Learning(const Frame<T>& frame, const Shared& shared, Worker& worker);
 
   void start(Index task);
   bool unroll(Tasks& tasks, Index task);
-  void trace(Tasks& tasks, Index task, int k, T loss);
   void adapt(Index task);
   void meta_gradient(Index task, T* partial);
   static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
