@@ -54,7 +54,7 @@ def test_what_adapt_returns_is_what_predict_takes():
         (X, PHI[:2], ValueError, "context must hold 1 or 3 tasks as x does, got 2"),
         (list(X), PHI[:2], ValueError, "context must hold 1 or 3 tasks as x does, got 2"),
         (X, PHI[:, :1], ValueError, "x must have 4 columns"),
-        ([X[0], X[1][:, :1]], PHI[0], ValueError, r"x\[1\] must have 3 columns"),
+        ([X[0], X[1][:, :1]], PHI[0], ValueError, r"x\[1\] must have shape \[rows, 3\]"),
         (X, np.zeros(5), ValueError, "context must have shape"),
         (X, np.zeros(0), ValueError, "context must have shape"),
         (X, PHI.astype(np.float32), TypeError, "context is float32 but theta is float64"),

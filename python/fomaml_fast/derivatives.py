@@ -137,19 +137,20 @@ class Derivatives:
                [[4., 1.]]])
         """
         outputs = core.predict(self._core, theta, x, None, threads, check_finite)
+        if not isinstance(outputs, list) and outputs.size == 0:
+            return np.empty((*outputs.shape, self.n_params), outputs.dtype)
         theta = convert(theta, "theta", "numbers", None, False, False)
         x = convert(x, "x", "numbers", str(theta.dtype), True, False)
         ragged = isinstance(outputs, list)
         shapes = [o.shape for o in (outputs if ragged or outputs.ndim == 3 else [outputs])]
         sets = x if isinstance(x, list) else list(x.reshape(-1, *x.shape[-2:]))
-        sets = sets * (len(shapes) // max(len(sets), 1))
+        sets = sets * (len(shapes) // len(sets))
         thetas = np.broadcast_to(theta, (len(shapes), self.n_params))
         of_task = _coupled_jacobian if "batch" in self.norms else _separate_jacobian
         parts = of_task(self._core, thetas, sets, self.sizes[-1], threads)
         if ragged:
             return parts
-        whole = np.concatenate([np.empty((0, self.sizes[-1], self.n_params), theta.dtype), *parts])
-        return whole.reshape(*outputs.shape, self.n_params)
+        return np.concatenate(parts).reshape(*outputs.shape, self.n_params)
 
     def hvp(
         self,
@@ -245,9 +246,7 @@ def _separate_jacobian(
 ) -> list[FloatArray]:
     """Jacobians ``[rows, n_L, P]`` where rows do not know each other: each is a task."""
     counts = [len(x) for x in sets]
-    rows = np.concatenate(sets)[:, None] if sets else np.empty((0, 1, 1))
-    if len(rows) == 0:
-        return []
+    rows = np.concatenate(sets)[:, None]
     each = np.repeat(thetas, counts, axis=0)
     jacobian = np.empty((len(rows), n_out, thetas.shape[-1]), thetas.dtype)
     for output in range(n_out):

@@ -78,6 +78,22 @@ Index Evaluation::count(Index task) const {
 bool Evaluation::measure_outputs_like(const Argument& argument, Fault& fault) {
   const Index outputs = in_.net->spec.outputs();
   const DType dtype = in_.theta.dtype();
+  const char* const x_name = in_.examples == nullptr ? in_.rows.x.name : examples_.x_name;
+  const bool ragged = in_.examples == nullptr ? reader_.ragged() : examples_.shape.ragged;
+  fault.other = x_name;
+  if (ragged && !argument.listed) {
+    fault.reason = Reason::not_listed;
+    fault.name = argument.name;
+    fault.text = "one vector a row";
+    return false;
+  }
+  if (argument.listed && tasks_ > 1 && argument.count != tasks_) {
+    fault.reason = Reason::task_count;
+    fault.name = argument.name;
+    fault.count = tasks_;
+    fault.got = argument.count;
+    return false;
+  }
   if (!join(argument.name, held(argument), fault)) return false;
   single_ = single_ && !argument.listed && argument.array().shape.axes == 2;
   for (Index i = 0; i < argument.count; ++i) {

@@ -32,6 +32,7 @@ class ExampleReader {
   /// After `measure`: x holds no row, so that there is nothing to compute.
   [[nodiscard]] bool empty() const { return empty_; }
   [[nodiscard]] bool single() const { return single_; }
+  [[nodiscard]] bool ragged() const { return ragged_; }
   [[nodiscard]] Index sets() const { return sets_; }
   /// Tasks that will be read: more than sets where one set meets contexts or classes of many.
   [[nodiscard]] Index tasks() const { return tasks_; }
@@ -84,7 +85,9 @@ class ExampleReader {
   Index out_sets_ = 0;  ///< more where one set meets a context of many tasks
   Index tasks_ = 0;     ///< more than those where one set meets the classes of many tasks
   Index columns_ = 0;
-  bool single_ = false, ragged_ = false, empty_ = false;
+  bool one_set_ = false;  ///< x has no axis of tasks, and neither has what is shaped like it
+  bool single_ = false;   ///< nor has anything else
+  bool ragged_ = false, empty_ = false;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -80,14 +80,14 @@ bool ExampleReader::measure_inputs(Fault& fault) {
     rows_ = first.shape[0];
   } else {
     const Shape& shape = x.array().shape;
-    single_ = in_.takes_single && shape.axes == 2;
-    if (!single_ && shape.axes != 3) {
+    one_set_ = single_ = in_.takes_single && shape.axes == 2;
+    if (!one_set_ && shape.axes != 3) {
       fault.count = in_.inputs;
       return fail(fault, in_.takes_single ? Reason::inputs_shape : Reason::stack_shape, x);
     }
     columns_ = shape.last();
-    sets_ = single_ ? 1 : shape[0];
-    rows_ = shape[single_ ? 0 : 1];
+    sets_ = one_set_ ? 1 : shape[0];
+    rows_ = shape[one_set_ ? 0 : 1];
     total_ = sets_ * rows_;
   }
   out_sets_ = tasks_ = sets_;
@@ -108,7 +108,7 @@ bool ExampleReader::no_such_rows(const Argument& field, Index set, const Array& 
                                  Fault& fault) const {
   fault.other = in_.x.name;
   fault.at = {1, {set}};
-  fault.got = got.shape[field.listed || single_ ? 0 : 1];
+  fault.got = got.shape[field.listed || one_set_ ? 0 : 1];
   fault.count = count(set);
   fault.name = field.name;
   fault.reason = Reason::row_count;
@@ -132,10 +132,10 @@ bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fau
     return true;
   }
   const Shape& shape = field.array().shape;
-  const bool labels = is_integer(field.dtype()) && shape.axes != (single_ ? 1 : 2);
+  const bool labels = is_integer(field.dtype()) && shape.axes != (one_set_ ? 1 : 2);
   const Reason reason = labels ? Reason::labels_axes : Reason::rows_shape;
-  fault.text = single_ ? "one for each row" : entries;
-  if (single_) {
+  fault.text = one_set_ ? "one for each row" : entries;
+  if (one_set_) {
     return (shape.axes == 1 && shape[0] == rows_) ||
            wrong_shape(fault, reason, field, {1, {rows_}});
   }
@@ -178,15 +178,15 @@ bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
       }
     }
   } else {
-    const int axes = single_ ? 2 : 3;
+    const int axes = one_set_ ? 2 : 3;
     if (first.axes != axes) {
       const Reason reason = first.axes == axes - 1 ? Reason::targets_shape : Reason::shape;
       return wrong_shape(fault, reason, y,
-                         single_ ? Shape{2, {Shape::rows, Shape::outputs}}
+                         one_set_ ? Shape{2, {Shape::rows, Shape::outputs}}
                                  : Shape{3, {Shape::tasks, Shape::rows, Shape::outputs}});
     }
   }
-  const Index held = y.listed ? y.count : single_ ? 1 : first[0];
+  const Index held = y.listed ? y.count : one_set_ ? 1 : first[0];
   if (held != sets_) {
     fault.other = in_.x.name;
     fault.count = sets_;
@@ -230,6 +230,7 @@ bool ExampleReader::measure_context(Fault& fault) {
   if (held != 1 && sets_ != 1 && held != sets_) {
     fault.count = sets_;
     fault.got = held;
+    fault.text = " as x does";
     return fail(fault, Reason::task_broadcast, context);
   }
   single_ = single_ && shape.axes == 1;

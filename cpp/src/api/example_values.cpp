@@ -106,7 +106,7 @@ bool ExampleReader::check_finite(const Argument& field, bool always, Fault& faul
     }
     if (fine) return true;
   }
-  const bool flat = array_of(field, 0).shape.axes == (field.listed || single_ ? 1 : 2);
+  const bool flat = array_of(field, 0).shape.axes == (field.listed || one_set_ ? 1 : 2);
   const Index columns = flat ? 1 : array_of(field, 0).shape.last();
   for (Index t = 0; t < sets_; ++t) {
     for (Index row = 0; row < count(t); ++row) {
@@ -200,6 +200,7 @@ bool ExampleReader::read_classes(const Buffers& to, Examples& examples, Fault& f
   examples.classes = to.classes;
   examples.class_columns = columns;
   if (tasks_ > examples.tasks) examples = examples.for_tasks(tasks_);
+  examples.same_classes = false;
   for (Index t = 0; t < examples.tasks; ++t) {
     const std::uint8_t* const from = mask.as<std::uint8_t>() + (held > 1 ? t * columns : 0);
     if (std::find(from, from + columns, 1) == from + columns) {

@@ -221,10 +221,12 @@ Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena
   if (from.classes != nullptr) {
     std::uint8_t* const classes = arena.take<std::uint8_t>(count * from.class_columns);
     for (Index i = 0; i < count && !arena.counting(); ++i) {
-      std::copy_n(from.classes + tasks[i] * from.class_columns, from.class_columns,
+      const Index task = from.same_classes ? 0 : tasks[i];
+      std::copy_n(from.classes + task * from.class_columns, from.class_columns,
                   classes + i * from.class_columns);
     }
     to.classes = classes;
+    to.same_classes = false;
   }
   return to;
 }

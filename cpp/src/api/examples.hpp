@@ -30,6 +30,7 @@ struct Examples {
   const void* coefficients = nullptr;  ///< [rows]: weight / rows of the task
   const std::uint8_t* classes = nullptr;  ///< [tasks, class_columns]
   Index class_columns = 0;
+  bool same_classes = false;  ///< all tasks have those of the first
 
   [[nodiscard]] Index sets() const { return shared ? 1 : tasks; }
   [[nodiscard]] Index rows() const { return offsets[sets()]; }
@@ -47,6 +48,7 @@ struct Examples {
     rows.offsets = offsets;
     rows.coefficients = static_cast<const T*>(coefficients);
     rows.classes = classes;
+    rows.same_classes = same_classes;
     rows.shared = shared;
     return rows;
   }
@@ -62,6 +64,7 @@ struct Examples {
     if (count == tasks || tasks != 1) return more;
     more.tasks = count;
     more.shared = true;
+    more.same_classes = true;
     more.shape.total = count * shape.longest;
     return more;
   }

@@ -17,6 +17,8 @@ struct RowSet {
   bool shared = false;
   /// Which classes each task has, [tasks, n_L]: 0 leaves an output out of the softmax; null: all.
   const std::uint8_t* classes = nullptr;
+  /// All tasks have the classes of the first.
+  bool same_classes = false;
 
   [[nodiscard]] Index first(Index task) const { return shared ? 0 : offsets[task]; }
   [[nodiscard]] Index count(Index task) const {
@@ -24,7 +26,7 @@ struct RowSet {
   }
   /// The task's [n_L] classes, or null.
   [[nodiscard]] const std::uint8_t* classes_of(Index task, Index outputs) const {
-    return classes == nullptr ? nullptr : classes + task * outputs;
+    return classes == nullptr || same_classes ? classes : classes + task * outputs;
   }
 };
 
