@@ -88,11 +88,10 @@ def _one(
         if kind != "b":
             raise TypeError(f"{name} must be bool, got {array.dtype}")
     elif kind in "iu" and role == "targets":
-        _check_not_lost(value, name)
         array = _as_int64(array, name)
     else:
         if role == "targets":
-            _check_not_lost(value, name)
+            _check_not_lost(value, array, name)
         array = _as_floats(array, name, dtype, typeless=_is_typeless(value, array), forces=forces)
     return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
@@ -127,21 +126,18 @@ def _as_int64(array: Array, name: str) -> Array:
     return array.astype(np.int64)
 
 
-def _check_not_lost(value: Any, name: str) -> None:
-    """Integers with gaps become floats on their way to NumPy; their gaps are no targets."""
-    count = getattr(value, "null_count", None)
-    if count is None:
+def _check_not_lost(value: Any, array: Array, name: str) -> None:
+    """Columns of integers with gaps become floats on their way to NumPy: their gaps are no targets."""
+    if array.dtype.kind != "f" or isinstance(value, np.ndarray | list | tuple):
         return
-    count = count() if callable(count) else count
-    missing = np.sum(count.to_numpy()) if hasattr(count, "to_numpy") else count
-    if missing:
-        row = _first_missing_row(value)
-        raise ValueError(f"{name} must not hold missing values, but row {row} does")
+    gaps = np.isnan(array)
+    if gaps.any() and any(_is_integral(dtype) for dtype in _dtypes_of(value)):
+        place = tuple(int(i) for i in np.argwhere(gaps)[0])
+        raise ValueError(f"{name} must not hold missing values, but {_place(place, value)} does")
 
 
-def _first_missing_row(value: Any) -> int:
-    objects = np.asarray(value.to_pylist() if hasattr(value, "to_pylist") else value.to_list(), object)
-    return int(np.flatnonzero([item is None for item in objects])[0])
+def _is_integral(dtype: Any) -> bool:
+    return str(dtype).lower().startswith(("int", "uint", "bool"))
 
 
 def _numbering(name: str, role: str) -> str:
@@ -168,7 +164,7 @@ def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
     place, item = _first_odd(array)
     where = _place(place, value)
     if place is None:
-        kinds = sorted({str(d) for d in _dtypes_of(value)})
+        kinds = sorted({str(d) for d in _dtypes_of(value) if not isinstance(d, np.dtype)})
         if kinds:
             return TypeError(
                 f"{name} has nullable columns ({', '.join(kinds)}); convert them, e.g. "
@@ -179,7 +175,7 @@ def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
             f"numpy.asarray({name}, dtype=numpy.float64)"
         )
     if is_missing(item):
-        return ValueError(f"{name} must not hold missing values, but {where} is {item!r}")
+        return ValueError(f"{name} must not hold missing values, but {where} does")
     if isinstance(item, str | bytes):
         return TypeError(f"{name} holds text ({item!r} in {where}){_numbering(name, role)}")
     if isinstance(item, bool | np.bool_):
@@ -215,8 +211,14 @@ def _place(place: tuple[int, ...] | None, value: Any) -> str:
 
 
 def _dtypes_of(value: Any) -> list[Any]:
-    dtypes = getattr(value, "dtypes", None)
-    if dtypes is not None and not isinstance(dtypes, np.dtype):
-        return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
-    dtype = getattr(value, "dtype", None)
-    return [] if dtype is None or isinstance(dtype, np.dtype) else [dtype]
+    """Dtypes of a frame's columns, or of a column, as its own library names them."""
+    for attribute in ("dtypes", "schema", "dtype", "type"):
+        found = getattr(value, attribute, None)
+        if found is None or callable(found) or isinstance(found, np.dtype):
+            continue
+        if hasattr(found, "types"):  # pyarrow
+            return list(found.types)
+        if hasattr(found, "values") and callable(found.values):  # polars
+            return list(found.values())
+        return list(found) if hasattr(found, "__iter__") else [found]
+    return []
