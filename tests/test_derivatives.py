@@ -270,7 +270,11 @@ def test_no_rows():
         (lambda n, t, x: n.vjp(t, x, np.ones((4, 4))), ValueError, r"cotangent must have shape"),
         (lambda n, t, x: n.vjp(t, x, np.ones(4)), ValueError, "cotangent must have shape"),
         (lambda n, t, x: n.vjp(t, x, np.ones((5, 4), np.float32)), TypeError, "cotangent is float"),
-        (lambda n, t, x: n.vjp(t, [x, x], [x]), ValueError, "cotangent must hold 2 tasks as x does, got 1"),
+        (
+            lambda n, t, x: n.vjp(t, [x, x], [x]),
+            ValueError,
+            "cotangent must hold 2 tasks as x does, got 1",
+        ),
         (
             lambda n, t, x: n.vjp(t, [x, x], [np.ones((5, 4)), x]),
             ValueError,

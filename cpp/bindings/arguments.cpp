@@ -11,9 +11,7 @@ namespace {
 api::DType dtype_of(char kind, py::ssize_t bytes) {
   switch (kind) {
     case 'f':
-      return bytes == 4   ? api::DType::float32
-             : bytes == 8 ? api::DType::float64
-                          : api::DType::none;
+      return bytes == 4 ? api::DType::float32 : bytes == 8 ? api::DType::float64 : api::DType::none;
     case 'i':
       return bytes == 4 ? api::DType::int32 : bytes == 8 ? api::DType::int64 : api::DType::none;
     case 'b':

@@ -5,7 +5,8 @@
 
 namespace fomaml_fast_bindings {
 
-/// What an argument holds, for what has to be converted: lists of numbers have no dtype of their own.
+/// What an argument holds, for what has to be converted: lists of numbers have no dtype of their
+/// own.
 enum class Role : std::uint8_t {
   numbers,  ///< floats
   targets,  ///< floats, or integer labels

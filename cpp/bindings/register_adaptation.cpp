@@ -29,17 +29,14 @@ py::object with_adaptation(const api::Network& net, const AlgorithmObject& algor
   const Given class_mask("class_mask", asked.class_mask, {Role::flags});
   const GivenRates rates("rates", asked.rates, algorithm, net, dtype);
   const int threads = threads_of(asked.threads);
-  api::Adaptation adaptation({.net = &net,
-                              .algorithm = &algorithm.algorithm,
-                              .theta = *theta,
-                              .rows = {.x = *x,
-                                       .y = *y,
-                                       .weights = *weights,
-                                       .mask = *mask,
-                                       .class_mask = *class_mask},
-                              .rates = *rates,
-                              .steps = asked.steps,
-                              .check_finite = flag_of(asked.check_finite, "check_finite")});
+  api::Adaptation adaptation(
+      {.net = &net,
+       .algorithm = &algorithm.algorithm,
+       .theta = *theta,
+       .rows = {.x = *x, .y = *y, .weights = *weights, .mask = *mask, .class_mask = *class_mask},
+       .rates = *rates,
+       .steps = asked.steps,
+       .check_finite = flag_of(asked.check_finite, "check_finite")});
   api::Fault fault;
   expect(adaptation.measure(fault), fault);
   CallMemory memory(adaptation.bytes());
@@ -58,8 +55,8 @@ void meet_divergence(const api::Adaptation& adaptation, Flags& flags, bool masks
   std::vector<std::int32_t> first_bad(lost.size());
   std::vector<T> last(masks ? lost.size() * static_cast<std::size_t>(adaptation.n_adapted()) : 0);
   run(threads, [&](const core::Execution& execution) {
-    return adaptation.diagnose(lost.data(), count, first_bad.data(),
-                               masks ? last.data() : nullptr, execution);
+    return adaptation.diagnose(lost.data(), count, first_bad.data(), masks ? last.data() : nullptr,
+                               execution);
   });
   if (!masks) {
     throw Diverged{lost, *std::min_element(first_bad.begin(), first_bad.end()), adaptation.tasks()};
@@ -75,13 +72,13 @@ py::object adapt(const api::Network& net, const py::handle& theta, const py::han
                  const py::handle& class_mask, const AlgorithmObject& algorithm,
                  const py::handle& rates, int steps, bool masks, const py::handle& threads,
                  const py::handle& check_finite) {
-  const AdaptationCall asked{theta, x, y, weights, mask, class_mask, rates, threads, check_finite, steps};
+  const AdaptationCall asked{theta,      x,     y,       weights,      mask,
+                             class_mask, rates, threads, check_finite, steps};
   return with_adaptation(
       net, algorithm, asked,
       [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
         const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
-        auto adapted =
-            adaptation.single() ? new_array<T>({size}) : new_array<T>({tasks, size});
+        auto adapted = adaptation.single() ? new_array<T>({size}) : new_array<T>({tasks, size});
         T* const to = adapted.mutable_data();
         Flags flags(tasks);
         const bool any = run(workers, [&](const core::Execution& execution) {
@@ -99,15 +96,16 @@ py::object trace(const api::Network& net, const py::handle& theta, const py::han
                  const py::handle& class_mask, const AlgorithmObject& algorithm,
                  const py::handle& rates, int steps, const std::vector<int>& points, bool masks,
                  const py::handle& threads, const py::handle& check_finite) {
-  const AdaptationCall asked{theta, x, y, weights, mask, class_mask, rates, threads, check_finite, steps};
+  const AdaptationCall asked{theta,      x,     y,       weights,      mask,
+                             class_mask, rates, threads, check_finite, steps};
   return with_adaptation(
       net, algorithm, asked,
       [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
         const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
         const auto n_points = static_cast<Index>(points.size());
         const bool single = adaptation.single();
-        auto thetas = single ? new_array<T>({n_points, size})
-                             : new_array<T>({tasks, n_points, size});
+        auto thetas =
+            single ? new_array<T>({n_points, size}) : new_array<T>({tasks, n_points, size});
         auto losses = single ? new_array<T>({steps + 1}) : new_array<T>({tasks, steps + 1});
         const api::Trace<T> to{.points = points.data(),
                                .n_points = n_points,
@@ -124,11 +122,10 @@ py::object trace(const api::Network& net, const py::handle& theta, const py::han
       });
 }
 
-py::object evaluate(const api::Network& net, const py::handle& theta,
-                    const ExamplesObject& support, const ExamplesObject& query,
-                    const AlgorithmObject& algorithm, const py::handle& rates,
-                    const std::vector<int>& points, const py::handle& threads,
-                    const py::handle& check_finite) {
+py::object evaluate(const api::Network& net, const py::handle& theta, const ExamplesObject& support,
+                    const ExamplesObject& query, const AlgorithmObject& algorithm,
+                    const py::handle& rates, const std::vector<int>& points,
+                    const py::handle& threads, const py::handle& check_finite) {
   const Given of_theta("theta", theta);
   const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
   const int workers = threads_of(threads);
@@ -166,9 +163,8 @@ void register_adaptation(py::module_& m) {
         py::arg("check_finite"), "theta_S; with `masks`, (theta_S, diverged)");
   m.def("trace", &trace, py::arg("net"), py::arg("theta"), py::arg("x"), py::arg("y"),
         py::arg("weights"), py::arg("mask"), py::arg("class_mask"), py::arg("algorithm"),
-        py::arg("rates"), py::arg("steps"), py::arg("points"), py::arg("masks"),
-        py::arg("threads"), py::arg("check_finite"),
-        "(thetas at the points, losses at all steps, diverged)");
+        py::arg("rates"), py::arg("steps"), py::arg("points"), py::arg("masks"), py::arg("threads"),
+        py::arg("check_finite"), "(thetas at the points, losses at all steps, diverged)");
   m.def("evaluate", &evaluate, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("points"),
         py::arg("threads"), py::arg("check_finite"),

@@ -40,8 +40,8 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
   spec.multi_step = step_weights.size() > 0;
   std::tie(spec.implicit.pull, spec.implicit.tolerance, spec.implicit.most_iterations) = implicit;
   if (spec.flow == core::Flow::implicit) spec.inner.proximal = spec.implicit.pull;
-  algorithm.adapts = static_cast<api::Algorithm::Adapts>(
-      index_of(api::Algorithm::kAdaptsNames, adapt, "adapt"));
+  algorithm.adapts =
+      static_cast<api::Algorithm::Adapts>(index_of(api::Algorithm::kAdaptsNames, adapt, "adapt"));
   if (spec.learns_rates) {
     algorithm.learned = static_cast<api::Algorithm::Spread>(
         index_of(api::Algorithm::kSpreadNames, learned, "learn_rates"));

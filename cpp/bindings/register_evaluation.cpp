@@ -55,9 +55,8 @@ py::object compute(const api::Evaluation& evaluation, const core::NetworkSpec& n
                    Operation operation, Index n_params, int threads) {
   api::Evaluation::Results<T> results;
   const auto run_it = [&] {
-    run(threads, [&](const core::Execution& execution) {
-      return evaluation.run(results, execution);
-    });
+    run(threads,
+        [&](const core::Execution& execution) { return evaluation.run(results, execution); });
   };
   if (operation == Operation::predict || operation == Operation::jvp) {
     Outputs<T> outputs(evaluation, net.outputs());
@@ -98,8 +97,7 @@ py::object evaluate(const api::Network& net, const EvaluationCall& asked) {
   const Given theta("theta", asked.theta);
   const api::DType dtype = theta->dtype();
   const api::Examples* const examples = examples_in(asked.x);
-  const Given x("x", examples == nullptr ? asked.x : py::handle(),
-                {Role::numbers, dtype, true});
+  const Given x("x", examples == nullptr ? asked.x : py::handle(), {Role::numbers, dtype, true});
   // Beside one set of rows a list is one array.
   const bool listed = x->listed || (x->given() && x->array().shape.axes != 2);
   const Given y("y", asked.y, {Role::targets, dtype, listed});
@@ -206,8 +204,8 @@ void register_evaluation(py::module_& m) {
       py::arg("check_finite"));
   m.def(
       "jvp",
-      [](const api::Network& net, const py::handle& theta, const py::handle& x,
-         const py::handle& v, const py::handle& threads, const py::handle& check_finite) {
+      [](const api::Network& net, const py::handle& theta, const py::handle& x, const py::handle& v,
+         const py::handle& threads, const py::handle& check_finite) {
         return evaluate(net, {.operation = Operation::jvp,
                               .theta = theta,
                               .x = x,

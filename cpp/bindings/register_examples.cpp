@@ -45,7 +45,9 @@ ExamplesObject make_examples(const std::string& set, const py::object& x, const 
                                         .mask = *of_mask,
                                         .class_mask = *of_classes,
                                         .dtype = wanted,
-                                        .like = like == "x_support" ? "x_support" : like == "theta" ? "theta" : "dtype",
+                                        .like = like == "x_support" ? "x_support"
+                                                : like == "theta"   ? "theta"
+                                                                    : "dtype",
                                         .takes_single = false,
                                         .check_finite = flag_of(check_finite, "check_finite")};
   api::Fault fault;
@@ -95,9 +97,8 @@ py::object per_task(const py::object& self, const void* data, Index columns, boo
 
 py::object floats_of(const py::object& self, const void* data, Index columns, bool read_only) {
   const auto dtype = py::cast<const ExamplesObject&>(self).examples.dtype;
-  return api::visit_float(dtype, [&]<class T>(T) {
-    return per_task<T>(self, data, columns, read_only);
-  });
+  return api::visit_float(dtype,
+                          [&]<class T>(T) { return per_task<T>(self, data, columns, read_only); });
 }
 
 py::object targets_of(const py::object& self) {

@@ -48,8 +48,7 @@ py::tuple inner_pullback(const api::Network& net, const AlgorithmObject& algorit
     const Index tasks = thetas.shape(0), size = thetas.shape(1);
     py::array_t<T> theta = co_thetas.attr("copy")(), state = co_states.attr("copy")();
     auto gradient = new_array<T>({tasks, size}), anchor = new_array<T>({tasks, size});
-    auto rate =
-        new_array<T>({tasks, api::rate_cotangents<T>(algorithm.algorithm, net, *rates)});
+    auto rate = new_array<T>({tasks, api::rate_cotangents<T>(algorithm.algorithm, net, *rates)});
     const auto point = point_of<T>(k, thetas, anchors, gradients, states);
     const api::InnerCotangents<T> cotangents{theta.mutable_data(), state.mutable_data(),
                                              gradient.mutable_data(), anchor.mutable_data(),

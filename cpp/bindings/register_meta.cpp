@@ -89,7 +89,7 @@ py::tuple meta_grad(const api::Network& net, const py::handle& theta_object,
                     const py::handle& task_weights, bool mean, bool per_task, bool trace,
                     bool drops, const py::handle& threads, const py::handle& check_finite) {
   const MetaCall asked{net,  support,  query, algorithm, task_weights,
-                    mean, per_task, trace, drops,     check_finite};
+                       mean, per_task, trace, drops,     check_finite};
   const Given theta("theta", theta_object);
   const GivenRates rates("rates", rates_object, algorithm, net, theta->dtype());
   const int workers = threads_of(threads);
@@ -103,8 +103,7 @@ py::tuple meta_grad(const api::Network& net, const py::handle& theta_object,
     py::object rate_grad = py::none();
     if (algorithm.algorithm.spec.learns_rates) {
       const auto shape = py::reinterpret_borrow<py::array>(rates.object());
-      py::array_t<T> made(
-          std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
+      py::array_t<T> made(std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
       arrays.results.rate_grad = made.mutable_data();
       rate_grad = std::move(made);
     }
@@ -185,7 +184,7 @@ py::tuple meta_step(const api::Network& net, const py::handle& theta, const py::
                     bool trace, bool drops, const py::handle& threads,
                     const py::handle& check_finite) {
   const MetaCall asked{net,  support, query, algorithm, task_weights,
-                    mean, false,   trace, drops,     check_finite};
+                       mean, false,   trace, drops,     check_finite};
   GivenState state(theta, algorithm.algorithm.spec.learns_rates ? rates : py::none(), moments,
                    algorithm, net);
   const int workers = threads_of(threads);
@@ -239,14 +238,13 @@ py::tuple check_meta(const api::Network& net, const py::handle& theta_object,
                      const ExamplesObject& support, const ExamplesObject& query,
                      const AlgorithmObject& algorithm, const py::handle& rates_object,
                      const py::handle& check_finite) {
-  const MetaCall asked{net, support, query, algorithm, py::none(), true, false, false, false,
-                    check_finite};
+  const MetaCall asked{net,  support, query, algorithm, py::none(),
+                       true, false,   false, false,     check_finite};
   const Given theta("theta", theta_object);
   const GivenRates rates("rates", rates_object, algorithm, net, theta->dtype());
   api::Fault fault;
   expect(api::check(asked.arguments(*theta, *rates), fault), fault);
-  return py::make_tuple(theta.object(),
-                        rates->given() ? rates.object() : py::object(py::none()));
+  return py::make_tuple(theta.object(), rates->given() ? rates.object() : py::object(py::none()));
 }
 
 /// A copy of one set of parameters [P] that are finite.
@@ -302,8 +300,8 @@ void register_meta(py::module_& m) {
         "(theta, rates, moments, loss, losses, support losses, losses before, diverged, number of "
         "them, norm of the gradient, solver report); step counts from 1");
   m.def("outer_step", &outer_step, py::arg("net"), py::arg("theta"), py::arg("rates"),
-        py::arg("moments"), py::arg("step"), py::arg("lr"), py::arg("outer"),
-        py::arg("algorithm"), py::arg("grad"), py::arg("rate_grad").none(true), py::arg("tasks"),
+        py::arg("moments"), py::arg("step"), py::arg("lr"), py::arg("outer"), py::arg("algorithm"),
+        py::arg("grad"), py::arg("rate_grad").none(true), py::arg("tasks"),
         "(theta, rates, moments, norm of the gradient)");
   m.def("check_meta", &check_meta, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("check_finite"),
@@ -311,8 +309,8 @@ void register_meta(py::module_& m) {
   m.def("parameters", &parameters, py::arg("net"), py::arg("theta"), "a checked copy");
   m.def("parameters_of_tasks", &parameters_of_tasks, py::arg("net"), py::arg("theta"),
         py::arg("check_finite"));
-  m.def("check_adaptation", &check_adaptation, py::arg("net"), py::arg("theta"),
-        py::arg("support"), py::arg("algorithm"), py::arg("rates"), "rates or None");
+  m.def("check_adaptation", &check_adaptation, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("algorithm"), py::arg("rates"), "rates or None");
 }
 
 }  // namespace fomaml_fast_bindings

@@ -45,9 +45,8 @@ py::tuple plan(const std::string& operation, const api::Network& net, const Exam
         api::planned_problem<T>(operation.c_str(), arguments, weighs_tasks);
     const api::PlanReport report = api::plan<T>(problem, execution_of(workers));
     const char* chosen = report.chosen < 0 ? "" : api::engine_name(report.chosen);
-    return py::make_tuple(chosen, api::forced_engine() >= 0, report.workers,
-                          report.workspace_bytes, api::operations(problem),
-                          engines_for<T>(problem));
+    return py::make_tuple(chosen, api::forced_engine() >= 0, report.workers, report.workspace_bytes,
+                          api::operations(problem), engines_for<T>(problem));
   });
 }
 

@@ -37,8 +37,7 @@ bool ended_diverged(core::Status status) {
       break;
   }
   throw std::runtime_error(std::string("the forced engine '") +
-                           api::engine_name(api::forced_engine()) +
-                           "' does not support this call");
+                           api::engine_name(api::forced_engine()) + "' does not support this call");
 }
 
 }  // namespace fomaml_fast_bindings

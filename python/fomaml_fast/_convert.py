@@ -127,7 +127,7 @@ def _as_int64(array: Array, name: str) -> Array:
 
 
 def _check_not_lost(value: Any, array: Array, name: str) -> None:
-    """Columns of integers with gaps become floats on their way to NumPy: their gaps are no targets."""
+    """Integers with gaps become floats on their way to NumPy: gaps are no targets."""
     if array.dtype.kind != "f" or isinstance(value, np.ndarray | list | tuple):
         return
     gaps = np.isnan(array)

@@ -1,5 +1,6 @@
-"""The compiled core, as `_loader` exports it. Arrays are C-contiguous and checked."""
+"""The compiled core, as `_loader` exports it: it checks its arguments, and raises by its hooks."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ outer_names: tuple[str, ...]
 flow_names: tuple[str, ...]
 inner_options: dict[str, list[tuple[str, float]]]
 engine_names: tuple[str, ...]
+fault_reasons: tuple[str, ...]
 
 class Network:
     def __init__(
@@ -32,6 +34,7 @@ class Network:
         norms: list[str],
         loss: str,
         loss_parameter: float,
+        has_loss: bool,
     ) -> None: ...
     @property
     def n_params(self) -> int: ...
@@ -44,33 +47,43 @@ class Network:
     @property
     def shift_offsets(self) -> list[int]: ...
 
-class Rows:
+class Examples:
     def __init__(
         self,
-        x: Floats,
-        y: npt.NDArray[Any] | None,
-        offsets: npt.NDArray[np.int64],
-        shared: bool,
-        tasks: int,
-        top_label: int,
-        coefficients: Floats | None,
-        classes: npt.NDArray[np.uint8] | None,
+        set: str,
+        x: Any,
+        y: Any,
+        weights: Any,
+        mask: Any,
+        class_mask: Any,
+        dtype: str | None,
+        like: str,
+        forces: bool,
+        check_finite: Any,
     ) -> None: ...
-    @property
-    def x(self) -> Floats: ...
-    @property
-    def y(self) -> npt.NDArray[Any] | None: ...
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]: ...
+    def take(self, tasks: npt.NDArray[np.int64]) -> Examples: ...
     @property
     def tasks(self) -> int: ...
     @property
-    def top_label(self) -> int: ...
+    def dtype(self) -> str: ...
+    @property
+    def ragged(self) -> bool: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def x(self) -> Any: ...
+    @property
+    def y(self) -> Any: ...
+    @property
+    def weights(self) -> Any: ...
+    @property
+    def classes(self) -> Any: ...
 
 class Algorithm:
     def __init__(
         self,
-        *,
         inner: str,
         options: list[float],
         shared: dict[str, float],
@@ -80,130 +93,209 @@ class Algorithm:
         adapt: str,
         layers: list[int],
         context: int,
-        learns_rates: bool,
-        step_weights: list[float],
+        learned: str,
+        step_weights: npt.NDArray[np.float64],
         implicit: tuple[float, float, int],
         query_loss: tuple[str, float] | None,
+        owns_query_loss: bool,
     ) -> None: ...
-    def fits(self, net: Network, rates: Floats | None) -> bool: ...
 
 class Outer:
     def __init__(self, name: str, parameters: list[float], clip_norm: float) -> None: ...
     @property
     def n_moments(self) -> int: ...
 
-def stack_plain(x: Any, y: Any, check_finite: bool) -> Rows | None: ...
-def match(support: Rows, query: Rows) -> bool: ...
+def set_hooks(
+    convert: Callable[..., Any],
+    count: Callable[..., int],
+    flag: Callable[..., bool],
+    refused: Callable[..., Exception],
+    diverged: Callable[..., Exception],
+) -> None: ...
 def multiply_add_gflops(threads: int, milliseconds: int) -> float: ...
 def default_threads() -> int: ...
 def requested_threads() -> int: ...
 def force_engine(name: str) -> None: ...
-def plan(
-    operation: str,
-    net: Network,
-    support: Rows,
-    query: Rows,
-    algorithm: Algorithm,
-    rates: Floats | None,
-    weighs_tasks: bool,
-    threads: int,
-) -> tuple[str, bool, int, int, float, list[tuple[str, str | None, float]]]: ...
 def forced_engine() -> str: ...
-def first_non_finite(array: Floats) -> int: ...
 def loss_takes_labels(name: str) -> bool: ...
-def predict(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
-def loss(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
-def gradient(net: Network, theta: Floats, rows: Rows, threads: int) -> tuple[Floats, Floats]: ...
-def hvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
-def gnvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
-def jvp(net: Network, theta: Floats, rows: Rows, tangent: Floats, threads: int) -> Floats: ...
-def vjp(net: Network, theta: Floats, rows: Rows, cotangents: Floats, threads: int) -> Floats: ...
-def vjp_tangent(
-    net: Network,
-    theta: Floats,
-    rows: Rows,
-    cotangents: Floats,
-    tangent: Floats,
-    cotangent_tangents: Floats,
-    threads: int,
-) -> Floats: ...
-def predict_plain(
-    net: Network, theta: Any, x: Any, threads: Any, check_finite: bool
-) -> Floats | None: ...
-def loss_plain(
-    net: Network, theta: Any, x: Any, y: Any, threads: Any, check_finite: bool
+def check_match(support: Examples, query: Examples) -> None: ...
+def task_weights(value: Any, tasks: int, dtype: str, forces: bool) -> Floats: ...
+def check_algorithm(algorithm: Algorithm, net: Network) -> None: ...
+def first_rates(algorithm: Algorithm, net: Network, dtype: str) -> Floats: ...
+def parameters(net: Network, theta: Any) -> Floats: ...
+def parameters_of_tasks(net: Network, theta: Any, check_finite: Any) -> Floats: ...
+def predict(
+    net: Network, theta: Any, x: Any, context: Any, threads: Any, check_finite: Any
 ) -> Any: ...
-def gradient_plain(
-    net: Network, theta: Any, x: Any, y: Any, threads: Any, check_finite: bool
-) -> tuple[Any, Floats] | None: ...
-def hvp_plain(
-    net: Network, theta: Any, x: Any, y: Any, tangent: Any, threads: Any, check_finite: bool
-) -> Floats | None: ...
-def gnvp_plain(
-    net: Network, theta: Any, x: Any, y: Any, tangent: Any, threads: Any, check_finite: bool
-) -> Floats | None: ...
-def jvp_plain(
-    net: Network, theta: Any, x: Any, tangent: Any, threads: Any, check_finite: bool
-) -> Floats | None: ...
-def vjp_plain(
-    net: Network, theta: Any, x: Any, cotangents: Any, threads: Any, check_finite: bool
-) -> Floats | None: ...
-def adapt(
-    net: Network,
-    theta: Floats,
-    support: Rows,
-    algorithm: Algorithm,
-    rates: Floats | None,
-    steps: int,
-    threads: int,
-) -> tuple[Floats, Flags, bool]: ...
-def trace(
-    net: Network,
-    theta: Floats,
-    support: Rows,
-    query: Rows | None,
-    algorithm: Algorithm,
-    rates: Floats | None,
-    steps: int,
-    with_thetas: bool,
-    threads: int,
-) -> tuple[Any, Floats, Any, Flags]: ...
-def adapt_plain(
+def loss(
     net: Network,
     theta: Any,
     x: Any,
     y: Any,
-    algorithm: Algorithm,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
     threads: Any,
-    check_finite: bool,
-) -> Floats | None: ...
+    check_finite: Any,
+) -> Any: ...
+def gradient(
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Any, Floats]: ...
+def hvp(
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    v: Any,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Floats: ...
+def gnvp(
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    v: Any,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Floats: ...
+def jvp(net: Network, theta: Any, x: Any, v: Any, threads: Any, check_finite: Any) -> Any: ...
+def vjp(
+    net: Network, theta: Any, x: Any, cotangent: Any, threads: Any, check_finite: Any
+) -> Floats: ...
+def vjp_tangent(
+    net: Network,
+    theta: Any,
+    x: Any,
+    cotangent: Any,
+    v: Any,
+    cotangent_tangent: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Floats: ...
+def adapt(
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
+    algorithm: Algorithm,
+    rates: Any,
+    steps: int,
+    masks: bool,
+    threads: Any,
+    check_finite: Any,
+) -> Any: ...
+def trace(
+    net: Network,
+    theta: Any,
+    x: Any,
+    y: Any,
+    weights: Any,
+    mask: Any,
+    class_mask: Any,
+    algorithm: Algorithm,
+    rates: Any,
+    steps: int,
+    points: list[int],
+    masks: bool,
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Floats, Floats, Any]: ...
+def evaluate(
+    net: Network,
+    theta: Any,
+    support: Examples,
+    query: Examples,
+    algorithm: Algorithm,
+    rates: Any,
+    points: Sequence[int],
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Floats, Flags]: ...
 def meta_grad(
     net: Network,
     theta: Any,
-    support: Rows,
-    query: Rows,
+    support: Examples,
+    query: Examples,
     algorithm: Algorithm,
     rates: Any,
     task_weights: Floats | None,
     mean: bool,
     per_task: bool,
-    threads: int,
-    check_finite: bool,
-) -> (
-    tuple[
-        bool,
-        float,
-        Floats,
-        Floats,
-        Floats | None,
-        Floats | None,
-        Flags | None,
-        Floats | None,
-        tuple[Floats, npt.NDArray[np.int32], Flags] | None,
-        bool,
-    ]
-    | None
-): ...
+    trace: bool,
+    drops: bool,
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Any, ...]: ...
+def meta_step(
+    net: Network,
+    theta: Any,
+    rates: Any,
+    moments: Any,
+    step: int,
+    lr: float,
+    outer: Outer,
+    support: Examples,
+    query: Examples,
+    algorithm: Algorithm,
+    task_weights: Floats | None,
+    mean: bool,
+    trace: bool,
+    drops: bool,
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Any, ...]: ...
+def outer_step(
+    net: Network,
+    theta: Any,
+    rates: Any,
+    moments: Any,
+    step: int,
+    lr: float,
+    outer: Outer,
+    algorithm: Algorithm,
+    grad: Floats,
+    rate_grad: Floats | None,
+    tasks: int,
+) -> tuple[Floats, Floats, Floats, float]: ...
+def check_meta(
+    net: Network,
+    theta: Any,
+    support: Examples,
+    query: Examples,
+    algorithm: Algorithm,
+    rates: Any,
+    check_finite: Any,
+) -> tuple[Floats, Floats | None]: ...
+def check_adaptation(
+    net: Network, theta: Any, support: Examples, algorithm: Algorithm, rates: Any
+) -> Floats | None: ...
+def plan(
+    operation: str,
+    net: Network,
+    support: Examples,
+    query: Examples,
+    algorithm: Algorithm,
+    weighs_tasks: bool,
+    threads: Any,
+) -> tuple[str, bool, int, int, float, list[tuple[str, str | None, float]]]: ...
 def inner_states(algorithm: Algorithm) -> int: ...
 def inner_step(
     net: Network,
@@ -211,7 +303,7 @@ def inner_step(
     rates: Floats | None,
     k: int,
     thetas: Floats,
-    anchor: Floats,
+    anchors: Floats,
     gradients: Floats,
     states: Floats,
 ) -> tuple[Floats, Floats]: ...
@@ -222,38 +314,9 @@ def inner_pullback(
     k: int,
     exact: bool,
     thetas: Floats,
-    anchor: Floats,
+    anchors: Floats,
     gradients: Floats,
     states: Floats,
     co_thetas: Floats,
     co_states: Floats,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]: ...
-def outer_step(
-    outer: Outer, lr: float, step: int, theta: Floats, gradient: Floats, moments: Floats
-) -> tuple[Floats, Floats, float]: ...
-def meta_step(
-    net: Network,
-    theta: Any,
-    support: Rows,
-    query: Rows,
-    algorithm: Algorithm,
-    task_weights: Floats | None,
-    mean: bool,
-    threads: int,
-    check_finite: bool,
-    outer: Outer,
-    lr: float,
-    step: int,
-    moments: Any,
-) -> (
-    tuple[
-        bool,
-        float,
-        tuple[Floats, Floats, float] | None,
-        Floats,
-        Floats | None,
-        Flags | None,
-        tuple[Floats, npt.NDArray[np.int32], Flags] | None,
-    ]
-    | None
-): ...

@@ -1,4 +1,4 @@
-"""Losses written in Python: the core gives outputs and takes cotangents, the function does the rest.
+"""Losses written in Python: the core gives outputs and takes cotangents, the function the rest.
 
 `CustomRows` is such a loss on some rows of all tasks, at any parameters: for one evaluation
 (`CustomEvaluation`), and for every step of an inner loop (`_custom_meta`).
@@ -66,9 +66,7 @@ class CustomRows:
         tangents = self._push(theta, v)
         curved = _as_outputs(self._curved(values, tangents), tangents)
         along = _as_outputs(values.gradients, tangents)
-        return core.vjp_tangent(
-            self.network, theta, self.x, along, v, curved, self.threads, False
-        )
+        return core.vjp_tangent(self.network, theta, self.x, along, v, curved, self.threads, False)
 
     def gnvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""

@@ -118,7 +118,7 @@ def adapt(
         given = theta, x, y, extras, rates
         return _adapt_custom(net, algorithm, given, count, trace, masks, threads, check_finite)
     rows = theta, x, y, weights, mask, class_mask
-    if trace is False:
+    if isinstance(trace, bool) and not trace:
         return core.adapt(
             net._core, *rows, algorithm._core, rates, count, masks, threads, check_finite
         )
@@ -159,14 +159,10 @@ def _adapt_custom(
     x = convert(x, "x", "numbers", str(theta.dtype), True, False)
     one_set = not isinstance(x, list) and x.ndim == 2
     if one_set:
+        roles = {"x": "numbers", "y": "targets", "weights": "numbers", "mask": "flags"}
         x, y, weights, mask = (
-            None if a is None else convert(a, name, role, str(theta.dtype), False, False)[None]
-            for a, name, role in (
-                (x, "x", "numbers"),
-                (y, "y", "targets"),
-                (weights, "weights", "numbers"),
-                (mask, "mask", "flags"),
-            )
+            None if given is None else _with_task_axis(given, name, role, theta.dtype)
+            for given, (name, role) in zip((x, y, weights, mask), roles.items(), strict=True)
         )
     rows = core.Examples(
         *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
@@ -185,6 +181,12 @@ def _adapt_custom(
     if single:
         return Adaptation(way.thetas[0], way.losses[0], bool(way.diverged[0]))
     return Adaptation(way.thetas, way.losses, way.diverged)
+
+
+def _with_task_axis(value: Any, name: str, role: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    array = convert(value, name, role, str(dtype), False, False)
+    assert isinstance(array, np.ndarray)
+    return array[None]
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from fomaml_fast._arrays import FloatArray, float_dtype
 from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
 
-#: One array ``[T, rows, ...]``, or a list of one ``[rows, ...]`` a task where tasks differ in length.
+#: One array ``[T, rows, ...]``, or a list of one array a task where tasks differ in length.
 Stacked = npt.NDArray[Any] | list[npt.NDArray[Any]]
 #: What stands for it: array-likes of any library, frames among them.
 ArrayLike = npt.ArrayLike | Any
@@ -80,8 +80,8 @@ class TaskBatch:
         dtype: npt.DTypeLike | None = None,
         check_finite: bool = True,
     ) -> None:
-        forces = dtype is not None
-        wanted = str(float_dtype(dtype)) if forces else None
+        wanted = None if dtype is None else str(float_dtype(dtype))
+        forces = wanted is not None
         support = core.Examples(
             *("support", x_support, y_support, weights_support, mask_support, class_mask),
             *(wanted, "dtype", forces, check_finite),
@@ -129,37 +129,44 @@ class TaskBatch:
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return np.dtype(self._support.dtype)
+        dtype: np.dtype[Any] = np.dtype(self._support.dtype)
+        return dtype
 
     @property
     def x_support(self) -> Stacked:
         """Support inputs, ``[T, K, n_0]`` or a list of one array a task."""
-        return self._support.x
+        rows: Stacked = self._support.x
+        return rows
 
     @property
     def y_support(self) -> Stacked:
         """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list."""
-        return self._support.y
+        rows: Stacked = self._support.y
+        return rows
 
     @property
     def x_query(self) -> Stacked:
         """Query inputs, ``[T, Q, n_0]`` or a list of one array a task."""
-        return self._query.x
+        rows: Stacked = self._query.x
+        return rows
 
     @property
     def y_query(self) -> Stacked:
         """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list."""
-        return self._query.y
+        rows: Stacked = self._query.y
+        return rows
 
     @property
     def weights_support(self) -> Stacked | None:
         """Weights of the support rows, ``[T, K]`` or a list; None where there are none."""
-        return self._support.weights
+        weights: Stacked | None = self._support.weights
+        return weights
 
     @property
     def weights_query(self) -> Stacked | None:
         """Weights of the query rows, ``[T, Q]`` or a list; None where there are none."""
-        return self._query.weights
+        weights: Stacked | None = self._query.weights
+        return weights
 
     @property
     def task_weights(self) -> FloatArray | None:
@@ -169,7 +176,8 @@ class TaskBatch:
     @property
     def class_mask(self) -> npt.NDArray[np.bool_] | None:
         """Outputs that exist in each task, ``[T, n_L]``, or None."""
-        return self._support.classes
+        mask: npt.NDArray[np.bool_] | None = self._support.classes
+        return mask
 
     def take(self, indices: npt.ArrayLike) -> TaskBatch:
         """Return a batch of some of the tasks, copied.

@@ -152,7 +152,7 @@ class Options(NamedTuple):
 def checked_options(
     net: Any, batch: Any, algorithm: Any, reduction: Any, trace: Any, on_divergence: Any
 ) -> Options:
-    """Return the options that `meta_grad` and `meta_step` share, after checking what is no array."""
+    """Check what is no array, and return the options that `meta_grad` and `meta_step` share."""
     if type(net) is not MLP:
         as_network(net)
     if type(batch) is not TaskBatch:

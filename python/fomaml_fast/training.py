@@ -178,7 +178,8 @@ def meta_step(
         lr,
         SolverReport(*report) if report else None,
     )
-    return State(*new, np.array(step + 1, np.int64)), metrics
+    new_theta, new_rates, new_moments = new
+    return State(new_theta, new_rates, new_moments, np.array(step + 1, np.int64)), metrics
 
 
 def _algorithm_at(algorithm: Any, step: int, net: Any) -> Algorithm:

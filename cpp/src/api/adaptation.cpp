@@ -6,8 +6,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
-Adaptation::Adaptation(const AdaptationArguments& arguments)
-    : in_(arguments), reader_(in_.rows) {}
+Adaptation::Adaptation(const AdaptationArguments& arguments) : in_(arguments), reader_(in_.rows) {}
 
 Adaptation Adaptation::of_checked(const AdaptationArguments& arguments) {
   Adaptation adaptation(arguments);
@@ -142,8 +141,7 @@ Status Adaptation::trace_finite(Trace<T> to, std::uint8_t* diverged,
   for (Index task = 0; task < tasks_; ++task) {
     for (Index i = 0; i < to.n_points; ++i) {
       if (to.points[i] < to.first_bad_theta[task]) continue;
-      std::copy_n(to.last_finite + task * size, size,
-                  to.thetas + (task * to.n_points + i) * size);
+      std::copy_n(to.last_finite + task * size, size, to.thetas + (task * to.n_points + i) * size);
     }
   }
   return status;
@@ -225,10 +223,9 @@ Status Adaptation::diagnose(const Index* tasks, Index count, std::int32_t* first
   arguments.theta.arrays = &theta;
   arguments.support = &rows;
   const Adaptation few = of_checked(arguments);
-  const Status status =
-      few.trace<T>({.first_bad_loss = flags, .first_bad_theta = flags + count,
-                    .last_finite = last_finite},
-                   diverged, execution);
+  const Status status = few.trace<T>(
+      {.first_bad_loss = flags, .first_bad_theta = flags + count, .last_finite = last_finite},
+      diverged, execution);
   for (Index i = 0; i < count; ++i) {
     const std::int32_t loss = flags[i], parameters = flags[count + i];
     first_bad[i] = std::min({loss, parameters, static_cast<std::int32_t>(in_.steps)});
@@ -236,12 +233,12 @@ Status Adaptation::diagnose(const Index* tasks, Index count, std::int32_t* first
   return status == Status::diverged ? Status::ok : status;
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                              \
-  template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                   \
-  template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;    \
-  template Status Adaptation::trace_finite(Trace<T>, std::uint8_t*, const Execution&) const;    \
-  template Status Adaptation::evaluate(const int*, Index, T*, std::uint8_t*, const Execution&)  \
-      const;                                                                                    \
+#define FOMAML_FAST_INSTANTIATE(T)                                                               \
+  template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                    \
+  template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;     \
+  template Status Adaptation::trace_finite(Trace<T>, std::uint8_t*, const Execution&) const;     \
+  template Status Adaptation::evaluate(const int*, Index, T*, std::uint8_t*, const Execution&)   \
+      const;                                                                                     \
   template Status Adaptation::diagnose(const Index*, Index, std::int32_t*, T*, const Execution&) \
       const;
 FOMAML_FAST_INSTANTIATE(float)

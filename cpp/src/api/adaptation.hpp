@@ -11,10 +11,10 @@ namespace FOMAML_FAST_NAMESPACE::api {
 struct AdaptationArguments {
   const Network* net = nullptr;
   const Algorithm* algorithm = nullptr;
-  Argument theta{};                    ///< [P], or [T, P] with `theta_per_task`
-  ExampleArguments rows{};             ///< the support set
-  const Examples* support = nullptr;   ///< instead of rows
-  const Examples* query = nullptr;     ///< what query losses are taken of
+  Argument theta{};                   ///< [P], or [T, P] with `theta_per_task`
+  ExampleArguments rows{};            ///< the support set
+  const Examples* support = nullptr;  ///< instead of rows
+  const Examples* query = nullptr;    ///< what query losses are taken of
   Argument rates{};
   int steps = 1;
   bool theta_per_task = true;
@@ -42,9 +42,7 @@ class Adaptation {
   static Adaptation of_checked(const AdaptationArguments& arguments);
 
   bool measure(Fault& fault);
-  [[nodiscard]] std::size_t bytes() const {
-    return in_.support == nullptr ? reader_.bytes() : 0;
-  }
+  [[nodiscard]] std::size_t bytes() const { return in_.support == nullptr ? reader_.bytes() : 0; }
   bool read(std::byte* memory, Fault& fault);
 
   [[nodiscard]] DType dtype() const { return in_.theta.dtype(); }

@@ -83,8 +83,7 @@ bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates,
     fault.like = dtype;
     return wrong(fault, Reason::dtype_differs, 0, 0);
   }
-  return rates_fit(rates.array().shape, algorithm, net, fault) &&
-         check_finite(rates, true, fault);
+  return rates_fit(rates.array().shape, algorithm, net, fault) && check_finite(rates, true, fault);
 }
 
 namespace {

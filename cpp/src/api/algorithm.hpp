@@ -38,11 +38,11 @@ struct Algorithm {
   Adapts adapts = Adapts::all;
   const int* layers = nullptr;  ///< listed: indices, from the end where negative
   int n_layers = 0;
-  Numbers rates;         ///< [], [L], [S, L] or [P]
+  Numbers rates;  ///< [], [L], [S, L] or [P]
   Spread learned = Spread::as_given;
   Numbers step_weights;  ///< [S], or none
   bool has_query_loss = false;
-  LossSpec query_loss{};         ///< instead of the network's
+  LossSpec query_loss{};        ///< instead of the network's
   bool owns_query_loss = true;  ///< false: the caller computes it between calls
 
   [[nodiscard]] const LossSpec* loss_of_query() const {

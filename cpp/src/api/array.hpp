@@ -11,9 +11,7 @@ enum class DType : std::uint8_t { none, float32, float64, int32, int64, boolean 
 
 const char* dtype_name(DType dtype);
 
-constexpr bool is_float(DType dtype) {
-  return dtype == DType::float32 || dtype == DType::float64;
-}
+constexpr bool is_float(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
 constexpr bool is_integer(DType dtype) { return dtype == DType::int32 || dtype == DType::int64; }
 
 template <class T>
@@ -33,9 +31,7 @@ struct Shape {
   int axes = 0;  ///< may exceed kMostAxes: then only the first lengths are known
   std::array<Index, kMostAxes> lengths{};
 
-  [[nodiscard]] Index operator[](int axis) const {
-    return lengths[static_cast<std::size_t>(axis)];
-  }
+  [[nodiscard]] Index operator[](int axis) const { return lengths[static_cast<std::size_t>(axis)]; }
   [[nodiscard]] Index last() const { return axes == 0 ? 1 : (*this)[axes - 1]; }
 };
 

@@ -113,7 +113,8 @@ bool Evaluation::measure_outputs_like(const Argument& argument, Fault& fault) {
     fits = fits && array.shape.last() == outputs;
     // A set for all tasks fits each of them; a list has one for each.
     const Index first = argument.listed ? i : 0, last = argument.listed ? i + 1 : tasks_;
-    for (Index task = first; fits && task < last; ++task) fits = array.shape[axes - 2] == count(task);
+    for (Index task = first; fits && task < last; ++task)
+      fits = array.shape[axes - 2] == count(task);
     if (fits) continue;
     fault.wanted = {2, {count(first), outputs}};
     fault.reason = Reason::outputs_shape;
@@ -172,10 +173,8 @@ bool Evaluation::read(std::byte* memory, Fault& fault) {
 
 template <class T>
 Status Evaluation::run(const Results<T>& results, const Execution& execution) const {
-  Problem problem{.operation = in_.operation,
-                  .net = in_.net->spec,
-                  .layout = in_.net->layout,
-                  .tasks = tasks_};
+  Problem problem{
+      .operation = in_.operation, .net = in_.net->spec, .layout = in_.net->layout, .tasks = tasks_};
   Call<T> call;
   problem.support = examples_.shape_with(loss_of(*in_.net, examples_));
   call.support = examples_.view<T>();

@@ -14,8 +14,9 @@ struct EvaluationArguments {
   ExampleArguments rows{};             ///< x, and what the operation needs besides
   const Examples* examples = nullptr;  ///< instead of rows
   Argument tangent{};                  ///< hvp, gnvp, jvp, vjp_tangent: [P] or [T, P]; not scanned
-  Argument cotangents{};  ///< vjp, vjp_tangent: shaped as outputs, one set or one a task; not scanned
-  Argument cotangent_tangents{};  ///< vjp_tangent: the same
+  Argument
+      cotangents{};  ///< vjp, vjp_tangent: shaped as outputs, one set or one a task; not scanned
+  Argument cotangent_tangents{};                         ///< vjp_tangent: the same
   bool wants_tangent = false, wants_cotangents = false;  ///< they must be given
   bool check_finite = true;
 };

@@ -11,7 +11,7 @@ namespace FOMAML_FAST_NAMESPACE::api {
 
 struct ExampleArguments {
   Argument x{}, y{}, weights{}, mask{}, class_mask{}, context{};
-  DType dtype = DType::none;  ///< that all floats must have; none: that of x
+  DType dtype = DType::none;   ///< that all floats must have; none: that of x
   const char* like = "theta";  ///< whose dtype that is
   Index inputs = -1;           ///< columns that x should have, if known, for sentences
   bool wants_targets = true;
@@ -79,9 +79,9 @@ class ExampleReader {
   void place(const Argument& field, Index set, Index row, Index column, Fault& fault) const;
 
   const ExampleArguments& in_;
-  Index sets_ = 0;   ///< of rows, as given
-  Index rows_ = 0;   ///< of every set, unless x is a list
-  Index total_ = 0;  ///< rows as given
+  Index sets_ = 0;      ///< of rows, as given
+  Index rows_ = 0;      ///< of every set, unless x is a list
+  Index total_ = 0;     ///< rows as given
   Index out_sets_ = 0;  ///< more where one set meets a context of many tasks
   Index tasks_ = 0;     ///< more than those where one set meets the classes of many tasks
   Index columns_ = 0;

@@ -51,8 +51,8 @@ bool ExampleReader::measure(Fault& fault) {
   if (!measure_inputs(fault)) return false;
   if (empty_) return true;
   if (in_.wants_targets && !measure_targets(fault)) return false;
-  const bool plain = !in_.weights.given() && !in_.mask.given() && !in_.class_mask.given() &&
-                     !in_.context.given();
+  const bool plain =
+      !in_.weights.given() && !in_.mask.given() && !in_.class_mask.given() && !in_.context.given();
   return plain ||
          (measure_flags_and_weights(fault) && measure_context(fault) && measure_classes(fault));
 }
@@ -183,7 +183,7 @@ bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
       const Reason reason = first.axes == axes - 1 ? Reason::targets_shape : Reason::shape;
       return wrong_shape(fault, reason, y,
                          one_set_ ? Shape{2, {Shape::rows, Shape::outputs}}
-                                 : Shape{3, {Shape::tasks, Shape::rows, Shape::outputs}});
+                                  : Shape{3, {Shape::tasks, Shape::rows, Shape::outputs}});
     }
   }
   const Index held = y.listed ? y.count : one_set_ ? 1 : first[0];

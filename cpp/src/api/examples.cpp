@@ -73,8 +73,8 @@ T* copy_rows(const void* from, const Examples& of, const Index* tasks, Index cou
   T* next = copy;
   for (Index i = 0; i < count; ++i) {
     const Index first = of.offsets[tasks[i]], last = of.offsets[tasks[i] + 1];
-    next = std::copy_n(static_cast<const T*>(from) + first * columns, (last - first) * columns,
-                       next);
+    next =
+        std::copy_n(static_cast<const T*>(from) + first * columns, (last - first) * columns, next);
   }
   return copy;
 }
@@ -93,9 +93,9 @@ bool fits(const Examples& examples, const Network& net, const LossSpec* instead,
           Fault& fault) {
   const Index inputs = net.spec.inputs() - context, outputs = net.spec.outputs();
   if (examples.columns != inputs) {
-    return wrong_columns(fault, examples.x_name, inputs, examples.columns,
-                         context > 0 ? "the network's inputs without the context"
-                                     : "the network's inputs");
+    return wrong_columns(
+        fault, examples.x_name, inputs, examples.columns,
+        context > 0 ? "the network's inputs without the context" : "the network's inputs");
   }
   if (examples.kind == Examples::Kind::none || (!net.has_loss && instead == nullptr)) return true;
   const LossSpec loss = loss_of(net, examples, instead);

@@ -23,11 +23,11 @@ struct Examples {
   const void* x = nullptr;         ///< [rows, columns]
   Index columns = 0;
   Kind kind = Kind::none;
-  const void* y = nullptr;             ///< [rows, target_columns], or int32 labels [rows]
-  Index target_columns = 0;            ///< of numbers
-  Index top_label = -1;                ///< the largest
-  const void* weights = nullptr;       ///< [rows], as given
-  const void* coefficients = nullptr;  ///< [rows]: weight / rows of the task
+  const void* y = nullptr;                ///< [rows, target_columns], or int32 labels [rows]
+  Index target_columns = 0;               ///< of numbers
+  Index top_label = -1;                   ///< the largest
+  const void* weights = nullptr;          ///< [rows], as given
+  const void* coefficients = nullptr;     ///< [rows]: weight / rows of the task
   const std::uint8_t* classes = nullptr;  ///< [tasks, class_columns]
   Index class_columns = 0;
   bool same_classes = false;  ///< all tasks have those of the first

@@ -75,19 +75,18 @@ void inner_pullback(const Algorithm& algorithm, const Network& net, const Argume
   std::fill_n(to.anchors, point.tasks * size, T(0));
   std::fill_n(to.rates, point.tasks * n_rates, T(0));
   for (Index t = 0; t < point.tasks; ++t) {
-    inner::pull_back_step<T>(adapted.spec().inner, *adapted, point.k,
-                             before(point, t, size, n_states), exact,
-                             {to.thetas + t * size, to.states + t * n_states * size,
-                              to.gradients + t * size, to.anchors + t * size,
-                              adapted.spec().learns_rates ? to.rates + t * n_rates : nullptr});
+    inner::pull_back_step<T>(
+        adapted.spec().inner, *adapted, point.k, before(point, t, size, n_states), exact,
+        {to.thetas + t * size, to.states + t * n_states * size, to.gradients + t * size,
+         to.anchors + t * size, adapted.spec().learns_rates ? to.rates + t * n_rates : nullptr});
   }
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                              \
-  template void inner_step(const Algorithm&, const Network&, const Argument&,                   \
-                           const InnerPoint<T>&, T*, T*);                                       \
-  template void inner_pullback(const Algorithm&, const Network&, const Argument&,               \
-                               const InnerPoint<T>&, bool, const InnerCotangents<T>&);          \
+#define FOMAML_FAST_INSTANTIATE(T)                                                     \
+  template void inner_step(const Algorithm&, const Network&, const Argument&,          \
+                           const InnerPoint<T>&, T*, T*);                              \
+  template void inner_pullback(const Algorithm&, const Network&, const Argument&,      \
+                               const InnerPoint<T>&, bool, const InnerCotangents<T>&); \
   template Index rate_cotangents<T>(const Algorithm&, const Network&, const Argument&);
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

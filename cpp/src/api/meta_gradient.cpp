@@ -34,8 +34,7 @@ Problem meta_problem(const MetaArguments& in) {
                   .layout = in.net->layout,
                   .tasks = in.support->tasks};
   problem.support = in.support->shape_with(loss_of(*in.net, *in.support));
-  problem.query =
-      in.query->shape_with(loss_of(*in.net, *in.query, in.algorithm->loss_of_query()));
+  problem.query = in.query->shape_with(loss_of(*in.net, *in.query, in.algorithm->loss_of_query()));
   problem.weighs_tasks = in.task_weights != nullptr;
   return problem;
 }
@@ -91,12 +90,12 @@ template <class T>
 Status losses_before(const MetaArguments& in, const Execution& execution, T* losses) {
   const int start = 0;
   const AdaptationArguments arguments{.net = in.net,
-                                .algorithm = in.algorithm,
-                                .theta = in.theta,
-                                .support = in.support,
-                                .query = in.query,
-                                .rates = in.rates,
-                                .steps = 0};
+                                      .algorithm = in.algorithm,
+                                      .theta = in.theta,
+                                      .support = in.support,
+                                      .query = in.query,
+                                      .rates = in.rates,
+                                      .steps = 0};
   const Workspace workspace = Workspace::checkout(static_cast<std::size_t>(in.support->tasks));
   if (workspace.memory() == nullptr) return Status::out_of_memory;
   auto* const diverged = reinterpret_cast<std::uint8_t*>(workspace.memory());
@@ -119,8 +118,8 @@ Status first_bad_step(const MetaArguments& in, const Execution& execution, const
                                       .rates = in.rates,
                                       .steps = in.algorithm->spec.steps,
                                       .check_finite = false};
-  const Status status =
-      Adaptation::of_checked(arguments).template diagnose<T>(lost, count, steps, nullptr, execution);
+  const Status status = Adaptation::of_checked(arguments).template diagnose<T>(lost, count, steps,
+                                                                               nullptr, execution);
   if (status == Status::ok) step = *std::min_element(steps, steps + count);
   return status;
 }
@@ -176,8 +175,7 @@ Status meta_gradient(const MetaArguments& in, const Execution& execution, MetaRe
   }
   if (status == Status::ok) return status;
   const Index tasks = in.support->tasks;
-  const Workspace workspace =
-      Workspace::checkout(static_cast<std::size_t>(tasks) * sizeof(Index));
+  const Workspace workspace = Workspace::checkout(static_cast<std::size_t>(tasks) * sizeof(Index));
   if (workspace.memory() == nullptr) return Status::out_of_memory;
   auto* const some = reinterpret_cast<Index*>(workspace.memory());
   results.n_diverged = std::count(results.diverged, results.diverged + tasks, 1);

@@ -14,7 +14,7 @@ struct MetaArguments {
   const void* task_weights = nullptr;  ///< [T] in theta's dtype, or null; checked with the batch
   Argument theta{};                    ///< [P]
   Argument rates{};
-  bool mean = true;  ///< over tasks, or their sum
+  bool mean = true;    ///< over tasks, or their sum
   bool drops = false;  ///< tasks that diverge are left out; if not, the call reports them
   bool check_finite = true;
 };
@@ -24,12 +24,12 @@ bool check(const MetaArguments& arguments, Fault& fault);
 /// Where results go, and what the call found.
 template <class T>
 struct MetaResults {
-  T* grad = nullptr;              ///< [P]
-  T* losses = nullptr;            ///< [T]: of the query sets
-  T* losses_before = nullptr;     ///< [T]: the same before adaptation, or null
-  T* support_losses = nullptr;    ///< [T]: at theta, or null
-  T* task_grads = nullptr;        ///< [T, P], or null
-  T* rate_grad = nullptr;         ///< in the shape of the rates given; null unless they are learned
+  T* grad = nullptr;            ///< [P]
+  T* losses = nullptr;          ///< [T]: of the query sets
+  T* losses_before = nullptr;   ///< [T]: the same before adaptation, or null
+  T* support_losses = nullptr;  ///< [T]: at theta, or null
+  T* task_grads = nullptr;      ///< [T, P], or null
+  T* rate_grad = nullptr;       ///< in the shape of the rates given; null unless they are learned
   std::uint8_t* diverged = nullptr;  ///< [T]
   SolverReport<T> solver{};          ///< of the implicit flow
   double loss = 0;

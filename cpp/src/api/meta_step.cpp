@@ -32,8 +32,7 @@ Status outer_step(const OuterArguments& in, Index n_params, Index n_rates, const
     results.grad_norm = FOMAML_FAST_NAMESPACE::outer_step(
         *in.outer, in.lr, in.step, size, theta, grad, moments, results.theta, results.moments);
   } else {
-    const Workspace workspace =
-        Workspace::checkout(static_cast<std::size_t>(3 * size) * sizeof(T));
+    const Workspace workspace = Workspace::checkout(static_cast<std::size_t>(3 * size) * sizeof(T));
     if (workspace.memory() == nullptr) return Status::out_of_memory;
     T* const joined = reinterpret_cast<T*>(workspace.memory());
     T *const joined_grad = joined + size, *const after = joined_grad + size;
@@ -67,9 +66,9 @@ Status meta_step(const MetaArguments& meta, const OuterArguments& outer, Index n
                     results.rate_grad, stepped);
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                               \
-  template Status outer_step(const OuterArguments&, Index, Index, const T*, const T*, const T*,  \
-                             const T*, StepResults<T>&);                                         \
+#define FOMAML_FAST_INSTANTIATE(T)                                                                \
+  template Status outer_step(const OuterArguments&, Index, Index, const T*, const T*, const T*,   \
+                             const T*, StepResults<T>&);                                          \
   template Status meta_step(const MetaArguments&, const OuterArguments&, Index, const Execution&, \
                             MetaResults<T>&, StepResults<T>&);
 FOMAML_FAST_INSTANTIATE(float)
