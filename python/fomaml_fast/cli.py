@@ -50,7 +50,7 @@ def info() -> int:
     return 0
 
 
-def demo(seed: int, threads: int | None) -> int:
+def demo(seed: int, threads: int) -> int:
     """Meta-learn sinusoids before the user's eyes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a log in ASCII has no ±
@@ -73,13 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("demo", help="meta-learn sinusoids, in seconds")
     show.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="default: 0")
-    show.add_argument(
-        "--threads",
-        type=_at_least(1),
-        default=None,
-        metavar="N",
-        help="default: automatic",
-    )
+    show.add_argument("--threads", type=_at_least(1), default=1, metavar="N", help="default: 1")
     commands.add_parser("info", help="print how the library was built")
     return parser
 

@@ -26,20 +26,21 @@ INNER_RATE, OUTER_RATE = 0.01, 1e-3
 TUNED_RATES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02)  # candidates for the pretrained network
 SHOW_EVERY = 50  # meta-steps
 
-#: Width and height of the plot in characters.
+#: Characters a line, and width and height of the plot in characters.
+WIDTH = 80
 PLOT = (70, 15)
 
 NETWORK = ff.MLP([1, 40, 40, 1], activation="relu", loss="mse")
 CURVES = ff.samplers.Sinusoid()
 
-INTRODUCTION = f"""\
+INTRODUCTION = """\
 A task is a curve y = A sin(x - phase). A small network (1-40-40-1) first
-learns from {META_STEPS:,} batches of {TASKS} curves, in two ways:
+learns from {meta_steps:,} batches of {tasks} curves, in two ways:
 
   pretrained    to fit all curves at once
-  meta-trained  to fit each curve after one gradient step on {SHOTS} points (MAML)
+  meta-trained  to fit each curve after one gradient step on {shots} points (MAML)
 
-Then both adapt to {UNSEEN} curves they never saw, by gradient steps on {SHOTS} points
+Then both adapt to {unseen} curves they never saw, by gradient steps on {shots} points
 of each; the pretrained one at the rate that suits it best.
 """
 
@@ -61,15 +62,15 @@ class Outcome:
     seconds: float
 
 
-def run(*, seed: int = 0, threads: int | None = None, meta_steps: int = META_STEPS) -> Outcome:
+def run(*, seed: int = 0, threads: int = 1, meta_steps: int = META_STEPS) -> Outcome:
     """Train, adapt and tell.
 
     Parameters
     ----------
     seed : int, default 0
         Of the initial weights and the curves.
-    threads : int, optional
-        As many as the library chooses by default.
+    threads : int, default 1
+        So small a network gains little by a second, and on a busy machine it loses.
     meta_steps : int
         Length of each training.
 
@@ -78,7 +79,8 @@ def run(*, seed: int = 0, threads: int | None = None, meta_steps: int = META_STE
     Outcome
     """
     console = Console(highlight=False)
-    console.print(INTRODUCTION, markup=False)
+    told = INTRODUCTION.format(meta_steps=meta_steps, tasks=TASKS, shots=SHOTS, unseen=UNSEEN)
+    console.print(told, markup=False)
     ways = {
         "pretrained": ff.fomaml(INNER_RATE, steps=0),
         "meta-trained": ff.maml(INNER_RATE),
@@ -107,10 +109,12 @@ def run(*, seed: int = 0, threads: int | None = None, meta_steps: int = META_STE
     rates = {"pretrained": _best_rate(thetas["pretrained"], others), "meta-trained": INNER_RATE}
     scores = {name: _score(thetas[name], unseen, rate) for name, rate in rates.items()}
     outcome = Outcome(scores["pretrained"], scores["meta-trained"], seconds)
-    _print_scores(console, scores)
-    _print_curve(console, thetas["meta-trained"], unseen)
+    # In a narrower terminal the lines of the table wrap: no digit is lost.
+    wide = Console(width=max(console.width, WIDTH), highlight=False)
+    _print_scores(wide, scores)
+    _print_curve(wide, thetas["meta-trained"], unseen)
     for sentence in sentences(outcome):
-        console.print(textwrap.fill(sentence, min(console.width, 80)), markup=False)
+        console.print(textwrap.fill(sentence, min(console.width, WIDTH)), markup=False)
     return outcome
 
 
@@ -130,7 +134,7 @@ def sentences(outcome: Outcome) -> tuple[str, str, str]:
 def _train(
     algorithm: ff.Algorithm,
     seed: int,
-    threads: int | None,
+    threads: int,
     meta_steps: int,
     show: Callable[[int, float], None],
 ) -> npt.NDArray[Any]:
@@ -162,6 +166,11 @@ def _best_rate(theta: npt.NDArray[Any], curves: ff.TaskBatch) -> float:
     return min(errors, key=lambda rate: errors[rate])
 
 
+def _number(value: float) -> str:
+    """Format an error; one that has exploded is shown by its magnitude."""
+    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
+
+
 def _print_scores(console: Console, scores: dict[str, ff.Evaluation]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("mean squared error", no_wrap=True)
@@ -170,7 +179,7 @@ def _print_scores(console: Console, scores: dict[str, ff.Evaluation]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, score in scores.items():
         cells = zip(score.mean, score.interval, strict=True)
-        table.add_row(name, *(f"{mean:.2f} ± {half:.2f}" for mean, half in cells))
+        table.add_row(name, *(f"{_number(mean)} ± {_number(half)}" for mean, half in cells))
     console.print()
     console.print(table)
     console.print(f"(mean over {UNSEEN} curves ± half its 95% interval)\n")
