@@ -27,6 +27,7 @@ _COLOURS = {
     "MAML, small init": COLOURS["other 4"],
     "FOMAML, small init": COLOURS["other 3"],
 }
+_LOSS_TICKS = (0.3, 0.5, 1, 2, 3, 5)
 _STEP_SHADES = ("#9ecae1", "#4292c6", "#08519c", "#08204a")
 
 
@@ -147,6 +148,8 @@ def plot_training(runs: Sequence[Trained], settings: Settings, path: Path) -> Pa
                 name = run.method.name
                 ax.plot(steps, run.curve, color=_COLOURS[name], linewidth=1.2, label=name)
         ax.set(yscale="log", xlabel="meta-steps", title=f"trained at K = {shots}")
+        ax.set_yticks(_LOSS_TICKS, [f"{tick:g}" for tick in _LOSS_TICKS])
+        ax.minorticks_off()
     _legend_below(fig, axes)
     axes[0, 0].set_ylabel(f"query loss, mean of {settings.chunk} meta-batches")
     fig.suptitle(
