@@ -153,7 +153,7 @@ def _print_rates(results: Results, note: str) -> None:
                 f"{middle:.3f}\n{low:.3f} – {high:.3f}",
                 uphill(start, usual),
                 uphill(start, too_large),
-                (", ".join(stopped) or "no") if start in study.diverged_at else BLANK,
+                ("\n".join(stopped) or "no") if start in study.diverged_at else BLANK,
             ]
         )
     count = next(iter(study.uphill.values())).n_adaptations
