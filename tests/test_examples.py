@@ -221,3 +221,14 @@ def test_a_narrow_terminal_loses_no_digit(monkeypatch, capsys):
     report.print_table("title", ["name", "figure"], [["a method with a name", "3.14159 ± 0.27"]])
     assert "a method with a name" in (shown := capsys.readouterr().out)
     assert "3.14159 ± 0.27" in shown
+
+
+def test_figures_of_the_pages_are_drawn_by_a_command():
+    promised = {
+        file
+        for name in command.EXPERIMENTS
+        for file in importlib.import_module(f"examples.{name}.experiment").OUTPUTS
+    }
+    drawn = {path.name for path in (ROOT / "docs" / "figures").glob("*.png")}
+    assert drawn - promised == {"sweep.png"}  # of benchmarks/
+    assert {file for file in promised if file.endswith(".png")} <= drawn
