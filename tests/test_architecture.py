@@ -51,9 +51,7 @@ CPP_FILES = sorted(
 CORE_FILES = [path for path in CPP_FILES if path.parts[len(CPP.parts)] in {"src", "bindings"}]
 PYTHON_FILES = sorted(PACKAGE.rglob("*.py"))
 LIBRARY_FILES = [
-    path
-    for path in PYTHON_FILES
-    if "experiments" not in path.parts and path.name not in {"cli.py", "__main__.py"}
+    path for path in PYTHON_FILES if path.name not in {"cli.py", "demo.py", "__main__.py"}
 ]
 
 
@@ -143,16 +141,14 @@ def test_the_reader_sees_what_it_forbids():
 
 
 @pytest.mark.parametrize("path", named(LIBRARY_FILES))
-def test_the_library_needs_numpy_alone_and_no_experiment(path):
+def test_the_library_needs_numpy_alone_and_no_command(path):
     roots = {name.split(".")[0] for name in imports(path)}
     assert roots <= {*sys.stdlib_module_names, "numpy", "fomaml_fast"}
-    assert not [
-        name for name in imports(path) if re.match(r"fomaml_fast\.(experiments|cli)(\.|$)", name)
-    ]
+    assert not [name for name in imports(path) if re.match(r"fomaml_fast\.(cli|demo)(\.|$)", name)]
 
 
 def long_files():
-    places = (CPP, PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+    places = (CPP, PACKAGE, ROOT / "examples", ROOT / "tests", ROOT / "benchmarks")
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     return [
         path

@@ -9,13 +9,15 @@ import pkgutil
 
 import pytest
 
+import examples
 import fomaml_fast as ff
 
 
 def modules():
-    """Every module of the package by name; those behind an extra only where it is installed."""
+    """Modules of the package and of the examples; those of an extra where it is installed."""
     names = [ff.__name__]
     names += [m.name for m in pkgutil.walk_packages(ff.__path__, "fomaml_fast.")]
+    names += [m.name for m in pkgutil.walk_packages(examples.__path__, "examples.")]
     return [name for name in names if not name.endswith("__main__") and "._core_" not in name]
 
 

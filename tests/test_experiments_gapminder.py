@@ -8,27 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("plotly", reason="needs the demo extra")
-pytest.importorskip("statsmodels", reason="needs the demo extra")
-pytest.importorskip("matplotlib", reason="needs the demo extra")
-pytest.importorskip("rich", reason="needs the demo extra")
+pytest.importorskip("plotly", reason="needs the examples extra")
+pytest.importorskip("statsmodels", reason="needs the examples extra")
+pytest.importorskip("matplotlib", reason="needs the examples extra")
+pytest.importorskip("rich", reason="needs the examples extra")
 
-from fomaml_fast import TaskBatch
-from fomaml_fast.experiments import gapminder
-from fomaml_fast.experiments.gapminder import (
+from examples.gapminder import (
     curvature,
     data,
     evaluation,
+    experiment,
     meta,
     network,
     protocol,
     report,
     scores,
 )
-from fomaml_fast.experiments.gapminder.baselines import (
+from examples.gapminder.baselines import (
     BASELINES,
 )
-from fomaml_fast.experiments.gapminder.settings import Settings
+from examples.gapminder.settings import Settings
+from examples.intervals import Z95
+from fomaml_fast import TaskBatch
 
 TINY = Settings(n_folds=2, iterations=8, n_draws=2, n_tuning_draws=1, test_supports=(1, 3))
 
@@ -109,7 +110,7 @@ def test_summary_averages_draws_before_countries_and_leaves_divergence_out() -> 
     assert summary.mean == pytest.approx((3.0 + 1.0) / 2)
     assert summary.pooled == pytest.approx(np.sqrt((4 + 16 + 1) / 3))
     # Standard deviation of (3, 1) is sqrt(2), of their mean 1.
-    assert summary.half_width == pytest.approx(scores.Z95)
+    assert summary.half_width == pytest.approx(Z95)
 
 
 def test_summary_when_all_diverged() -> None:
@@ -284,11 +285,11 @@ def test_rate_is_tuned_to_the_smallest_error(
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> gapminder.GapminderReport:
-    return gapminder.run(tmp_path_factory.mktemp("gapminder"), quick=True, seed=0, threads=1)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> experiment.GapminderReport:
+    return experiment.run(tmp_path_factory.mktemp("gapminder"), quick=True, seed=0, threads=1)
 
 
-def test_every_country_and_method_is_scored(finished: gapminder.GapminderReport) -> None:
+def test_every_country_and_method_is_scored(finished: experiment.GapminderReport) -> None:
     results = finished.results
     for errors in results.errors.values():
         assert errors.mse.shape[0] == 142
@@ -298,14 +299,14 @@ def test_every_country_and_method_is_scored(finished: gapminder.GapminderReport)
         assert tested == set(evaluation.methods_of(forecast))
 
 
-def test_closed_form_scores_do_not_depend_on_steps(finished: gapminder.GapminderReport) -> None:
+def test_closed_form_scores_do_not_depend_on_steps(finished: experiment.GapminderReport) -> None:
     errors = finished.results.errors
     for method in BASELINES:
         one, other = (errors[method, evaluation.Setting(3, n)].mse for n in (0, 20))
         np.testing.assert_array_equal(one, other)
 
 
-def test_recorded_errors_are_those_of_the_method(finished: gapminder.GapminderReport) -> None:
+def test_recorded_errors_are_those_of_the_method(finished: experiment.GapminderReport) -> None:
     """Recompute one country's error of the line from the recorded supports."""
     results = finished.results
     country, draw = 17, 1
@@ -318,7 +319,7 @@ def test_recorded_errors_are_those_of_the_method(finished: gapminder.GapminderRe
 
 
 def test_a_shortened_run_says_so(
-    finished: gapminder.GapminderReport, capsys: pytest.CaptureFixture[str]
+    finished: experiment.GapminderReport, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report.print_tables(finished.results)
     printed = capsys.readouterr().out
@@ -326,7 +327,7 @@ def test_a_shortened_run_says_so(
     assert printed.count("SHORTENED RUN") == 4
 
 
-def test_files_are_written(finished: gapminder.GapminderReport) -> None:
+def test_files_are_written(finished: experiment.GapminderReport) -> None:
     for path in finished.figures:
         assert path.read_bytes().startswith(b"\x89PNG")
     numbers = json.loads(Path(finished.numbers).read_text(encoding="utf-8"))
@@ -334,7 +335,7 @@ def test_files_are_written(finished: gapminder.GapminderReport) -> None:
     assert numbers["conclusions"] == list(finished.conclusions)
 
 
-def test_conclusions_follow_the_numbers(finished: gapminder.GapminderReport) -> None:
+def test_conclusions_follow_the_numbers(finished: experiment.GapminderReport) -> None:
     """Swap two methods' errors: the sentence on who is best must follow."""
     results = finished.results
     setting = evaluation.Setting(3, 5)

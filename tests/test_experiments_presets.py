@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import fomaml_fast as ff
-from fomaml_fast.experiments.presets import run
-from fomaml_fast.experiments.presets.experiment import Row, describe, markdown, score, train_all
-from fomaml_fast.experiments.presets.protocols import protocols
-from fomaml_fast.experiments.sinusoid.scoring import TestSet
-from fomaml_fast.experiments.sinusoid.training import make_network
+from examples.presets.experiment import Row, describe, markdown, run, score, train_all
+from examples.presets.protocols import protocols
+from examples.sinusoid.scoring import TestSet
+from examples.sinusoid.training import make_network
 
 
 def tiny():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from fomaml_fast.experiments.quadratic import closed_forms, experiment, library, run
+from examples.quadratic import closed_forms, experiment, library
+from examples.quadratic.experiment import run
 
 PAGE = Path(__file__).parents[1] / "docs" / "one_dimension.md"
 

@@ -8,15 +8,16 @@ import pytest
 from matplotlib import image
 
 import fomaml_fast as ff
-from fomaml_fast.experiments.sinusoid import findings, run
-from fomaml_fast.experiments.sinusoid.diagnosis import (
+from examples.sinusoid import findings
+from examples.sinusoid.diagnosis import (
     GradientGap,
     gradient_gap,
     sharpest_curvature,
 )
-from fomaml_fast.experiments.sinusoid.scoring import Score, TestSet, score, tune
-from fomaml_fast.experiments.sinusoid.settings import PUBLISHED, PUBLISHED_STEPS, Settings
-from fomaml_fast.experiments.sinusoid.training import (
+from examples.sinusoid.experiment import run
+from examples.sinusoid.scoring import Score, TestSet, score, tune
+from examples.sinusoid.settings import PUBLISHED, PUBLISHED_STEPS, Settings
+from examples.sinusoid.training import (
     SAMPLER,
     Method,
     Trained,

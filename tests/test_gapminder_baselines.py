@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("plotly", reason="needs the demo extra")
-pytest.importorskip("statsmodels", reason="needs the demo extra")
-pytest.importorskip("matplotlib", reason="needs the demo extra")
-pytest.importorskip("rich", reason="needs the demo extra")
+pytest.importorskip("plotly", reason="needs the examples extra")
+pytest.importorskip("statsmodels", reason="needs the examples extra")
+pytest.importorskip("matplotlib", reason="needs the examples extra")
+pytest.importorskip("rich", reason="needs the examples extra")
 
-from fomaml_fast.experiments.gapminder import (
+from examples.gapminder import (
     data,
     protocol,
 )
-from fomaml_fast.experiments.gapminder.baselines import (
+from examples.gapminder.baselines import (
     Gaussian,
     Line,
     MixedModel,

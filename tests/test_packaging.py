@@ -7,12 +7,17 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
+import zipfile
+from pathlib import Path
 
 import pytest
 
 import fomaml_fast
 from fomaml_fast import _cpu
 from fomaml_fast._loader import ISA_VARIABLE, choose_isa, compiled_isas, core
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def test_numpy_is_the_only_requirement(distribution):
     assert [re.match(r"[\w.-]+", line)[0] for line in required] == ["numpy"]
 
 
-@pytest.mark.parametrize("extra", ["demo", "test", "bench", "dev"])
+@pytest.mark.parametrize("extra", ["demo", "examples", "test", "bench", "dev"])
 def test_extras(distribution, extra):
     assert extra in distribution.metadata.get_all("Provides-Extra")
     pattern = rf"""extra == ["']{extra}["']"""
@@ -62,6 +67,41 @@ def test_license_and_types_are_shipped(distribution):
     assert distribution.metadata.get_all("License-File") == ["LICENSE"]
     shipped = {path.name for path in importlib.resources.files("fomaml_fast").iterdir()}
     assert {"py.typed", "_core.pyi"} <= shipped
+
+
+def test_the_installed_demo_needs_the_progress_bar_alone(distribution):
+    needed = [line for line in distribution.requires if re.search(r"""== ["']demo["']""", line)]
+    assert [re.match(r"[\w.-]+", line)[0] for line in needed] == ["rich"]
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    """Return the names in a wheel without the compiled core, and in the source archive."""
+    backend = pytest.importorskip("scikit_build_core.build", reason="needs the build back end")
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("no source tree")
+    out = tmp_path_factory.mktemp("archives")
+    here = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        wheel = backend.build_wheel(str(out), {"wheel.cmake": "false"})
+        source = backend.build_sdist(str(out))
+    finally:
+        os.chdir(here)
+    with zipfile.ZipFile(out / wheel) as a, tarfile.open(out / source) as b:
+        return a.namelist(), [name.partition("/")[2] for name in b.getnames()]
+
+
+def test_examples_are_in_the_source_archive_and_not_in_the_wheel(archives):
+    wheel, source = archives
+    assert {
+        name.split("/")[0] for name in wheel if not name.split("/")[0].endswith(".dist-info")
+    } == {"fomaml_fast"}
+    assert not [name for name in wheel if "examples" in name or "experiments" in name]
+    assert "fomaml_fast/demo.py" in wheel
+    here = {p.relative_to(ROOT).as_posix() for p in (ROOT / "examples").rglob("*.py")}
+    assert here
+    assert here <= set(source)
 
 
 def test_import_is_light():

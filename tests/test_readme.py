@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from examples import command
 from fomaml_fast import cli
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 FENCE = re.compile(r"^```(?P<kind>[\w+-]*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -71,8 +77,13 @@ def check(words):
         if arguments[:1] == ["ctest"]:
             presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
             assert set(arguments[1:]) <= {preset["name"] for preset in presets["testPresets"]}
+        if arguments[:1] == ["demo"]:
+            command._parser(None).parse_args(arguments[1:])
     elif program == "fomaml-fast":
         run_or_parse(arguments)
+    elif program.startswith("python") and re.match(r"-m examples\b", " ".join(arguments)):
+        command._parser(arguments[1].partition(".")[2] or None).parse_args(arguments[2:])
+        assert (ROOT / arguments[1].replace(".", "/") / "__main__.py").exists()
     elif program in {"python", "python3"} and arguments[:1] == ["-m"]:
         check(["fomaml-fast" if arguments[1] == "fomaml_fast" else arguments[1], *arguments[2:]])
     elif program == "pytest" or program.startswith("."):
@@ -117,11 +128,33 @@ def test_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     names = {"__name__": "__main__"}
-    for block in ALL:
-        if block.page == page and block.kind == "python":
+    inside = [block for block in ALL if block.page == page]
+    for block, following in zip(inside, [*inside[1:], None], strict=True):
+        if block.kind == "python":
             padded = "\n" * block.line + block.text  # so that an error names the page's line
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile(padded, str(page), "exec"), names)
+            if following is not None and is_output(block, following):
+                assert without_decimals(output.getvalue()) == without_decimals(following.text)
+
+
+def is_output(block, following):
+    """Whether a block without a language stands right below one of Python: what that prints."""
+    end = block.line + block.text.count("\n") + 1  # the line of the closing fence
+    return following.kind == "" and following.line == end + 2
+
+
+def without_decimals(text):
+    """Text whose decimals, which differ from processor to processor, are gone."""
+    return re.sub(r"\d+\.\d+", "#", text)
+
+
+def test_the_readme_shows_what_its_first_example_prints():
+    first = next(block for block in ALL if block.kind == "python")
+    following = ALL[ALL.index(first) + 1]
+    assert is_output(first, following)
+    before, after, *_ = (float(value) for value in re.findall(r"(\d\.\d+) ±", following.text))
+    assert after < before / 4
 
 
 def guide_sections():
@@ -192,7 +225,16 @@ def test_the_check_catches_broken_links():
 
 
 @pytest.mark.parametrize(
-    "line", ["./dev dance", "fomaml-fast demo --no-such-option", "pytest tests/none.py", "rm -rf x"]
+    "line",
+    [
+        "./dev dance",
+        "./dev demo --no-such-option",
+        "fomaml-fast demo --no-such-option",
+        "python -m examples.none",
+        "python -m examples none",
+        "pytest tests/none.py",
+        "rm -rf x",
+    ],
 )
 def test_the_check_catches_what_does_not_exist(line):
     with pytest.raises((AssertionError, SystemExit)), contextlib.redirect_stderr(io.StringIO()):

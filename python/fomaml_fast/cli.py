@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import io
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from fomaml_fast._version import __version__
 from fomaml_fast.build import build_info
-
-#: Experiments by name, in the order in which ``demo`` runs them.
-EXPERIMENTS = ("sinusoid", "gapminder", "quadratic", "presets")
-
-#: What ``demo`` alone runs: the main job. `presets` takes minutes, and repeats published figures.
-MAIN = ("sinusoid", "gapminder", "quadratic")
-
-#: Packages of the ``demo`` extra, by the name they are imported under.
-EXTRAS = ("matplotlib", "pandas", "plotly", "rich", "statsmodels")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "info":
         return info()
-    chosen = MAIN if options.experiment is None else (options.experiment,)
     try:
-        return demo(chosen, options.out, options.quick, options.seed, options.threads)
+        return demo(options.seed, options.threads)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -61,25 +50,18 @@ def info() -> int:
     return 0
 
 
-def demo(experiments: Sequence[str], out: Path, quick: bool, seed: int, threads: int | None) -> int:
-    """Run experiments one after the other, and print where their figures are."""
+def demo(seed: int, threads: int) -> int:
+    """Meta-learn sinusoids before the user's eyes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a log in ASCII has no ±
     try:
-        runs = [
-            importlib.import_module(f"fomaml_fast.experiments.{name}").run for name in experiments
-        ]
+        from fomaml_fast.demo import run
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in EXTRAS:
+        if (error.name or "").partition(".")[0] != "rich":
             raise
-        print(f'{missing} is not installed: in the project, pip install ".[demo]"', file=sys.stderr)
+        print('rich is not installed: in a clone, pip install ".[demo]"', file=sys.stderr)
         return 1
-    figures = []
-    for run in runs:
-        figures += run(out, quick=quick, seed=seed, threads=threads).figures
-        print()
-    print("Figures:")
-    for path in figures:
-        print(f"  {path}")
+    run(seed=seed, threads=threads)
     return 0
 
 
@@ -89,24 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("demo", help="run the experiments, print tables and draw figures")
-    show.add_argument(
-        "experiment", nargs="?", choices=EXPERIMENTS, help="default: " + ", ".join(MAIN)
-    )
-    show.add_argument(
-        "--out",
-        type=Path,
-        default=Path("fomaml_fast_demo"),
-        metavar="DIR",
-        help="folder of the figures (default: ./fomaml_fast_demo)",
-    )
-    show.add_argument(
-        "--quick", action="store_true", help="a shortened run that only shows that all works"
-    )
+    show = commands.add_parser("demo", help="meta-learn sinusoids, in seconds")
     show.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="default: 0")
-    show.add_argument(
-        "--threads", type=_at_least(1), default=None, metavar="N", help="default: all cores"
-    )
+    show.add_argument("--threads", type=_at_least(1), default=1, metavar="N", help="default: 1")
     commands.add_parser("info", help="print how the library was built")
     return parser
 
