@@ -28,10 +28,13 @@ STREET = {
     "bindings": 8,
 }
 
+#: Rooms at the border, which include api/ and nothing behind it.
+BORDER = ("c_api", "bindings")
+
 #: Headers that belong to one place, and the places (paths below cpp/) that may include them.
 OUTSIDERS = {
-    # The bindings read Eigen's version number for build_info.
-    r"Eigen/.*|unsupported/.*": r"src/engines/reference/.*|bindings/register_info\.cpp",
+    # The reference engine computes with Eigen; api/build tells of its version.
+    r"Eigen/.*|unsupported/.*": r"src/engines/reference/.*|src/api/build\.cpp",
     r"omp\.h|thread|condition_variable|future": r"src/base/parallel\.(cpp|hpp)",
     r"mutex|shared_mutex": r"src/base/.*",
     r"pybind11/.*|Python\.h": r"bindings/.*",
@@ -112,6 +115,17 @@ def test_there_is_something_to_read():
 def test_includes_point_left(path):
     assert room_of(path) in STREET, "a room without a place on the street"
     assert wrong_way(room_of(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", named([p for p in CORE_FILES if room_of(p) in BORDER]))
+def test_the_border_knows_api_alone(path):
+    """Bindings, and the C interface, translate: what a call means is decided in api/."""
+    rooms = {
+        target.split("/")[0]
+        for target in includes(path.read_text(encoding="utf-8"), '""')
+        if "/" in target
+    }
+    assert rooms <= {"api", room_of(path)}
 
 
 @pytest.mark.parametrize("path", named(CORE_FILES))
