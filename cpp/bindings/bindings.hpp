@@ -24,6 +24,7 @@ namespace core = FOMAML_FAST_NAMESPACE;
 using core::Index;
 
 void register_info(py::module_& m);
+void register_families(py::module_& m);
 void register_network(py::module_& m);
 void register_rows(py::module_& m);
 void register_algorithm(py::module_& m);
@@ -44,7 +45,13 @@ inline core::Problem problem_of(const Network& net, core::Operation operation) {
   return {.operation = operation, .net = net.spec, .layout = net.layout};
 }
 
-core::LossSpec make_loss(const std::string& name, double parameter);
+/// A member of a family: its name, and the values of its options.
+using Named = std::pair<std::string, std::vector<double>>;
+
+/// The values of options, in the order of the core's list.
+core::Parameters parameters_of(const std::vector<double>& options);
+
+core::LossSpec make_loss(const Named& loss);
 
 /// The rows of many tasks; keeps its arrays alive.
 struct Rows {

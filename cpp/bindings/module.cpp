@@ -9,6 +9,7 @@
 FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   m.doc() = "The compiled core of fomaml_fast; use the package, not this module.";
   fomaml_fast_bindings::register_info(m);
+  fomaml_fast_bindings::register_families(m);
   fomaml_fast_bindings::register_network(m);
   fomaml_fast_bindings::register_rows(m);
   fomaml_fast_bindings::register_algorithm(m);

@@ -70,7 +70,8 @@ bool PlainTasks::read_targets(const Network& net, const py::array& x, const py::
     if (y.itemsize() != x.itemsize()) return false;
     rows_.y_data = y.data();
     rows_.target_columns = y.shape(y.ndim() - 1);
-    rows_.negative = net.spec.loss.id == core::LossId::cross_entropy && any_negative(y);
+    rows_.negative = core::facts_of(loss_for(net, rows_)).targets == core::Targets::probabilities &&
+                     any_negative(y);
   } else {
     labels_.resize(static_cast<std::size_t>(y.size()));
     const auto top = copy_labels(y, labels_.data());

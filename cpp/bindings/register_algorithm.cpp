@@ -10,11 +10,11 @@ Algorithm make_algorithm(const std::string& inner, const std::vector<double>& op
                          const std::vector<int>& layers, Index context, bool learns_rates,
                          const std::vector<double>& step_weights,
                          const std::tuple<double, double, int>& implicit,
-                         const std::optional<std::pair<std::string, double>>& query_loss) {
+                         const std::optional<Named>& query_loss) {
   Algorithm algorithm;
   core::AlgorithmSpec& spec = algorithm.spec;
   spec.inner.id = static_cast<core::InnerId>(index_of(core::kInnerNames, inner, "inner optimiser"));
-  for (std::size_t i = 0; i < options.size(); ++i) spec.inner.parameters.value.at(i) = options[i];
+  spec.inner.parameters = parameters_of(options);
   spec.inner.weight_decay = py::cast<double>(shared["weight_decay"]);
   spec.inner.decoupled_weight_decay = py::cast<double>(shared["decoupled_weight_decay"]);
   spec.inner.proximal = py::cast<double>(shared["proximal"]);
@@ -31,24 +31,8 @@ Algorithm make_algorithm(const std::string& inner, const std::vector<double>& op
   algorithm.layers = layers;
   algorithm.rates = rates;
   algorithm.step_weights = step_weights;
-  if (query_loss) algorithm.query_loss = make_loss(query_loss->first, query_loss->second);
+  if (query_loss) algorithm.query_loss = make_loss(*query_loss);
   return algorithm;
-}
-
-/// Name and default of every option of every inner optimiser.
-py::dict inner_options() {
-  py::dict all;
-  const auto add = [&]<class O>(O) {
-    py::list options;
-    for (const core::inner::Option& option : O::options) {
-      options.append(py::make_tuple(option.name, option.value));
-    }
-    all[O::name] = options;
-  };
-#define FOMAML_FAST_INNER(identifier, Struct) add(core::inner::Struct{});
-#include "inner/registry.def"
-#undef FOMAML_FAST_INNER
-  return all;
 }
 
 /// The context is one group of parameters, and has one rate.
@@ -156,7 +140,6 @@ void register_algorithm(py::module_& m) {
            py::arg("context"), py::arg("learns_rates"), py::arg("step_weights"),
            py::arg("implicit"), py::arg("query_loss").none(true))
       .def("fits", &Algorithm::fits, py::arg("net"), py::arg("rates").none(true));
-  m.attr("inner_options") = inner_options();
 }
 
 }  // namespace fomaml_fast_bindings

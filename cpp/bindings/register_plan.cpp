@@ -1,5 +1,4 @@
 // What a call would do: which engine, why, and with how much.
-#include "api/cost_model.hpp"
 #include "api/operations.hpp"
 #include "api/plan.hpp"
 #include "bindings.hpp"
@@ -13,11 +12,11 @@ template <class T>
 py::list engines_for(const core::Problem& problem) {
   py::list all;
   for (int i = 0; i < core::api::engine_count(); ++i) {
-    const char* name = core::api::engine_name(i);
-    const char* reason = core::api::engine<T>(i).unsupported(problem);
-    const double cost = core::api::estimated_cost<T>(name, problem);
-    all.append(
-        py::make_tuple(name, reason == nullptr ? py::object(py::none()) : py::str(reason), cost));
+    const core::Engine<T> engine = core::api::engine<T>(i);
+    const char* reason = engine.unsupported(problem);
+    all.append(py::make_tuple(core::api::engine_name(i),
+                              reason == nullptr ? py::object(py::none()) : py::str(reason),
+                              engine.cost(problem)));
   }
   return all;
 }

@@ -110,24 +110,21 @@ bool match(const Rows& support, const Rows& query) {
 
 core::LossSpec loss_for(const Network& net, const Rows& rows,
                         const std::optional<core::LossSpec>& instead) {
-  core::LossSpec loss = instead.value_or(net.spec.loss);
+  const core::LossSpec loss = instead.value_or(net.spec.loss);
   const bool numbers = !rows.labels && rows.y_data != nullptr;
-  if (loss.id == core::LossId::cross_entropy && numbers) {
-    loss.id = core::LossId::soft_cross_entropy;
-  }
-  return loss;
+  return numbers ? core::of_numbers(loss) : loss;
 }
 
 bool Rows::fit(const Network& net, core::LossSpec loss, bool theta_is_double, Index context) const {
   const core::NetworkSpec& spec = net.spec;
   if (is_double != theta_is_double || columns != spec.inputs() - context) return false;
-  const bool soft = loss.id == core::LossId::soft_cross_entropy;
-  if (classes_data != nullptr &&
-      (class_columns != spec.outputs() || !(soft || loss.id == core::LossId::cross_entropy))) {
+  const core::LossFacts& facts = core::facts_of(loss);
+  if (classes_data != nullptr && (class_columns != spec.outputs() || !facts.masks_classes)) {
     return false;
   }
-  if (loss.targets() == core::Targets::labels) return labels && top_label < spec.outputs();
-  return !labels && target_columns == spec.outputs() && !(soft && negative);
+  if (facts.targets == core::Targets::labels) return labels && top_label < spec.outputs();
+  const bool probabilities = facts.targets == core::Targets::probabilities;
+  return !labels && target_columns == spec.outputs() && !(probabilities && negative);
 }
 
 void register_rows(py::module_& m) {

@@ -96,7 +96,7 @@ void cross_entropy_survives_large_outputs() {
 /// Every cotangent that a pullback gives, against differences of the direction and the new state.
 template <class O>
 void inner_pullback_matches_differences() {
-  inner::Parameters parameters;
+  Parameters parameters;
   for (std::size_t i = 0; i < std::size(O::options); ++i) {
     // Defaults leave branches out: zeros become something, eps large enough to matter.
     parameters.value[i] = O::options[i].value < 1e-3 ? 0.2 : O::options[i].value;
@@ -129,7 +129,7 @@ void inner_pullback_matches_differences() {
 /// At g = 0 with nothing in the state, every root is 0: nothing may become infinite.
 template <class O, class V>
 void inner_pullback_is_finite_at_zero() {
-  inner::Parameters parameters;
+  Parameters parameters;
   for (std::size_t i = 0; i < std::size(O::options); ++i) parameters.value[i] = O::options[i].value;
   const typename O::template At<V> at(parameters, 1);
   V state[O::kStates + 1]{}, co_state[O::kStates + 1]{};

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._loader import core
+from fomaml_fast._words import did_you_mean
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Choice = TypeVar("Choice", bound="str | None")
@@ -156,5 +157,8 @@ def as_number(
 def one_of(value: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     """Return `value` if it is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+            f"{did_you_mean(value, choices)}"
+        )
     return choices[choices.index(value)]

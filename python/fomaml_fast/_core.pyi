@@ -21,17 +21,19 @@ loss_names: tuple[str, ...]
 inner_names: tuple[str, ...]
 outer_names: tuple[str, ...]
 flow_names: tuple[str, ...]
-inner_options: dict[str, list[tuple[str, float]]]
+#: By family and name: the names and defaults of a member's options.
+options: dict[str, dict[str, list[tuple[str, float]]]]
+#: By family and name: what Python asks of a member.
+facts: dict[str, dict[str, dict[str, Any]]]
 engine_names: tuple[str, ...]
 
 class Network:
     def __init__(
         self,
         sizes: list[int],
-        activations: list[str],
+        activations: list[tuple[str, list[float]]],
         norms: list[str],
-        loss: str,
-        loss_parameter: float,
+        loss: tuple[str, list[float]],
     ) -> None: ...
     @property
     def n_params(self) -> int: ...
@@ -83,12 +85,12 @@ class Algorithm:
         learns_rates: bool,
         step_weights: list[float],
         implicit: tuple[float, float, int],
-        query_loss: tuple[str, float] | None,
+        query_loss: tuple[str, list[float]] | None,
     ) -> None: ...
     def fits(self, net: Network, rates: Floats | None) -> bool: ...
 
 class Outer:
-    def __init__(self, name: str, parameters: list[float], clip_norm: float) -> None: ...
+    def __init__(self, name: str, options: list[float], clip_norm: float) -> None: ...
     @property
     def n_moments(self) -> int: ...
 
@@ -110,7 +112,6 @@ def plan(
 ) -> tuple[str, bool, int, int, float, list[tuple[str, str | None, float]]]: ...
 def forced_engine() -> str: ...
 def first_non_finite(array: Floats) -> int: ...
-def loss_takes_labels(name: str) -> bool: ...
 def predict(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
 def loss(net: Network, theta: Floats, rows: Rows, threads: int) -> Floats: ...
 def gradient(net: Network, theta: Floats, rows: Rows, threads: int) -> tuple[Floats, Floats]: ...

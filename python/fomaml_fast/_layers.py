@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_count, as_floats, one_of
+from fomaml_fast._arrays import FloatArray, as_count, as_floats
 from fomaml_fast._loader import core
+
+Choice = TypeVar("Choice")
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
 PARTS = ("W", "b", "gamma", "beta")
@@ -33,23 +35,19 @@ def as_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def per_hidden_layer(
-    value: Any, hidden: int, name: str, choices: tuple[str | None, ...]
-) -> tuple[Any, ...]:
-    """One of `choices` for each hidden layer: from one for all of them, or a sequence."""
-    if value is None or isinstance(value, str):
-        one_of(value, name, choices)
-        return (value,) * hidden
-    try:
-        named = tuple(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a name or a sequence of names, got {value!r}") from None
-    if len(named) != hidden:
+    value: Any, hidden: int, name: str, choose: Callable[[Any, str], Choice]
+) -> tuple[Choice, ...]:
+    """One choice for each hidden layer: from one for all of them, or a sequence.
+
+    ``choose(item, name)`` checks an item and returns what is chosen.
+    """
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+        return (choose(value, name),) * hidden
+    if len(value) != hidden:
         raise ValueError(
-            f"{name} must be one name or {hidden}, one per hidden layer, got {len(named)}"
+            f"{name} must be one name or {hidden}, one per hidden layer, got {len(value)}"
         )
-    for i, item in enumerate(named):
-        one_of(item, f"{name}[{i}]", choices)
-    return named
+    return tuple(choose(item, f"{name}[{i}]") for i, item in enumerate(value))
 
 
 def part_shapes(

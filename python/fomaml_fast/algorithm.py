@@ -183,7 +183,7 @@ class Algorithm:
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
             query_loss=None
             if self.query_loss is None or isinstance(self.query_loss, _losses.Custom)
-            else (self.query_loss.name, self.query_loss.parameter),
+            else (self.query_loss.name, list(self.query_loss.options)),
         )
 
     @cached_property

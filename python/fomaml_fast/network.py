@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
+NormName = Literal["layer", "batch"]
+OneActivation = _activations.ActivationName | _activations.Activation
+
+
+def _as_norm(norm: Any, name: str) -> Any:
+    return one_of(norm, name, (None, *core.norm_names[1:]))
+
 
 @dataclass(frozen=True, init=False)
 class MLP(Derivatives):
@@ -39,7 +46,7 @@ class MLP(Derivatives):
     ----------
     sizes : sequence of int
         Units ``n_0, n_1, ..., n_L``: inputs, hidden layers, outputs.
-    activation : str or sequence of str, default "relu"
+    activation : str, activations.Activation or sequence of them, default "relu"
         Of all hidden layers, or one for each; see `activations.names`.
     loss : str or losses.Loss, default "mse"
         See `losses.names`.
@@ -71,23 +78,23 @@ class MLP(Derivatives):
     """
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]
+    activations: tuple[OneActivation, ...]  #: names where all options are at their defaults
     loss_spec: _losses.Loss
-    norms: tuple[str | None, ...]
+    norms: tuple[NormName | None, ...]
 
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
-        loss: str | _losses.Loss = "mse",
-        norm: str | Sequence[str | None] | None = None,
+        activation: OneActivation | Sequence[OneActivation] = "relu",
+        loss: _losses.LossName | _losses.Loss = "mse",
+        norm: NormName | Sequence[NormName | None] | None = None,
     ) -> None:
         units = as_sizes(sizes)
         hidden = len(units) - 2
-        named = per_hidden_layer(activation, hidden, "activation", _activations.names())
-        norms = per_hidden_layer(norm, hidden, "norm", (None, *core.norm_names[1:]))
+        chosen = per_hidden_layer(activation, hidden, "activation", _activations.get)
+        norms = per_hidden_layer(norm, hidden, "norm", _as_norm)
         object.__setattr__(self, "sizes", units)
-        object.__setattr__(self, "activations", named)
+        object.__setattr__(self, "activations", tuple(map(_activations.shortest, chosen)))
         object.__setattr__(self, "loss_spec", _losses.get(loss))
         object.__setattr__(self, "norms", norms)
 
@@ -106,10 +113,17 @@ class MLP(Derivatives):
         """For what does not take the loss."""
         custom = isinstance(self.loss_spec, _losses.Custom)
         spec = _losses.MSE() if custom else self.loss_spec
-        norms = [norm or "none" for norm in self.norms]
+        norms: list[str] = [norm or "none" for norm in self.norms]
         return core.Network(
-            list(self.sizes), list(self.activations), norms, spec.name, spec.parameter
+            list(self.sizes),
+            [(a.name, list(a.options)) for a in self._activation_specs],
+            norms,
+            (spec.name, list(spec.options)),
         )
+
+    @property
+    def _activation_specs(self) -> list[_activations.Activation]:
+        return [_activations.get(activation) for activation in self.activations]
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
@@ -177,9 +191,11 @@ class MLP(Derivatives):
             as_count(seed, "seed")
         rng = np.random.default_rng(seed)
         theta = np.zeros(self.n_params)
+        # The last layer is linear.
+        followed_by = [*self._activation_specs, _activations.get("identity")]
+        standard = [activation.initialization for activation in followed_by]
         for layer, (weights, _, *gains_and_shifts) in enumerate(self.unflatten(theta)):
-            activation = self.activations[layer] if layer < len(self.activations) else None
-            weights[...] = draw_weights(rng, weights.shape, scheme, activation)
+            weights[...] = draw_weights(rng, weights.shape, scheme or standard[layer])
             if gains_and_shifts:
                 gains_and_shifts[0][...] = 1
         return theta.astype(wanted)

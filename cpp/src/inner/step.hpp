@@ -23,7 +23,7 @@ struct Spec {
 
   /// Plain gradient descent: theta - rate g.
   [[nodiscard]] bool is_plain() const {
-    return id == InnerId::sgd && inner_states(id, parameters) == 0 && !has_terms();
+    return follows_gradient(id, parameters) && !has_terms();
   }
   /// Whether anything is added to the optimiser itself.
   [[nodiscard]] bool has_terms() const {

@@ -22,9 +22,10 @@ struct Layer {
   Index gain, shift;            ///< the same, of what a normalised layer has besides
   LayerOffsets flat;            ///< in the user's theta
   Norm norm;
-  ActivationId activation;
+  ActivationSpec activation;
   bool needs_input;  ///< derivatives of the activation are taken at z, not at h
   bool curved;       ///< sigma'' is not 0
+  bool fused;        ///< sigma and its derivatives are applied to sums in registers
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
   /// Numbers in the bias, and in the gains and shifts that follow it.
@@ -53,10 +54,11 @@ struct Plan {
       layer.transposed = packed_transposes;
       if (l > 0) packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
       layer.flat = problem.layout.layer(net, l);
-      layer.activation = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      layer.needs_input = activation_needs_input(layer.activation);
-      layer.curved =
-          layer.activation != ActivationId::relu && layer.activation != ActivationId::identity;
+      layer.activation = net.activation(l);
+      const ActivationFacts facts = facts_of(layer.activation);
+      layer.needs_input = facts.needs_input;
+      layer.curved = facts.curved;
+      layer.fused = facts.fusion != Fusion::none;
       widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
       widths += layer.out_stride;
       panels += panel_count(layer.out_vectors);

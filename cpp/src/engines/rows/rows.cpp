@@ -21,6 +21,9 @@ const char* unsupported(const Problem& problem) {
   return nullptr;
 }
 
+/// The unit of every engine's cost.
+double cost(const Problem&) { return 1; }
+
 /// Calls `visitor` with the class that computes the problem: fused steps where they can.
 template <class T, class Visitor>
 auto visit_operation(const Problem& problem, Visitor visitor) {
@@ -55,7 +58,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> rows_engine() {
-  return {"rows", &rows::unsupported, &rows::workspace_bytes<T>, &rows::run<T>, true};
+  return {"rows", &rows::unsupported, &rows::cost, &rows::workspace_bytes<T>, &rows::run<T>, true};
 }
 
 template Engine<float> rows_engine<float>();

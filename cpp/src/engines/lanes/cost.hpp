@@ -1,0 +1,12 @@
+// What a problem costs in Lanes.
+#pragma once
+
+#include "engines/engine.hpp"
+
+namespace FOMAML_FAST_NAMESPACE::lanes {
+
+/// Time of Lanes over time of Rows. Lanes without a task cost as much as those with one.
+template <class T>
+double cost(const Problem& problem);
+
+}  // namespace FOMAML_FAST_NAMESPACE::lanes
