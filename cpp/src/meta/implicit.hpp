@@ -47,8 +47,7 @@ class ConjugateGradient {
     adapted.for_each([&](Index i) { residual_[i] = direction_[i] = g[i]; });
     const V zero{}, one = broadcast<V>(1), start = adapted.dot(residual_, residual_);
     const V enough =
-        constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) *
-        start;
+        constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) * start;
     V squared = start, active = select(start > enough, one, zero);
     for (int k = 0; k < in_.algorithm.implicit.most_iterations && any_positive(active); ++k) {
       multiply();
