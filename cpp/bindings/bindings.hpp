@@ -33,6 +33,7 @@ void register_evaluation(py::module_& m);
 void register_adaptation(py::module_& m);
 void register_meta_gradient(py::module_& m);
 void register_plan(py::module_& m);
+void register_work(py::module_& m);
 void register_inner(py::module_& m);
 
 struct Network {

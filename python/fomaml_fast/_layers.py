@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_count, as_floats
+from fomaml_fast import activations
+from fomaml_fast._arrays import FloatArray, as_count, as_floats, one_of
 from fomaml_fast._loader import core
 
 Choice = TypeVar("Choice")
+NormName = Literal["layer", "batch"]
+OneActivation = activations.ActivationName | activations.Activation
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
 PARTS = ("W", "b", "gamma", "beta")
@@ -35,19 +38,41 @@ def as_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def per_hidden_layer(
-    value: Any, hidden: int, name: str, choose: Callable[[Any, str], Choice]
+    value: Any, sizes: Sequence[int], name: str, choose: Callable[[Any, str], Choice]
 ) -> tuple[Choice, ...]:
     """One choice for each hidden layer: from one for all of them, or a sequence.
 
     ``choose(item, name)`` checks an item and returns what is chosen.
     """
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+    hidden = len(sizes) - 2
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         return (choose(value, name),) * hidden
     if len(value) != hidden:
         raise ValueError(
             f"{name} must be one name or {hidden}, one per hidden layer, got {len(value)}"
         )
     return tuple(choose(item, f"{name}[{i}]") for i, item in enumerate(value))
+
+
+def as_activations(value: Any, sizes: Sequence[int]) -> tuple[OneActivation, ...]:
+    """The activation of each hidden layer: a name where all options are at their defaults."""
+
+    def choose(item: Any, name: str) -> Any:
+        chosen = activations.get(item, name)
+        return chosen.name if chosen == activations.get(chosen.name) else chosen  # type: ignore[arg-type]
+
+    return per_hidden_layer(value, sizes, "activation", choose)
+
+
+def as_norms(value: Any, sizes: Sequence[int]) -> tuple[NormName | None, ...]:
+    """The normalisation of each hidden layer, or None."""
+
+    def choose(item: Any, name: str) -> Any:
+        if item is not None and not isinstance(item, str):
+            raise TypeError(f"{name} must be a name or a sequence of names, got {item!r}")
+        return one_of(item, name, (None, *core.norm_names[1:]))
+
+    return per_hidden_layer(value, sizes, "norm", choose)
 
 
 def part_shapes(

@@ -7,7 +7,7 @@ defaults of the options are PyTorch's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, Spec, defaults, names_arguments
@@ -134,9 +134,3 @@ def get(activation: ActivationName | Activation, name: str = "activation") -> Ac
     LeakyReLU(negative_slope=0.01)
     """
     return _FAMILY.get(activation, name)
-
-
-def shortest(activation: Any) -> Any:
-    """The name of an activation whose options are all at their defaults, else the object."""
-    at_defaults = activation == _FAMILY.classes[activation.name]()
-    return activation.name if at_defaults else activation

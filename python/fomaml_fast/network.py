@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast import activations as _activations
 from fomaml_fast import losses as _losses
 from fomaml_fast._arrays import (
     FloatArray,
@@ -23,19 +22,22 @@ from fomaml_fast._arrays import (
 )
 from fomaml_fast._context import with_context
 from fomaml_fast._custom import CustomLoss
-from fomaml_fast._layers import as_sizes, join, part_shapes, per_hidden_layer, split
+from fomaml_fast._layers import (
+    NormName,
+    OneActivation,
+    as_activations,
+    as_norms,
+    as_sizes,
+    join,
+    part_shapes,
+    split,
+)
 from fomaml_fast._loader import core
 from fomaml_fast._request import Request
+from fomaml_fast.activations import get as get_activation
 from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.errors import NeedsPythonError
 from fomaml_fast.initialization import SCHEMES, draw_weights
-
-NormName = Literal["layer", "batch"]
-OneActivation = _activations.ActivationName | _activations.Activation
-
-
-def _as_norm(norm: Any, name: str) -> Any:
-    return one_of(norm, name, (None, *core.norm_names[1:]))
 
 
 @dataclass(frozen=True, init=False)
@@ -90,13 +92,10 @@ class MLP(Derivatives):
         norm: NormName | Sequence[NormName | None] | None = None,
     ) -> None:
         units = as_sizes(sizes)
-        hidden = len(units) - 2
-        chosen = per_hidden_layer(activation, hidden, "activation", _activations.get)
-        norms = per_hidden_layer(norm, hidden, "norm", _as_norm)
         object.__setattr__(self, "sizes", units)
-        object.__setattr__(self, "activations", tuple(map(_activations.shortest, chosen)))
+        object.__setattr__(self, "activations", as_activations(activation, units))
         object.__setattr__(self, "loss_spec", _losses.get(loss))
-        object.__setattr__(self, "norms", norms)
+        object.__setattr__(self, "norms", as_norms(norm, units))
 
     @cached_property
     def _core(self) -> Any:
@@ -114,16 +113,8 @@ class MLP(Derivatives):
         custom = isinstance(self.loss_spec, _losses.Custom)
         spec = _losses.MSE() if custom else self.loss_spec
         norms: list[str] = [norm or "none" for norm in self.norms]
-        return core.Network(
-            list(self.sizes),
-            [(a.name, list(a.options)) for a in self._activation_specs],
-            norms,
-            (spec.name, list(spec.options)),
-        )
-
-    @property
-    def _activation_specs(self) -> list[_activations.Activation]:
-        return [_activations.get(activation) for activation in self.activations]
+        activations = [(a.name, list(a.options)) for a in map(get_activation, self.activations)]
+        return core.Network(list(self.sizes), activations, norms, (spec.name, list(spec.options)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
@@ -191,11 +182,9 @@ class MLP(Derivatives):
             as_count(seed, "seed")
         rng = np.random.default_rng(seed)
         theta = np.zeros(self.n_params)
-        # The last layer is linear.
-        followed_by = [*self._activation_specs, _activations.get("identity")]
-        standard = [activation.initialization for activation in followed_by]
-        for layer, (weights, _, *gains_and_shifts) in enumerate(self.unflatten(theta)):
-            weights[...] = draw_weights(rng, weights.shape, scheme or standard[layer])
+        before = map(get_activation, (*self.activations, "identity"))  # the last layer is linear
+        for of, (weights, _, *gains_and_shifts) in zip(before, self.unflatten(theta), strict=True):
+            weights[...] = draw_weights(rng, weights.shape, scheme or of.initialization)
             if gains_and_shifts:
                 gains_and_shifts[0][...] = 1
         return theta.astype(wanted)

@@ -144,6 +144,12 @@ constexpr bool is_worth_sharing(Index rows, Index columns, Index depth) {
   return std::min({rows, columns, depth}) >= 32 && 2 * rows * columns * depth >= 8'000'000;
 }
 
+/// What an engine executes of the matrix products of a problem.
+struct Work {
+  double operations = 0;  ///< multiplications and additions
+  bool dual = false;      ///< no step forms the adapted first layer (docs/performance.md)
+};
+
 template <class T>
 struct Engine {
   const char* name;
@@ -151,6 +157,8 @@ struct Engine {
   const char* (*unsupported)(const Problem& problem);
   /// Estimated time of a problem, relative to the other engines': a function of its shape alone.
   double (*cost)(const Problem& problem);
+  /// With vectors of so many numbers, padding and short cuts included: for reports.
+  Work (*work)(const Problem& problem, Index lanes);
   std::size_t (*workspace_bytes)(const Problem& problem, int workers);
   /// ok, or interrupted (results are then unspecified). Tasks that met something not finite are
   /// flagged in `diverged`, which the caller zeroed; their results are written all the same.

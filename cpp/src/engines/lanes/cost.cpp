@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engines/work.hpp"
+
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
@@ -52,6 +54,12 @@ double cost(const Problem& problem) {
   full += kPerDoublingBeyond * std::log2(std::max(1.0, bytes / kCacheBytes));
   if (widest > kNarrow && groups < kGroupsIfWider) full += kTooFewGroups;
   return full / use;
+}
+
+Work work(const Problem& problem, Index lanes) {
+  const auto tasks = static_cast<double>(problem.tasks);
+  const auto computed = static_cast<double>((problem.tasks + lanes - 1) / lanes * lanes);
+  return {operations(problem, PassCosts::padded(problem.net, 1)) * computed / tasks};
 }
 
 template double cost<float>(const Problem&);

@@ -9,4 +9,7 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 template <class T>
 double cost(const Problem& problem);
 
+/// Lanes without a task compute as much as those with one.
+Work work(const Problem& problem, Index lanes);
+
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

@@ -159,8 +159,8 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> lanes_engine() {
-  return {"lanes", &lanes::unsupported, &lanes::cost<T>, &lanes::workspace_bytes<T>,
-          &lanes::run<T>};
+  return {"lanes",      &lanes::unsupported,        &lanes::cost<T>,
+          &lanes::work, &lanes::workspace_bytes<T>, &lanes::run<T>};
 }
 
 template Engine<float> lanes_engine<float>();

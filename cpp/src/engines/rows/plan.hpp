@@ -11,6 +11,18 @@ inline bool has_fused_steps(const Problem& problem) {
   return problem.is_plain() && !problem.net.normalized();
 }
 
+/// Whether the first layer is dual (dual.hpp): an input this much wider than the support has rows
+/// makes products of K x K instead of n_0 x n_1.
+inline bool wants_dual(const Problem& problem) {
+  constexpr Index kWideInput = 8;
+  if (!has_fused_steps(problem)) return false;
+  const int steps = problem.algorithm.steps;
+  const bool pays = problem.operation == Operation::meta_gradient
+                        ? steps > 0
+                        : problem.operation == Operation::adapt && steps > 1;
+  return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
+}
+
 /// One affine layer, and where its parts stand in packed parameters. No default values: a plan has
 /// room for many more layers than networks have, and small calls would feel the writing of them.
 struct Layer {
@@ -89,17 +101,6 @@ struct Plan {
   Index outputs = 0;
 
  private:
-  // An input this much wider than the support has rows: products of K x K instead of n_0 x n_1.
-  static constexpr Index kWideInput = 8;
-
-  static bool wants_dual(const Problem& problem) {
-    if (!has_fused_steps(problem)) return false;
-    const int steps = problem.algorithm.steps;
-    const bool pays = problem.operation == Operation::meta_gradient
-                          ? steps > 0
-                          : problem.operation == Operation::adapt && steps > 1;
-    return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
-  }
   Layer& at(int l) { return layers[NetworkSpec::at(l)]; }
 };
 

@@ -4,6 +4,7 @@
 #include "engines/rows/evaluate.hpp"
 #include "engines/rows/learning.hpp"
 #include "engines/rows/meta_gradient.hpp"
+#include "engines/rows/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -58,7 +59,9 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> rows_engine() {
-  return {"rows", &rows::unsupported, &rows::cost, &rows::workspace_bytes<T>, &rows::run<T>, true};
+  return {"rows",      &rows::unsupported,        &rows::cost,
+          &rows::work, &rows::workspace_bytes<T>, &rows::run<T>,
+          true};
 }
 
 template Engine<float> rows_engine<float>();
