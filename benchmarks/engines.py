@@ -1,7 +1,7 @@
 """Lanes over Rows, time for time: ``python -m benchmarks.engines [--quick]``.
 
 One meta-gradient of 8-w-…-w-1 relu on one thread, each engine forced, and beside it in
-brackets what the cost model estimates: the measurements behind ``cpp/src/api/cost_model.cpp``.
+brackets what the cost model estimates: the measurements behind ``cpp/src/engines/lanes/cost.cpp``.
 """
 
 from __future__ import annotations

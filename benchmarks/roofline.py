@@ -28,7 +28,7 @@ FLOAT = 4
 FIRST_LEVEL = 32e3
 """Bytes of the first-level cache."""
 LANES_WIDEST, LANES_BYTES, LANES_USE = 48, 400e3, 0.7
-"""The cost model's bounds in round numbers (cpp/src/api/cost_model.cpp)."""
+"""The cost model's bounds in round numbers (cpp/src/engines/lanes/cost.cpp)."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import fomaml_fast as ff
+import oracle.activations
 from cases import LR, Case
+
+
+def activation(label: str) -> Any:
+    """What the oracle's label of an activation stands for: a name, or an object."""
+    name, options = oracle.activations.parse(label)
+    return type(ff.activations.get(name))(**options) if options else name
 
 
 def mlp(case: Case) -> ff.MLP:
     """The case's network."""
-    return ff.MLP(*case.spec)
+    sizes, activations, loss, norms = case.spec
+    return ff.MLP(sizes, [activation(label) for label in activations], loss, norms)
 
 
 def batch(case: Case, *, ragged: bool = False) -> ff.TaskBatch:

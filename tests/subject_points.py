@@ -9,12 +9,13 @@ import numpy as np
 import fomaml_fast as ff
 from oracle import unroll
 from points import OPTIMISERS, Point
+from subject import activation
 
 
 def mlp(point: Point) -> ff.MLP:
     """The point's network."""
     options: dict[str, Any] = {} if point.norm is None else {"norm": point.norm}
-    return ff.MLP(point.sizes, point.activation, point.loss, **options)
+    return ff.MLP(point.sizes, activation(point.activation), point.loss, **options)
 
 
 def batch(point: Point) -> ff.TaskBatch:

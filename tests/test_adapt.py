@@ -15,7 +15,7 @@ from cases import DTYPES, LR, TASK_COUNTS, WIDTHS, build, parameters, ragged_row
 from subject import algorithm, batch, mlp
 from tolerances import assert_close
 
-ACTIVATIONS = ff.activations.names()
+ACTIVATIONS = (*ff.activations.names(), *oracle.VARIANTS)
 LOSSES = ff.losses.names()
 STEPS = (0, 1, 2, 5)
 

@@ -53,7 +53,7 @@ def cotangents_of(case, arrays, seed=6):
 
 @every_dtype
 @every_norm
-@pytest.mark.parametrize("activation", ff.activations.names())
+@pytest.mark.parametrize("activation", [*ff.activations.names(), *oracle.VARIANTS])
 def test_products_of_one_task(engine, activation, norm, dtype):
     case = build((3, 9, 6, 4), activation, "mse", dtype, norm=norm)
     net, (x, y, _, _) = mlp(case), case.tasks[0]

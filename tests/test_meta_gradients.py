@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fomaml_fast as ff
+import oracle
 from cases import DTYPES, GRADIENTS, LR, TASK_COUNTS, WIDTHS, build, pairs, ragged_rows
 from subject import algorithm, batch, meta_grad, mlp
 from tolerances import assert_close
 
-ACTIVATIONS = ff.activations.names()
+ACTIVATIONS = (*ff.activations.names(), *oracle.VARIANTS)
 LOSSES = ff.losses.names()
 STEPS = (0, 1, 2, 5)
 

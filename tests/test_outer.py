@@ -90,6 +90,25 @@ def settings_of(reference):
     return {name: getattr(reference, name) for name in names if hasattr(reference, name)}
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("kind", [ff.outer.Adam, ff.outer.AdamW])
+def test_adam_rests_where_the_root_and_eps_are_0(kind, amsgrad, dtype):
+    """A dead unit has no gradient: its weights stay, as inner.Adam's do, and nothing is NaN."""
+    net = ff.MLP([1, 12, 1])
+    theta = net.init(0, dtype)
+    theta[12:18] = -9  # biases of half the units: no row wakes them
+    x = np.linspace(-1, 1, 10, dtype=dtype).reshape(2, 5, 1)
+    tasks = ff.TaskBatch(x, x, x, x)
+    outer = kind(1e-3, eps=0.0 if dtype == "float64" else 1e-46, amsgrad=amsgrad, weight_decay=0)
+    state = ff.init_state(net, algorithm(), outer, theta=theta)
+    for _ in range(3):
+        state, _ = ff.meta_step(net, state, tasks, algorithm(), outer)
+    np.testing.assert_array_equal(state.theta[12:18], theta[12:18])
+    assert np.isfinite(state.theta).all()
+    assert (state.theta[18:24] != theta[18:24]).all()
+
+
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("clip_norm", [1e-2, 0.3, 1e3])
 def test_clipping_by_the_global_norm(clip_norm, gradient):

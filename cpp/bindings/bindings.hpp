@@ -25,6 +25,7 @@ using core::Index;
 
 void register_info(py::module_& m);
 void register_hooks(py::module_& m);
+void register_families(py::module_& m);
 void register_network(py::module_& m);
 void register_examples(py::module_& m);
 void register_algorithm(py::module_& m);
@@ -34,6 +35,7 @@ void register_adaptation(py::module_& m);
 void register_meta(py::module_& m);
 void register_inner(py::module_& m);
 void register_plan(py::module_& m);
+void register_work(py::module_& m);
 
 /// Memory of one call: on the stack for small ones.
 class CallMemory {
@@ -86,6 +88,12 @@ py::tuple names_of(const char* const (&names)[N]) {
   return all;
 }
 
-core::LossSpec make_loss(const std::string& name, double parameter);
+/// A member of a family: its name, and the values of its options.
+using Named = std::pair<std::string, std::vector<double>>;
+
+/// The values of options, in the order of the core's list.
+core::Parameters parameters_of(const std::vector<double>& options);
+
+core::LossSpec make_loss(const Named& loss);
 
 }  // namespace fomaml_fast_bindings

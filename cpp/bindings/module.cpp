@@ -10,6 +10,7 @@ FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   m.doc() = "The compiled core of fomaml_fast; use the package, not this module.";
   fomaml_fast_bindings::register_info(m);
   fomaml_fast_bindings::register_hooks(m);
+  fomaml_fast_bindings::register_families(m);
   fomaml_fast_bindings::register_network(m);
   fomaml_fast_bindings::register_examples(m);
   fomaml_fast_bindings::register_algorithm(m);
@@ -18,5 +19,6 @@ FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   fomaml_fast_bindings::register_adaptation(m);
   fomaml_fast_bindings::register_meta(m);
   fomaml_fast_bindings::register_plan(m);
+  fomaml_fast_bindings::register_work(m);
   fomaml_fast_bindings::register_inner(m);
 }

@@ -23,12 +23,12 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
     const py::array_t<double>& rates, int steps, const std::string& flow, const std::string& adapt,
     const std::vector<int>& layers, Index context, const std::string& learned,
     const py::array_t<double>& step_weights, const std::tuple<double, double, int>& implicit,
-    const std::optional<std::pair<std::string, double>>& query_loss, bool owns_query_loss) {
+    const std::optional<Named>& query_loss, bool owns_query_loss) {
   auto made = std::make_unique<AlgorithmObject>();
   api::Algorithm& algorithm = made->algorithm;
   core::AlgorithmSpec& spec = algorithm.spec;
   spec.inner.id = static_cast<core::InnerId>(index_of(core::kInnerNames, inner, "inner optimiser"));
-  for (std::size_t i = 0; i < options.size(); ++i) spec.inner.parameters.value.at(i) = options[i];
+  spec.inner.parameters = parameters_of(options);
   spec.inner.weight_decay = py::cast<double>(shared["weight_decay"]);
   spec.inner.decoupled_weight_decay = py::cast<double>(shared["decoupled_weight_decay"]);
   spec.inner.proximal = py::cast<double>(shared["proximal"]);
@@ -55,7 +55,7 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
         numbers_of(step_weights, made->narrow_step_weights, made->wide_step_weights);
   }
   algorithm.has_query_loss = query_loss.has_value();
-  if (query_loss) algorithm.query_loss = make_loss(query_loss->first, query_loss->second);
+  if (query_loss) algorithm.query_loss = make_loss(*query_loss);
   algorithm.owns_query_loss = owns_query_loss;
   return made;
 }
@@ -64,22 +64,6 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
 void check_algorithm(const AlgorithmObject& algorithm, const api::Network& net) {
   api::Fault fault;
   expect(api::fits(algorithm.algorithm, net, {}, api::DType::none, fault), fault);
-}
-
-/// Name and default of every option of every inner optimiser.
-py::dict inner_options() {
-  py::dict all;
-  const auto add = [&]<class O>(O) {
-    py::list options;
-    for (const core::inner::Option& option : O::options) {
-      options.append(py::make_tuple(option.name, option.value));
-    }
-    all[O::name] = options;
-  };
-#define FOMAML_FAST_INNER(identifier, Struct) add(core::inner::Struct{});
-#include "inner/registry.def"
-#undef FOMAML_FAST_INNER
-  return all;
 }
 
 }  // namespace
@@ -110,7 +94,6 @@ void register_algorithm(py::module_& m) {
                            dtype == "float64" ? api::DType::float64 : api::DType::float32);
       },
       py::arg("algorithm"), py::arg("net"), py::arg("dtype"));
-  m.attr("inner_options") = inner_options();
 }
 
 }  // namespace fomaml_fast_bindings

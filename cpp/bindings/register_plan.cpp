@@ -18,7 +18,7 @@ py::list engines_for(const core::Problem& problem) {
     const char* reason = api::engine<T>(i).unsupported(problem);
     all.append(py::make_tuple(api::engine_name(i),
                               reason == nullptr ? py::object(py::none()) : py::str(reason),
-                              api::engine_cost<T>(i, problem)));
+                              api::engine<T>(i).cost(problem)));
   }
   return all;
 }

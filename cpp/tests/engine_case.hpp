@@ -111,7 +111,7 @@ inline Data<double> draw(const Case& c, Problem& problem) {
     shape.total = offsets.back();
     shape.ragged = c.rows == Rows::ragged || c.rows == Rows::weighted;
     data.x[set] = numbers(shape.total * net.inputs());
-    if (net.loss.targets() == Targets::labels) {
+    if (takes_labels(net.loss)) {
       for (Index row = 0; row < shape.total; ++row) {
         data.labels[set].push_back(static_cast<std::int32_t>(random() % net.outputs()));
       }

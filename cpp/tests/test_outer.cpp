@@ -1,5 +1,6 @@
 // Outer steps: in place or not, vector body and scalar tail, clipping.
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "check.hpp"
@@ -43,6 +44,25 @@ void clipping_scales_to_the_norm() {
   CHECK(std::abs(stepped[0] + 0.6) < 1e-6 && std::abs(stepped[1] + 0.8) < 1e-6);
 }
 
+/// Gradients that are 0, or whose squares are, and one that is not.
+template <class T>
+void adam_rests_where_root_and_eps_are_0() {
+  const T tiny = std::numeric_limits<T>::min();
+  for (const OuterId id : {OuterId::adam, OuterId::adamw}) {
+    OuterSpec spec;
+    spec.id = id;
+    spec.parameters.value = {0.9, 0.999, 0, 0, 0};
+    std::vector<T> theta(19, T(0.5)), grad(19), moments(38);
+    grad[1] = tiny;
+    grad[2] = grad[18] = 1;
+    outer_step(spec, 0.1, 1, 19, theta.data(), grad.data(), moments.data(), theta.data(),
+               moments.data());
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      CHECK(std::abs(theta[i] - (grad[i] == 1 ? T(0.4) : T(0.5))) < T(1e-6));
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -53,14 +73,18 @@ int main() {
        }) {
     OuterSpec spec;
     spec.id = id;
-    if (id == OuterId::sgd) {
-      spec.parameters.value = {0.9, 0, 0.01, 1};
-    } else {
-      spec.parameters.value = {0.9, 0.999, 1e-8, 0.01, 1};
-    }
+    visit_outer(id, [&]<class O>(O) {
+      spec.parameters = default_parameters<O>();
+      tail_and_body_agree<float>(spec);
+      tail_and_body_agree<double>(spec);
+      // What is off by default, on.
+      for (double& value : spec.parameters.value) value = value == 0 ? 0.01 : value;
+    });
     tail_and_body_agree<float>(spec);
     tail_and_body_agree<double>(spec);
   }
+  adam_rests_where_root_and_eps_are_0<float>();
+  adam_rests_where_root_and_eps_are_0<double>();
   clipping_scales_to_the_norm();
   return check::report();
 }

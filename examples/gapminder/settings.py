@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 SIZES = (1, 40, 40, 1)
-ACTIVATION = "tanh"
+ACTIVATION: Literal["tanh"] = "tanh"
 
 
 @dataclass(frozen=True)

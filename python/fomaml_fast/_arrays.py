@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fomaml_fast._convert import FLOATS
 from fomaml_fast._convert import as_array as as_array
+from fomaml_fast._words import did_you_mean
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Choice = TypeVar("Choice", bound="str | None")
@@ -81,5 +82,8 @@ def as_number(
 def one_of(value: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     """Return `value` if it is one of `choices`."""
     if not isinstance(value, str | None) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+            f"{did_you_mean(value, choices)}"
+        )
     return choices[choices.index(value)]

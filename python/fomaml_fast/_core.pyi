@@ -22,7 +22,10 @@ loss_names: tuple[str, ...]
 inner_names: tuple[str, ...]
 outer_names: tuple[str, ...]
 flow_names: tuple[str, ...]
-inner_options: dict[str, list[tuple[str, float]]]
+#: By family and name: the names and defaults of a member's options.
+options: dict[str, dict[str, list[tuple[str, float]]]]
+#: By family and name: what Python asks of a member.
+facts: dict[str, dict[str, dict[str, Any]]]
 engine_names: tuple[str, ...]
 fault_reasons: tuple[str, ...]
 
@@ -30,10 +33,9 @@ class Network:
     def __init__(
         self,
         sizes: list[int],
-        activations: list[str],
+        activations: list[tuple[str, list[float]]],
         norms: list[str],
-        loss: str,
-        loss_parameter: float,
+        loss: tuple[str, list[float]],
         has_loss: bool,
     ) -> None: ...
     @property
@@ -96,12 +98,12 @@ class Algorithm:
         learned: str,
         step_weights: npt.NDArray[np.float64],
         implicit: tuple[float, float, int],
-        query_loss: tuple[str, float] | None,
+        query_loss: tuple[str, list[float]] | None,
         owns_query_loss: bool,
     ) -> None: ...
 
 class Outer:
-    def __init__(self, name: str, parameters: list[float], clip_norm: float) -> None: ...
+    def __init__(self, name: str, options: list[float], clip_norm: float) -> None: ...
     @property
     def n_moments(self) -> int: ...
 
@@ -117,7 +119,9 @@ def default_threads() -> int: ...
 def requested_threads() -> int: ...
 def force_engine(name: str) -> None: ...
 def forced_engine() -> str: ...
-def loss_takes_labels(name: str) -> bool: ...
+def engine_work(
+    order: str, sizes: list[int], tasks: int, support: int, query: int, steps: int, lanes: int
+) -> dict[str, tuple[float, bool]]: ...
 def check_match(support: Examples, query: Examples) -> None: ...
 def task_weights(value: Any, tasks: int, dtype: str, forces: bool) -> Floats: ...
 def check_algorithm(algorithm: Algorithm, net: Network) -> None: ...

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from fomaml_fast import activations
 from fomaml_fast._arrays import FloatArray, as_count, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._loader import core
+
+Choice = TypeVar("Choice")
+NormName = Literal["layer", "batch"]
+OneActivation = activations.ActivationName | activations.Activation
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
 PARTS = ("W", "b", "gamma", "beta")
@@ -34,23 +39,41 @@ def as_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def per_hidden_layer(
-    value: Any, hidden: int, name: str, choices: tuple[str | None, ...]
-) -> tuple[Any, ...]:
-    """One of `choices` for each hidden layer: from one for all of them, or a sequence."""
-    if value is None or isinstance(value, str):
-        one_of(value, name, choices)
-        return (value,) * hidden
-    try:
-        named = tuple(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a name or a sequence of names, got {value!r}") from None
-    if len(named) != hidden:
+    value: Any, sizes: Sequence[int], name: str, choose: Callable[[Any, str], Choice]
+) -> tuple[Choice, ...]:
+    """One choice for each hidden layer: from one for all of them, or a sequence.
+
+    ``choose(item, name)`` checks an item and returns what is chosen.
+    """
+    hidden = len(sizes) - 2
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+        return (choose(value, name),) * hidden
+    if len(value) != hidden:
         raise ValueError(
-            f"{name} must be one name or {hidden}, one per hidden layer, got {len(named)}"
+            f"{name} must be one name or {hidden}, one per hidden layer, got {len(value)}"
         )
-    for i, item in enumerate(named):
-        one_of(item, f"{name}[{i}]", choices)
-    return named
+    return tuple(choose(item, f"{name}[{i}]") for i, item in enumerate(value))
+
+
+def as_activations(value: Any, sizes: Sequence[int]) -> tuple[OneActivation, ...]:
+    """The activation of each hidden layer: a name where all options are at their defaults."""
+
+    def choose(item: Any, name: str) -> Any:
+        chosen = activations.get(item, name)
+        return chosen.name if chosen == activations.get(chosen.name) else chosen  # type: ignore[arg-type]
+
+    return per_hidden_layer(value, sizes, "activation", choose)
+
+
+def as_norms(value: Any, sizes: Sequence[int]) -> tuple[NormName | None, ...]:
+    """The normalisation of each hidden layer, or None."""
+
+    def choose(item: Any, name: str) -> Any:
+        if item is not None and not isinstance(item, str):
+            raise TypeError(f"{name} must be a name or a sequence of names, got {item!r}")
+        return one_of(item, name, (None, *core.norm_names[1:]))
+
+    return per_hidden_layer(value, sizes, "norm", choose)
 
 
 def as_vectors(theta: Any, n_params: int) -> FloatArray:

@@ -1,8 +1,97 @@
-"""Activations of hidden layers, as the core registers them."""
+"""Activations of hidden layers. Definitions in the core, one file each.
+
+`MLP` takes a name, or one of these objects where an activation has an option; definitions and
+defaults of the options are PyTorch's.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
 from fomaml_fast._loader import core
+from fomaml_fast._registry import Family, Spec, defaults, names_arguments
+
+#: The names, for type checkers.
+ActivationName = Literal[
+    "relu",
+    "leaky_relu",
+    "elu",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "gelu",
+    "silu",
+    "sin",
+    "identity",
+]
+
+_DEFAULTS = defaults("activations")
+
+
+@dataclass(frozen=True, repr=False)
+class Activation(Spec):
+    """Base of all activations; not one itself."""
+
+    _family: ClassVar[str] = "activations"
+
+    @property
+    def initialization(self) -> str:
+        """Scheme that the weights before it are drawn by, unless `MLP.init` is told another."""
+        return str(core.facts["activations"][self.name]["initialization"])
+
+
+@names_arguments
+@dataclass(frozen=True, repr=False)
+class LeakyReLU(Activation):
+    """``z`` where it is above 0, else ``negative_slope * z`` (torch.nn.LeakyReLU).
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.01
+        Slope below 0, and at 0. Any finite number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the slope is not a finite number.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.2)
+    LeakyReLU(negative_slope=0.2)
+    """
+
+    name: ClassVar[str] = "leaky_relu"
+    negative_slope: float = _DEFAULTS["leaky_relu"]["negative_slope"]
+
+
+@names_arguments
+@dataclass(frozen=True, repr=False)
+class ELU(Activation):
+    """``z`` where it is above 0, else ``alpha * (exp(z) - 1)`` (torch.nn.ELU).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        Minus the value at minus infinity. Both derivatives at 0 are alpha. Any finite number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If alpha is not a finite number.
+
+    Examples
+    --------
+    >>> ELU(alpha=0.5)
+    ELU(alpha=0.5)
+    """
+
+    name: ClassVar[str] = "elu"
+    alpha: float = _DEFAULTS["elu"]["alpha"]
+
+
+_FAMILY = Family(Activation, (LeakyReLU, ELU), "activation")
 
 
 def names() -> tuple[str, ...]:
@@ -17,4 +106,31 @@ def names() -> tuple[str, ...]:
     >>> "tanh" in names()
     True
     """
-    return tuple(core.activation_names)
+    return _FAMILY.names
+
+
+def get(activation: ActivationName | Activation, name: str = "activation") -> Activation:
+    """Return the activation of a name, or the object itself.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A registered name, or an object of this module.
+    name : str, default "activation"
+        What errors call it.
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, or anything else.
+
+    Examples
+    --------
+    >>> get("leaky_relu")
+    LeakyReLU(negative_slope=0.01)
+    """
+    return _FAMILY.get(activation, name)

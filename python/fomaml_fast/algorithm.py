@@ -175,7 +175,7 @@ class Algorithm:
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
             query_loss=None
             if self.query_loss is None or custom
-            else (self.query_loss.name, self.query_loss.parameter),
+            else (self.query_loss.name, list(self.query_loss.options)),
             owns_query_loss=not custom,
         )
 

@@ -46,22 +46,7 @@ SCHEMES: dict[str, Draw] = {
     "maml": _maml,
 }
 
-#: Scheme of a layer, by the activation that follows it; the linear output layer is lecun_normal.
-STANDARD: dict[str, str] = {
-    "relu": "he_normal",
-    "leaky_relu": "he_normal",
-    "elu": "he_normal",
-    "softplus": "he_normal",
-    "gelu": "he_normal",
-    "silu": "he_normal",
-    "tanh": "glorot_uniform",
-    "sigmoid": "glorot_uniform",
-}
 
-
-def draw_weights(
-    rng: np.random.Generator, shape: tuple[int, int], scheme: str | None, activation: str | None
-) -> npt.NDArray[Any]:
-    """Weights ``[fan_in, fan_out]``; `activation` is None for the output layer."""
-    name = scheme or STANDARD.get(activation or "", "lecun_normal")
-    return SCHEMES[name](rng, shape)
+def draw_weights(rng: np.random.Generator, shape: tuple[int, int], scheme: str) -> npt.NDArray[Any]:
+    """Weights ``[fan_in, fan_out]``."""
+    return SCHEMES[scheme](rng, shape)

@@ -6,14 +6,19 @@ torch.optim's, definitions too, but that nothing is dampened.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, ClassVar
+import warnings
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from fomaml_fast._arrays import as_array, as_number
-from fomaml_fast._loader import core
+from fomaml_fast._registry import Family, MomentSpec, Spec, defaults, names_arguments
+
+#: The names, for type checkers.
+InnerName = Literal["sgd", "adam", "rmsprop", "adagrad"]
+
+_DEFAULTS = defaults("inner")
 
 #: Learning rates: one, one per layer [L], per step and layer [S, L], or per parameter [P].
 Rates = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
@@ -44,8 +49,12 @@ def _shown(value: Any) -> str:
     return f"<{' x '.join(map(str, shape))} rates>"
 
 
+class NegativeRate(UserWarning):
+    """An inner learning rate given by hand is below 0; learned ones may be."""
+
+
 @dataclass(frozen=True, repr=False)
-class Inner:
+class Inner(Spec):
     """Base of all inner optimisers; not one itself.
 
     Step k of a task, over the parameters that adapt, with g the gradient of its support loss:
@@ -54,7 +63,7 @@ class Inner:
     decoupled_weight_decay * theta)``.
     """
 
-    name: ClassVar[str]
+    _family: ClassVar[str] = "inner"
 
     lr: Any
     decoupled_weight_decay: float = field(default=0.0, kw_only=True)
@@ -62,6 +71,7 @@ class Inner:
     clip_norm: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "lr", _as_rates(self.lr, "lr"))
         for name in ("decoupled_weight_decay", "proximal", "weight_decay"):
             if hasattr(self, name):
@@ -71,25 +81,16 @@ class Inner:
             if self.clip_norm == 0:
                 raise ValueError("clip_norm must be above 0, got 0; None does not clip")
 
-    def _check_number(self, name: str, **bounds: float | None) -> None:
-        object.__setattr__(self, name, as_number(getattr(self, name), name, **bounds))
-
-    def _check_below_one(self, name: str) -> None:
-        self._check_number(name, least=0)
-        if getattr(self, name) >= 1:
-            raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
-
-    def _check_flag(self, name: str) -> None:
-        if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
-
-    def _option(self, name: str) -> float:
-        return float(getattr(self, name))
-
-    @property
-    def options(self) -> tuple[float, ...]:
-        """Hyper-parameters of the optimiser itself, in the core's order."""
-        return tuple(self._option(name) for name, _ in core.inner_options[self.name])
+    def _question(self) -> None:
+        """Ask about rates below 0: steps then ascend the support loss."""
+        lowest = float(np.min(self.lr))
+        if lowest < 0:
+            warnings.warn(
+                f"lr holds {lowest}, below 0: the inner loop ascends the support loss. Is that "
+                "meant? If so: warnings.simplefilter('ignore', fomaml_fast.inner.NegativeRate)",
+                NegativeRate,
+                stacklevel=3,
+            )
 
     @property
     def shared(self) -> dict[str, float]:
@@ -111,6 +112,7 @@ class Inner:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+@names_arguments
 @dataclass(frozen=True, repr=False)
 class SGD(Inner):
     """Gradient descent on the whole support set, ``theta <- theta - lr * g`` (torch.optim.SGD).
@@ -149,20 +151,20 @@ class SGD(Inner):
     name: ClassVar[str] = "sgd"
 
     lr: Any = 1e-3
-    momentum: float = 0.0
+    momentum: float = _DEFAULTS["sgd"]["momentum"]
     weight_decay: float = 0.0
-    nesterov: bool = False
+    nesterov: bool = bool(_DEFAULTS["sgd"]["nesterov"])
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_number("momentum", least=0)
-        self._check_flag("nesterov")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
 
 
+@names_arguments
 @dataclass(frozen=True, repr=False)
-class Adam(Inner):
+class Adam(MomentSpec, Inner):
     """Adam (Kingma & Ba 2015; torch.optim.Adam), its steps counted from 1 in every task.
 
     Parameters
@@ -190,28 +192,17 @@ class Adam(Inner):
     name: ClassVar[str] = "adam"
 
     lr: Any = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[float, float] = (_DEFAULTS["adam"]["beta1"], _DEFAULTS["adam"]["beta2"])
+    eps: float = _DEFAULTS["adam"]["eps"]
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            first, second = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {self.betas!r}") from None
-        betas = (as_number(first, "betas[0]", least=0), as_number(second, "betas[1]", least=0))
-        if max(betas) >= 1:
-            raise ValueError(f"betas must be below 1, got {betas}")
-        object.__setattr__(self, "betas", betas)
+        self._check_betas()
         self._check_number("eps", least=0)
 
-    def _option(self, name: str) -> float:
-        if name in ("beta1", "beta2"):
-            return self.betas[name == "beta2"]
-        return super()._option(name)
 
-
+@names_arguments
 @dataclass(frozen=True, repr=False)
 class RMSprop(Inner):
     """RMSprop (Tieleman & Hinton 2012; torch.optim.RMSprop).
@@ -245,20 +236,20 @@ class RMSprop(Inner):
     name: ClassVar[str] = "rmsprop"
 
     lr: Any = 1e-2
-    alpha: float = 0.99
-    eps: float = 1e-8
+    alpha: float = _DEFAULTS["rmsprop"]["alpha"]
+    eps: float = _DEFAULTS["rmsprop"]["eps"]
     weight_decay: float = 0.0
-    momentum: float = 0.0
-    centered: bool = False
+    momentum: float = _DEFAULTS["rmsprop"]["momentum"]
+    centered: bool = bool(_DEFAULTS["rmsprop"]["centered"])
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_below_one("alpha")
         self._check_number("eps", least=0)
         self._check_number("momentum", least=0)
-        self._check_flag("centered")
 
 
+@names_arguments
 @dataclass(frozen=True, repr=False)
 class Adagrad(Inner):
     """Adagrad (Duchi, Hazan & Singer 2011; torch.optim.Adagrad).
@@ -290,10 +281,10 @@ class Adagrad(Inner):
     name: ClassVar[str] = "adagrad"
 
     lr: Any = 1e-2
-    lr_decay: float = 0.0
+    lr_decay: float = _DEFAULTS["adagrad"]["lr_decay"]
     weight_decay: float = 0.0
-    initial_accumulator_value: float = 0.0
-    eps: float = 1e-10
+    initial_accumulator_value: float = _DEFAULTS["adagrad"]["initial_accumulator_value"]
+    eps: float = _DEFAULTS["adagrad"]["eps"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -301,25 +292,7 @@ class Adagrad(Inner):
             self._check_number(name, least=0)
 
 
-def _made_from(name: str) -> type[Inner]:
-    """The class of an optimiser that only the core knows: its options, with their defaults."""
-    own = [
-        (option, float, field(default=value, kw_only=True))
-        for option, value in core.inner_options[name]
-    ]
-    title = re.sub("(?:^|_)(.)", lambda match: match[1].upper(), name)
-    namespace = {"name": name, "__doc__": f"The core's `{name}`.", "__module__": __name__}
-    common = ("weight_decay", float, field(default=0.0, kw_only=True))
-    return make_dataclass(
-        title, [*own, common], bases=(Inner,), namespace=namespace, frozen=True, repr=False
-    )
-
-
-_BY_NAME: dict[str, type[Inner]] = {kind.name: kind for kind in (SGD, Adam, RMSprop, Adagrad)}
-for _name in core.inner_names:
-    if _name not in _BY_NAME:
-        _BY_NAME[_name] = _made_from(_name)
-        globals()[_BY_NAME[_name].__name__] = _BY_NAME[_name]
+_FAMILY = Family(Inner, (SGD, Adam, RMSprop, Adagrad), "inner optimiser")
 
 
 def names() -> tuple[str, ...]:
@@ -334,10 +307,10 @@ def names() -> tuple[str, ...]:
     >>> names()
     ('sgd', 'adam', 'rmsprop', 'adagrad')
     """
-    return tuple(core.inner_names)
+    return _FAMILY.names
 
 
-def get(name: str) -> type[Inner]:
+def get(name: InnerName) -> type[Inner]:
     """Return the class of a registered name.
 
     Parameters
@@ -359,6 +332,4 @@ def get(name: str) -> type[Inner]:
     >>> get("adam")(lr=0.1)
     Adam(lr=0.1)
     """
-    if name not in _BY_NAME:
-        raise ValueError(f"name must be one of {', '.join(names())}, got {name!r}")
-    return _BY_NAME[name]
+    return _FAMILY.named(name)

@@ -7,38 +7,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np  # noqa: F401  for the examples
 
-from fomaml_fast._arrays import as_number
 from fomaml_fast._loader import core
-from fomaml_fast._registry import check_registered, resolve
+from fomaml_fast._registry import Family, Spec, defaults, names_arguments
+
+#: The names, for type checkers.
+LossName = Literal[
+    "mse", "cross_entropy", "soft_cross_entropy", "binary_cross_entropy", "huber", "quantile"
+]
+
+_DEFAULTS = defaults("losses")
 
 
-@dataclass(frozen=True)
-class Loss:
+@dataclass(frozen=True, repr=False)
+class Loss(Spec):
     """Base of all losses; not one itself."""
 
-    name: ClassVar[str]
+    _family: ClassVar[str] = "losses"
 
     @property
-    def parameter(self) -> float:
-        """What the core is given beside the name."""
-        return 0.0
+    def _facts(self) -> dict[str, Any]:
+        """What the core says of it; nothing of a loss that it does not know."""
+        return dict(core.facts["losses"].get(self.name, {}))
 
     @property
     def takes_labels(self) -> bool:
         """Whether targets are class indices (one a row) rather than numbers (one an output)."""
-        return bool(core.loss_takes_labels(self.name))
+        return bool(self._facts.get("targets") == "labels")
 
     @property
     def takes_probabilities(self) -> bool:
-        """Whether targets may be rows of probabilities, and classes may be masked."""
-        return self.name in ("cross_entropy", "soft_cross_entropy")
+        """Whether targets may be rows of probabilities, and so must not be below 0."""
+        stands_in = self._facts.get("of_numbers") or self.name
+        of_numbers = core.facts["losses"].get(stands_in, {})
+        return bool(of_numbers.get("targets") == "probabilities")
+
+    @property
+    def masks_classes(self) -> bool:
+        """Whether tasks may lack some of the classes (``class_mask``)."""
+        return bool(self._facts.get("masks_classes", False))
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class MSE(Loss):
     """Mean over rows and outputs of ``(o - y)**2``, without a half.
 
@@ -51,7 +65,8 @@ class MSE(Loss):
     name: ClassVar[str] = "mse"
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class CrossEntropy(Loss):
     """Mean over rows of ``-log softmax(o)[y]`` for integer labels ``y``.
 
@@ -67,7 +82,8 @@ class CrossEntropy(Loss):
     name: ClassVar[str] = "cross_entropy"
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class SoftCrossEntropy(Loss):
     """`CrossEntropy` of rows of probabilities only.
 
@@ -80,7 +96,8 @@ class SoftCrossEntropy(Loss):
     name: ClassVar[str] = "soft_cross_entropy"
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Mean over rows and outputs of ``-y log s - (1 - y) log(1 - s)``, ``s = 1 / (1 + exp(-o))``.
 
@@ -95,7 +112,8 @@ class BinaryCrossEntropy(Loss):
     name: ClassVar[str] = "binary_cross_entropy"
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Mean over rows and outputs of ``e**2 / 2`` where ``|e| <= delta``, else linear in ``|e|``.
 
@@ -116,19 +134,16 @@ class Huber(Loss):
     """
 
     name: ClassVar[str] = "huber"
-    delta: float = 1.0
+    delta: float = _DEFAULTS["huber"]["delta"]
 
     def __post_init__(self) -> None:
-        if as_number(self.delta, "delta") <= 0:
+        super().__post_init__()
+        if self.delta <= 0:
             raise ValueError(f"delta must be above 0, got {self.delta}")
 
-    @property
-    def parameter(self) -> float:
-        """Delta."""
-        return float(self.delta)
 
-
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class Quantile(Loss):
     """Pinball loss: mean over rows and outputs of ``max(tau * e, (tau - 1) * e)``, ``e = y - o``.
 
@@ -153,19 +168,16 @@ class Quantile(Loss):
     """
 
     name: ClassVar[str] = "quantile"
-    tau: float = 0.5
+    tau: float = _DEFAULTS["quantile"]["tau"]
 
     def __post_init__(self) -> None:
-        if not 0 < as_number(self.tau, "tau") < 1:
+        super().__post_init__()
+        if not 0 < self.tau < 1:
             raise ValueError(f"tau must be between 0 and 1, got {self.tau}")
 
-    @property
-    def parameter(self) -> float:
-        """Tau."""
-        return float(self.tau)
 
-
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class Custom(Loss):
     """A loss written in Python.
 
@@ -201,6 +213,7 @@ class Custom(Loss):
     name: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.fn):
             raise TypeError(f"fn must be callable, got {self.fn!r}")
 
@@ -208,17 +221,10 @@ class Custom(Loss):
         """Equal for equal functions, also where these have no hash of their own."""
         return hash((type(self), type(self.fn)))
 
-    @property
-    def takes_labels(self) -> bool:
-        """Not known: targets are whatever `fn` takes."""
-        return False
 
-
-_BY_NAME: dict[str, type[Loss]] = {
-    loss.name: loss
-    for loss in (MSE, CrossEntropy, SoftCrossEntropy, BinaryCrossEntropy, Huber, Quantile)
-}
-check_registered(_BY_NAME, core.loss_names, "losses")
+_FAMILY = Family(
+    Loss, (MSE, CrossEntropy, SoftCrossEntropy, BinaryCrossEntropy, Huber, Quantile), "loss"
+)
 
 
 def names() -> tuple[str, ...]:
@@ -233,10 +239,10 @@ def names() -> tuple[str, ...]:
     >>> names()[:2]
     ('mse', 'cross_entropy')
     """
-    return tuple(core.loss_names)
+    return _FAMILY.names
 
 
-def get(loss: Any, name: str = "loss") -> Loss:
+def get(loss: LossName | Loss, name: str = "loss") -> Loss:
     """Return the loss of a name, or the object itself.
 
     Parameters
@@ -262,4 +268,4 @@ def get(loss: Any, name: str = "loss") -> Loss:
     """
     if callable(loss) and not isinstance(loss, type | Loss):
         raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({loss!r})")
-    return resolve(loss, Loss, _BY_NAME, name)
+    return _FAMILY.get(loss, name)

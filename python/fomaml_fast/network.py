@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast import activations as _activations
 from fomaml_fast import losses as _losses
 from fomaml_fast._arrays import FloatArray, as_seed, float_dtype, one_of
 from fomaml_fast._custom import CustomEvaluation
 from fomaml_fast._layers import (
+    NormName,
+    OneActivation,
+    as_activations,
+    as_norms,
     as_sizes,
     as_vectors,
     join,
     part_shapes,
-    per_hidden_layer,
     split,
 )
 from fomaml_fast._loader import core
+from fomaml_fast.activations import get as get_activation
 from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, draw_weights
 
@@ -36,7 +39,7 @@ class MLP(Derivatives):
     ----------
     sizes : sequence of int
         Units ``n_0, n_1, ..., n_L``: inputs, hidden layers, outputs.
-    activation : str or sequence of str, default "relu"
+    activation : str, activations.Activation or sequence of them, default "relu"
         Of all hidden layers, or one for each; see `activations.names`.
     loss : str or losses.Loss, default "mse"
         See `losses.names`.
@@ -68,34 +71,31 @@ class MLP(Derivatives):
     """
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]
+    activations: tuple[OneActivation, ...]  #: names where all options are at their defaults
     loss_spec: _losses.Loss
-    norms: tuple[str | None, ...]
+    norms: tuple[NormName | None, ...]
 
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
-        loss: str | _losses.Loss = "mse",
-        norm: str | Sequence[str | None] | None = None,
+        activation: OneActivation | Sequence[OneActivation] = "relu",
+        loss: _losses.LossName | _losses.Loss = "mse",
+        norm: NormName | Sequence[NormName | None] | None = None,
     ) -> None:
         units = as_sizes(sizes)
-        hidden = len(units) - 2
-        named = per_hidden_layer(activation, hidden, "activation", _activations.names())
-        norms = per_hidden_layer(norm, hidden, "norm", (None, *core.norm_names[1:]))
         object.__setattr__(self, "sizes", units)
-        object.__setattr__(self, "activations", named)
+        object.__setattr__(self, "activations", as_activations(activation, units))
         object.__setattr__(self, "loss_spec", _losses.get(loss))
-        object.__setattr__(self, "norms", norms)
+        object.__setattr__(self, "norms", as_norms(norm, units))
 
     @cached_property
     def _core(self) -> Any:
         custom = self._has_custom_loss
         spec = _losses.MSE() if custom else self.loss_spec
-        norms = [norm or "none" for norm in self.norms]
-        return core.Network(
-            list(self.sizes), list(self.activations), norms, spec.name, spec.parameter, not custom
-        )
+        norms: list[str] = [norm or "none" for norm in self.norms]
+        activations = [(a.name, list(a.options)) for a in map(get_activation, self.activations)]
+        loss = (spec.name, list(spec.options))
+        return core.Network(list(self.sizes), activations, norms, loss, not custom)
 
     @cached_property
     def _has_custom_loss(self) -> bool:
@@ -167,9 +167,9 @@ class MLP(Derivatives):
         if not isinstance(seed, np.random.Generator):
             seed = np.random.default_rng(as_seed(seed))
         theta = np.zeros(self.n_params)
-        for layer, (weights, _, *gains_and_shifts) in enumerate(self.unflatten(theta)):
-            activation = self.activations[layer] if layer < len(self.activations) else None
-            weights[...] = draw_weights(seed, weights.shape, scheme, activation)
+        before = map(get_activation, (*self.activations, "identity"))  # the last layer is linear
+        for of, (weights, _, *gains_and_shifts) in zip(before, self.unflatten(theta), strict=True):
+            weights[...] = draw_weights(seed, weights.shape, scheme or of.initialization)
             if gains_and_shifts:
                 gains_and_shifts[0][...] = 1
         return theta.astype(wanted)

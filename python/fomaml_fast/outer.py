@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from fomaml_fast._arrays import as_number
 from fomaml_fast._loader import core
-from fomaml_fast._registry import check_registered
+from fomaml_fast._registry import Family, MomentSpec, Spec, defaults, names_arguments
+
+#: The names, for type checkers.
+OuterName = Literal["sgd", "adam", "adamw"]
+
+_DEFAULTS = defaults("outer")
 
 #: A learning rate: a number, or a schedule that maps the step (from 0) to one.
 Rate = float | Callable[[int], float]
 
 
-@dataclass(frozen=True)
-class Outer:
+@dataclass(frozen=True, repr=False)
+class Outer(Spec):
     """Base of all outer optimisers; not one itself."""
 
-    name: ClassVar[str]
+    _family: ClassVar[str] = "outer"
 
     lr: Rate
     clip_norm: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.lr):
             object.__setattr__(self, "lr", as_number(self.lr, "lr", least=0))
         if self.clip_norm is not None:
@@ -32,13 +38,6 @@ class Outer:
             if clip_norm == 0:
                 raise ValueError("clip_norm must be above 0, got 0; None does not clip")
             object.__setattr__(self, "clip_norm", clip_norm)
-
-    def _check_number(self, name: str, most: float | None = None) -> None:
-        object.__setattr__(self, name, as_number(getattr(self, name), name, least=0, most=most))
-
-    def _check_flag(self, name: str) -> None:
-        if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step.
@@ -56,20 +55,16 @@ class Outer:
             return as_number(self.lr(step), f"lr({step})", least=0)
         return self.lr
 
-    @property
-    def parameters(self) -> tuple[float, ...]:
-        """Hyper-parameters in the core's order."""
-        raise NotImplementedError
-
     @cached_property
     def _core(self) -> Any:
-        return core.Outer(self.name, list(self.parameters), self.clip_norm or 0.0)
+        return core.Outer(self.name, list(self.options), self.clip_norm or 0.0)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_core"}
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class SGD(Outer):
     """Stochastic gradient descent (torch.optim.SGD).
 
@@ -97,27 +92,22 @@ class SGD(Outer):
 
     name: ClassVar[str] = "sgd"
 
-    momentum: float = 0.0
-    dampening: float = 0.0
-    weight_decay: float = 0.0
-    nesterov: bool = False
+    momentum: float = _DEFAULTS["sgd"]["momentum"]
+    dampening: float = _DEFAULTS["sgd"]["dampening"]
+    weight_decay: float = _DEFAULTS["sgd"]["weight_decay"]
+    nesterov: bool = bool(_DEFAULTS["sgd"]["nesterov"])
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("momentum", "dampening", "weight_decay"):
-            self._check_number(name)
-        self._check_flag("nesterov")
+            self._check_number(name, least=0)
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError("nesterov needs momentum above 0 and dampening 0")
 
-    @property
-    def parameters(self) -> tuple[float, ...]:
-        """Momentum, dampening, weight decay, Nesterov."""
-        return (self.momentum, self.dampening, self.weight_decay, float(self.nesterov))
 
-
-@dataclass(frozen=True)
-class Adam(Outer):
+@names_arguments
+@dataclass(frozen=True, repr=False)
+class Adam(MomentSpec, Outer):
     """Adam (torch.optim.Adam): L2 decay enters the gradient.
 
     Parameters
@@ -127,7 +117,7 @@ class Adam(Outer):
     betas : (float, float), default (0.9, 0.999)
         Decay of the two moments, in [0, 1).
     eps : float, default 1e-8
-        Added to the root of the corrected second moment.
+        Added to the root of the corrected second moment. Where both are 0, nothing moves.
     weight_decay : float, default 0
         L2 penalty.
     amsgrad : bool, default False
@@ -149,35 +139,20 @@ class Adam(Outer):
     name: ClassVar[str] = "adam"
 
     lr: Rate = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    amsgrad: bool = False
+    betas: tuple[float, float] = (_DEFAULTS["adam"]["beta1"], _DEFAULTS["adam"]["beta2"])
+    eps: float = _DEFAULTS["adam"]["eps"]
+    weight_decay: float = _DEFAULTS["adam"]["weight_decay"]
+    amsgrad: bool = bool(_DEFAULTS["adam"]["amsgrad"])
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            first, second = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {self.betas!r}") from None
-        betas = (
-            as_number(first, "betas[0]", least=0, most=1),
-            as_number(second, "betas[1]", least=0, most=1),
-        )
-        if 1 in betas:
-            raise ValueError(f"betas must be below 1, got {betas}")
-        object.__setattr__(self, "betas", betas)
-        self._check_number("eps")
-        self._check_number("weight_decay")
-        self._check_flag("amsgrad")
-
-    @property
-    def parameters(self) -> tuple[float, ...]:
-        """Both betas, epsilon, weight decay, AMSGrad."""
-        return (*self.betas, self.eps, self.weight_decay, float(self.amsgrad))
+        self._check_betas()
+        self._check_number("eps", least=0)
+        self._check_number("weight_decay", least=0)
 
 
-@dataclass(frozen=True)
+@names_arguments
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (torch.optim.AdamW).
 
@@ -196,11 +171,10 @@ class AdamW(Adam):
 
     name: ClassVar[str] = "adamw"
 
-    weight_decay: float = 1e-2
+    weight_decay: float = _DEFAULTS["adamw"]["weight_decay"]
 
 
-_BY_NAME: dict[str, type[Outer]] = {outer.name: outer for outer in (SGD, Adam, AdamW)}
-check_registered(_BY_NAME, core.outer_names, "outer")
+_FAMILY = Family(Outer, (SGD, Adam, AdamW), "outer optimiser")
 
 
 def names() -> tuple[str, ...]:
@@ -215,4 +189,29 @@ def names() -> tuple[str, ...]:
     >>> names()
     ('sgd', 'adam', 'adamw')
     """
-    return tuple(core.outer_names)
+    return _FAMILY.names
+
+
+def get(name: OuterName) -> type[Outer]:
+    """Return the class of a registered name.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+
+    Examples
+    --------
+    >>> get("adamw")(lr=0.1).weight_decay
+    0.01
+    """
+    return _FAMILY.named(name)

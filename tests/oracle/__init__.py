@@ -7,7 +7,7 @@ is the directional derivative without any cancellation (Squire and Trapp, SIAM R
 `test_oracle.py` holds each derivative here against it.
 """
 
-from oracle.activations import ACTIVATIONS
+from oracle.activations import ACTIVATIONS, VARIANTS
 from oracle.inner import adapt
 from oracle.losses import LOSSES
 from oracle.meta import MetaGradient, Task, meta_gradient, task_gradient
@@ -33,6 +33,7 @@ __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "SGD",
+    "VARIANTS",
     "Adam",
     "AdamW",
     "MetaGradient",

@@ -67,22 +67,54 @@ def _gelu_d2(z: Array) -> Array:
     return 2 * _sigmoid_d1(p) * p1 + z * (_sigmoid_d2(p) * p1**2 + _sigmoid_d1(p) * p2)
 
 
+def _leaky_relu(negative_slope: float = 0.01) -> Activation:
+    return Activation(
+        lambda z: np.where(z.real > 0, z, negative_slope * z),
+        lambda z: np.where(z.real > 0, 1.0, negative_slope),
+        lambda z: np.zeros_like(z),
+    )
+
+
+def _elu(alpha: float = 1.0) -> Activation:
+    return Activation(
+        lambda z: np.where(z.real > 0, z, alpha * np.expm1(_not_positive(z))),
+        lambda z: np.where(z.real > 0, 1, alpha * np.exp(_not_positive(z))),
+        lambda z: np.where(z.real > 0, 0, alpha * np.exp(_not_positive(z))),
+    )
+
+
+_WITH_OPTIONS: dict[str, Callable[..., Activation]] = {"leaky_relu": _leaky_relu, "elu": _elu}
+
+#: What has other options than the defaults.
+VARIANTS = (
+    "leaky_relu(negative_slope=0.2)",
+    "leaky_relu(negative_slope=-0.5)",
+    "elu(alpha=0.5)",
+    "elu(alpha=-0.7)",
+)
+
+
+def parse(label: str) -> tuple[str, dict[str, float]]:
+    """Name and options of a label such as "elu(alpha=0.5)"."""
+    name, _, rest = label.partition("(")
+    given = (pair.split("=") for pair in rest.removesuffix(")").split(",") if pair)
+    return name, {option.strip(): float(value) for option, value in given}
+
+
+def activation(label: str) -> Activation:
+    """Return what a name, or a name with options, stands for."""
+    name, options = parse(label)
+    return _WITH_OPTIONS[name](**options) if options else ACTIVATIONS[name]
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(
         lambda z: np.where(z.real > 0, z, 0),
         lambda z: np.where(z.real > 0, 1.0, 0.0),
         lambda z: np.zeros_like(z),
     ),
-    "leaky_relu": Activation(
-        lambda z: np.where(z.real > 0, z, 0.01 * z),
-        lambda z: np.where(z.real > 0, 1.0, 0.01),
-        lambda z: np.zeros_like(z),
-    ),
-    "elu": Activation(
-        lambda z: np.where(z.real > 0, z, np.expm1(_not_positive(z))),
-        lambda z: np.where(z.real > 0, 1, np.exp(_not_positive(z))),
-        lambda z: np.where(z.real > 0, 0, np.exp(_not_positive(z))),
-    ),
+    "leaky_relu": _leaky_relu(),
+    "elu": _elu(),
     "tanh": Activation(
         np.tanh,
         lambda z: 1 - np.tanh(z) ** 2,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oracle.activations import ACTIVATIONS, Array
+from oracle.activations import Array, activation, parse
 from oracle.complex_step import along
 from oracle.losses import LOSSES, Loss, weighted
 from oracle.normalization import normalize, pull_back
@@ -31,7 +31,9 @@ KINKED = ("relu", "leaky_relu", "elu")
 
 @dataclass(frozen=True)
 class Net:
-    """Sizes ``(n_0, ..., n_L)``, one activation name per hidden layer, a loss name.
+    """Sizes ``(n_0, ..., n_L)``, one activation per hidden layer, a loss name.
+
+    An activation is a name, or one with options: "elu(alpha=0.5)".
 
     `norm` is None, "layer" or "batch" per hidden layer, or () for none at all.
     """
@@ -100,7 +102,7 @@ def forward(net: Net, theta: ArrayLike, x: ArrayLike) -> tuple[list[Array], list
             gamma, beta = affine
             results[-1] = gamma * normalize(net.norm[layer], results[-1]) + beta
         if layer < len(net.activations):
-            h = ACTIVATIONS[net.activations[layer]].apply(results[-1])
+            h = activation(net.activations[layer]).apply(results[-1])
     return inputs, results
 
 
@@ -168,7 +170,7 @@ def back_propagate(
         of_bias = delta.sum(axis=0) * (net.norm_of(layer) != "batch")
         parts.append((inputs[layer].T @ delta, of_bias, *(of_affine if affine else ())))
         if layer > 0:
-            d1 = ACTIVATIONS[net.activations[layer - 1]].d1(results[layer - 1])
+            d1 = activation(net.activations[layer - 1]).d1(results[layer - 1])
             delta = (delta @ weights.T) * d1
     of_context = (delta @ layers[0][0].T).sum(axis=0)[len(layers[0][0]) - net.context :]
     return np.concatenate([flatten(parts[::-1]), of_context])
@@ -225,7 +227,7 @@ def hvp(
         r_inputs.append(r_h)
         r_results.append(r_h @ w + inputs[layer] @ r_weights + r_bias)
         if layer < len(net.activations):
-            d1 = ACTIVATIONS[net.activations[layer]].d1(results[layer])
+            d1 = activation(net.activations[layer]).d1(results[layer])
             r_h = d1 * r_results[-1]
 
     delta = row_loss.gradient(results[-1], y)
@@ -239,8 +241,8 @@ def hvp(
             )
         )
         if layer > 0:
-            activation = ACTIVATIONS[net.activations[layer - 1]]
-            d1, d2 = activation.d1(results[layer - 1]), activation.d2(results[layer - 1])
+            sigma = activation(net.activations[layer - 1])
+            d1, d2 = sigma.d1(results[layer - 1]), sigma.d2(results[layer - 1])
             g_h = delta @ layers[layer][0].T
             r_g_h = r_delta @ layers[layer][0].T + delta @ directions[layer][0].T
             delta = g_h * d1
@@ -254,6 +256,6 @@ def kink_distance(net: Net, theta: ArrayLike, x: ArrayLike) -> float:
     distances = [
         np.min(np.abs(z))
         for z, name in zip(results[:-1], net.activations, strict=True)
-        if name in KINKED
+        if parse(name)[0] in KINKED
     ]
     return float(min(distances, default=np.inf))

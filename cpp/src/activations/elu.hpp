@@ -4,23 +4,36 @@
 
 namespace FOMAML_FAST_NAMESPACE::activations {
 
-/// Exponential linear unit (Clevert, Unterthiner & Hochreiter 2016), alpha = 1: z where z > 0, else
-/// e^z - 1, whose derivatives are all e^z = h + 1. At 0, sigma' = sigma'' = 1 as in PyTorch.
-struct Elu {
+/// Exponential linear unit (Clevert, Unterthiner & Hochreiter 2016) as torch.nn.ELU: z where z > 0,
+/// else alpha (e^z - 1), whose derivatives are all alpha e^z = h + alpha; at 0 they are alpha. The
+/// sign of h is that of z unless alpha is below 0.
+struct Elu : Activation {
   static constexpr const char* name = "elu";
-  static constexpr bool needs_input = false;
+  static constexpr Option options[] = {{"alpha", 1}};
+  static constexpr Initialization initialization = Initialization::he_normal;
+
+  explicit constexpr Elu(const Parameters& p) : needs_input(p.value[0] < 0), alpha(p.value[0]) {}
   template <class V>
-  FOMAML_FAST_INLINE static V apply(V z) {
-    return select(z > broadcast<V>(0), z, math::expm1(z));
+  FOMAML_FAST_INLINE V apply(V z) const {
+    return select(z > broadcast<V>(0), z, constant<V>(alpha) * math::expm1(z));
   }
   template <class V>
-  FOMAML_FAST_INLINE static V d1(V h) {
-    const V one = broadcast<V>(1);
-    return select(h > broadcast<V>(0), one, h + one);
+  FOMAML_FAST_INLINE V d1(V s) const {
+    return select(s > broadcast<V>(0), broadcast<V>(1), slope(s));
   }
   template <class V>
-  FOMAML_FAST_INLINE static V d2(V h) {
-    return select(h > broadcast<V>(0), broadcast<V>(0), h + broadcast<V>(1));
+  FOMAML_FAST_INLINE V d2(V s) const {
+    return select(s > broadcast<V>(0), broadcast<V>(0), slope(s));
+  }
+
+  bool needs_input;
+  double alpha;
+
+ private:
+  /// Of the exponential branch.
+  template <class V>
+  FOMAML_FAST_INLINE V slope(V s) const {
+    return needs_input ? constant<V>(alpha) * math::exp(s) : s + constant<V>(alpha);
   }
 };
 

@@ -7,9 +7,9 @@ namespace FOMAML_FAST_NAMESPACE::activations {
 /// Gaussian error linear unit, tanh form (Hendrycks & Gimpel 2016): z (1 + tanh u)/2 with
 /// u = sqrt(2/pi) (z + 0.044715 z^3), written as z s for the logistic s = 1/(1 + e^-2u), which
 /// keeps its relative accuracy where 1 + tanh u cancels.
-struct Gelu {
+struct Gelu : Activation {
   static constexpr const char* name = "gelu";
-  static constexpr bool needs_input = true;
+  static constexpr Initialization initialization = Initialization::he_normal;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     return z * Gate<V>(z).s;
@@ -28,10 +28,6 @@ struct Gelu {
  private:
   static constexpr double kScale = 0.79788456080286535588;  // sqrt(2/pi)
   static constexpr double kCubic = 0.044715;
-  template <class V>
-  FOMAML_FAST_INLINE static V constant(double x) {
-    return broadcast<V>(static_cast<Element<V>>(x));
-  }
 
   /// The logistic of 2u and its derivatives over z.
   template <class V>

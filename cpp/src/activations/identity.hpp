@@ -4,9 +4,12 @@
 
 namespace FOMAML_FAST_NAMESPACE::activations {
 
-struct Identity {
+struct Identity : Activation {
   static constexpr const char* name = "identity";
   static constexpr bool needs_input = false;
+  static constexpr bool curved = false;
+  static constexpr bool is_identity = true;
+  static constexpr Fusion fusion = Fusion::all;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     return z;

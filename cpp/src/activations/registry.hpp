@@ -1,6 +1,8 @@
 // Every activation by identifier and by name, generated from registry.def.
 #pragma once
 
+#include <algorithm>
+
 #include "activations/all.hpp"  // generated from registry.def
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -17,21 +19,66 @@ inline constexpr const char* kActivationNames[] = {
 #undef FOMAML_FAST_ACTIVATION
 };
 
-/// Calls `visitor(Struct{})` with the activation's type: dispatch once per layer, not per element.
+/// An activation's own options: few, for a network has room for many layers.
+inline constexpr std::size_t kMostActivationOptions = 2;
+#define FOMAML_FAST_ACTIVATION(identifier, Struct) \
+  static_assert(options_of<activations::Struct>().size() <= kMostActivationOptions);
+#include "activations/registry.def"
+#undef FOMAML_FAST_ACTIVATION
+
+/// An activation and the values of its options. Not initialised: plans have room for many.
+struct ActivationSpec {
+  ActivationId id;
+  std::array<double, kMostActivationOptions> options;
+
+  ActivationSpec() = default;
+  ActivationSpec(ActivationId which, const Parameters& parameters) : id(which) {
+    std::copy_n(parameters.value.begin(), options.size(), options.begin());
+  }
+  /// With the defaults of its options.
+  ActivationSpec(ActivationId which);
+
+  [[nodiscard]] Parameters parameters() const {
+    Parameters all;
+    std::copy(options.begin(), options.end(), all.value.begin());
+    return all;
+  }
+};
+
+/// Calls `visitor` with the activation itself: dispatch once per layer, not per element.
 template <class Visitor>
-decltype(auto) visit_activation(ActivationId id, Visitor&& visitor) {
-  switch (id) {
+decltype(auto) visit_activation(const ActivationSpec& spec, Visitor&& visitor) {
+  switch (spec.id) {
 #define FOMAML_FAST_ACTIVATION(identifier, Struct) \
   case ActivationId::identifier:                   \
-    return visitor(activations::Struct{});
+    return visitor(make_with<activations::Struct>(spec.parameters()));
 #include "activations/registry.def"
 #undef FOMAML_FAST_ACTIVATION
   }
   __builtin_unreachable();
 }
 
-inline bool activation_needs_input(ActivationId id) {
-  return visit_activation(id, []<class A>(A) { return A::needs_input; });
+inline ActivationSpec::ActivationSpec(ActivationId which) : id(which) {
+  constexpr Parameters kDefaults[] = {
+#define FOMAML_FAST_ACTIVATION(identifier, Struct) default_parameters<activations::Struct>(),
+#include "activations/registry.def"
+#undef FOMAML_FAST_ACTIVATION
+  };
+  *this = {which, kDefaults[static_cast<std::size_t>(which)]};
+}
+
+/// What an engine's plan asks of an activation.
+struct ActivationFacts {
+  bool needs_input, curved, is_identity;
+  Fusion fusion;
+};
+inline ActivationFacts facts_of(const ActivationSpec& spec) {
+  return visit_activation(spec, []<class A>(const A& activation) {
+    if constexpr (A::fusion != Fusion::none) {
+      static_assert(!A::needs_input, "what is fused knows the outputs alone");
+    }
+    return ActivationFacts{activation.needs_input, A::curved, A::is_identity, A::fusion};
+  });
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE

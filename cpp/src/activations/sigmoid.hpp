@@ -5,9 +5,10 @@
 namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// h = 1/(1 + e^-z); sigma' = h (1 - h); sigma'' = h (1 - h)(1 - 2h).
-struct Sigmoid {
+struct Sigmoid : Activation {
   static constexpr const char* name = "sigmoid";
   static constexpr bool needs_input = false;
+  static constexpr Initialization initialization = Initialization::glorot_uniform;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     // Only e^-|z| is formed: it cannot overflow.

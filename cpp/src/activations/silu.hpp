@@ -5,9 +5,9 @@
 namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// z s(z), s the logistic sigmoid; sigma' = s + z s'; sigma'' = 2 s' + z s''.
-struct Silu {
+struct Silu : Activation {
   static constexpr const char* name = "silu";
-  static constexpr bool needs_input = true;
+  static constexpr Initialization initialization = Initialization::he_normal;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     return z * Sigmoid::apply(z);

@@ -6,9 +6,8 @@ namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// sin z, as in sinusoidal representation networks (Sitzmann et al. 2020); any frequency is the
 /// weights'. sigma' = cos z; sigma'' = -sin z.
-struct Sin {
+struct Sin : Activation {
   static constexpr const char* name = "sin";
-  static constexpr bool needs_input = true;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     return math::sin(z);

@@ -5,9 +5,9 @@
 namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// log(1 + e^z), with sigma' the logistic sigmoid.
-struct Softplus {
+struct Softplus : Activation {
   static constexpr const char* name = "softplus";
-  static constexpr bool needs_input = true;
+  static constexpr Initialization initialization = Initialization::he_normal;
   template <class V>
   FOMAML_FAST_INLINE static V apply(V z) {
     const V e = math::exp(-math::abs(z));

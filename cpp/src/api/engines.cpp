@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "api/cost_model.hpp"
 #include "engines/all.hpp"  // generated from registry.def
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -65,7 +64,7 @@ int choose_engine(const Problem& problem) {
   double least = 0;
   for (int i = 0; i < kCount; ++i) {
     if (engines<T>()[i].unsupported(problem) != nullptr) continue;
-    const double cost = estimated_cost<T>(kNames[i], problem);
+    const double cost = engines<T>()[i].cost(problem);
     if (best < 0 || cost < least) {
       best = i;
       least = cost;

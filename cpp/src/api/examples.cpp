@@ -82,11 +82,8 @@ T* copy_rows(const void* from, const Examples& of, const Index* tasks, Index cou
 }  // namespace
 
 LossSpec loss_of(const Network& net, const Examples& examples, const LossSpec* instead) {
-  LossSpec loss = instead == nullptr ? net.spec.loss : *instead;
-  if (loss.id == LossId::cross_entropy && examples.kind == Examples::Kind::numbers) {
-    loss.id = LossId::soft_cross_entropy;
-  }
-  return loss;
+  const LossSpec loss = instead == nullptr ? net.spec.loss : *instead;
+  return examples.kind == Examples::Kind::numbers ? of_numbers(loss) : loss;
 }
 
 bool fits(const Examples& examples, const Network& net, const LossSpec* instead, Index context,
@@ -100,8 +97,8 @@ bool fits(const Examples& examples, const Network& net, const LossSpec* instead,
   if (examples.kind == Examples::Kind::none || (!net.has_loss && instead == nullptr)) return true;
   const LossSpec loss = loss_of(net, examples, instead);
   const char* const name = kLossNames[static_cast<std::size_t>(loss.id)];
-  const bool soft = loss.id == LossId::soft_cross_entropy;
-  const bool wants_labels = loss.targets() == Targets::labels;
+  const LossFacts& facts = facts_of(loss);
+  const bool wants_labels = facts.targets == Targets::labels;
   if (wants_labels != examples.labelled()) {
     fault.dtype = examples.labelled() ? DType::int32 : examples.dtype;
     return wrong(fault, wants_labels ? Reason::wants_labels : Reason::wants_numbers,
@@ -112,10 +109,12 @@ bool fits(const Examples& examples, const Network& net, const LossSpec* instead,
     if (examples.target_columns != outputs) {
       return wrong_columns(fault, examples.y_name, outputs, examples.target_columns, kOutputs);
     }
-    if (soft && !probabilities(examples, name, fault)) return false;
+    if (facts.targets == Targets::probabilities && !probabilities(examples, name, fault)) {
+      return false;
+    }
   }
   if (examples.classes == nullptr) return true;
-  if (!soft && loss.id != LossId::cross_entropy) {
+  if (!facts.masks_classes) {
     return wrong(fault, Reason::classes_want_cross_entropy, examples.class_mask_name, name);
   }
   return examples.class_columns == outputs ||

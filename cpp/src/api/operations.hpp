@@ -10,4 +10,9 @@ namespace FOMAML_FAST_NAMESPACE::api {
 /// conjugate gradients, whose number only the run shows, none.
 double operations(const Problem& problem);
 
+/// Plain gradient descent by tasks of equal length: their "first" or "exact" meta-gradient, or the
+/// "hvp" of their support sets. For reports.
+Problem descent_problem(const char* order, const NetworkSpec& net, Index tasks, Index support,
+                        Index query, int steps);
+
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "api/cost_model.hpp"
 #include "api/workers.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -18,11 +17,6 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
   report.workspace_bytes = chosen.workspace_bytes(problem, workers);
   report.workers = crowded() ? 1 : workers;
   return report;
-}
-
-template <class T>
-double engine_cost(int engine, const Problem& problem) {
-  return estimated_cost<T>(engine_name(engine), problem);
 }
 
 template <class T>
@@ -49,8 +43,6 @@ Problem planned_problem(const char* operation, const MetaArguments& in, bool wei
   return problem;
 }
 
-template double engine_cost<float>(int, const Problem&);
-template double engine_cost<double>(int, const Problem&);
 template Problem planned_problem<float>(const char*, const MetaArguments&, bool);
 template Problem planned_problem<double>(const char*, const MetaArguments&, bool);
 template PlanReport plan<float>(const Problem&, const Execution&);

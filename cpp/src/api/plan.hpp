@@ -16,10 +16,6 @@ struct PlanReport {
 template <class T>
 PlanReport plan(const Problem& problem, const Execution& execution);
 
-/// Relative cost of a problem in an engine; only the order matters.
-template <class T>
-double engine_cost(int engine, const Problem& problem);
-
 /// The problem of a call that is only planned: "meta_grad", "adapt", or "predict" for the query
 /// rows, each task at parameters of its own.
 template <class T>

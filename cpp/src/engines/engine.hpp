@@ -1,6 +1,7 @@
 // The engine contract: everything the library computes, over many tasks at once.
 //
-// An engine says which problems it does not support, how much workspace one takes, and runs it. It
+// An engine says which problems it does not support, what one costs and how much workspace it
+// takes, and runs it. It
 // owns its parallel structure, under one rule: blocks and the order of sums are a function of the
 // Problem alone, never of the number of workers, so that results are the same bits for any number
 // of them. Engines check nothing and allocate nothing: api/ has validated the call and holds the
@@ -152,11 +153,21 @@ constexpr bool is_worth_sharing(Index rows, Index columns, Index depth) {
   return std::min({rows, columns, depth}) >= 32 && 2 * rows * columns * depth >= 8'000'000;
 }
 
+/// What an engine executes of the matrix products of a problem.
+struct Work {
+  double operations = 0;  ///< multiplications and additions
+  bool dual = false;      ///< no step forms the adapted first layer (docs/performance.md)
+};
+
 template <class T>
 struct Engine {
   const char* name;
   /// Why it does not compute that problem, in words; null where it does.
   const char* (*unsupported)(const Problem& problem);
+  /// Estimated time of a problem, relative to the other engines': a function of its shape alone.
+  double (*cost)(const Problem& problem);
+  /// With vectors of so many numbers, padding and short cuts included: for reports.
+  Work (*work)(const Problem& problem, Index lanes);
   std::size_t (*workspace_bytes)(const Problem& problem, int workers);
   /// ok, or interrupted (results are then unspecified). Tasks that met something not finite are
   /// flagged in `diverged`, which the caller zeroed; their results are written all the same.

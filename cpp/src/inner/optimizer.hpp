@@ -2,8 +2,9 @@
 //
 // An inner optimiser is a struct in a file of its own:
 //   name              what Python calls it
-//   options           its hyper-parameters other than the learning rate, and their defaults
+//   options           its hyper-parameters other than the learning rate, if any (base/options.hpp)
 //   kStates           most state vectors per parameter; states(p) is how many these options need
+//   follows_gradient(p)   whether direction(g) is g; left out where it never is
 //   At<V>(p, t)       step t (counted from 1) of a run with options p, for any pack V:
 //     direction(g, state)               what the step subtracts, times the learning rate, for the
 //                                       gradient g; the state (0 before the first step) moves on
@@ -16,30 +17,11 @@
 // added by step.cpp. Adding one: a file here, and a line in registry.def.
 #pragma once
 
-#include <array>
-
+#include "base/options.hpp"
 #include "kernels/math.hpp"
 #include "kernels/vector_math.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::inner {
-
-inline constexpr std::size_t kMostOptions = 8;
-
-/// A hyper-parameter's name and default.
-struct Option {
-  const char* name = nullptr;
-  double value = 0;
-};
-
-/// The values of an optimiser's options, in their order.
-struct Parameters {
-  std::array<double, kMostOptions> value{};
-};
-
-template <class V>
-FOMAML_FAST_INLINE V constant(double x) {
-  return broadcast<V>(static_cast<Element<V>>(x));
-}
 
 /// x / (sqrt(q) + eps) for a second moment q >= 0, and what it hands back.
 ///

@@ -31,8 +31,19 @@ decltype(auto) visit_inner(InnerId id, Visitor&& visitor) {
 }
 
 /// State vectors per parameter of an optimiser with these options.
-inline int inner_states(InnerId id, const inner::Parameters& parameters) {
+inline int inner_states(InnerId id, const Parameters& parameters) {
   return visit_inner(id, [&]<class O>(O) { return O::states(parameters); });
+}
+
+/// Whether the direction is the gradient itself: engines fuse such steps.
+inline bool follows_gradient(InnerId id, const Parameters& parameters) {
+  return visit_inner(id, [&]<class O>(O) {
+    if constexpr (requires { O::follows_gradient(parameters); }) {
+      return O::follows_gradient(parameters);
+    } else {
+      return false;
+    }
+  });
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE

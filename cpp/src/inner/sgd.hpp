@@ -11,6 +11,7 @@ struct Sgd {
   static constexpr Option options[] = {{"momentum", 0}, {"nesterov", 0}};
   static constexpr int kStates = 1;
   static int states(const Parameters& p) { return p.value[0] == 0 ? 0 : 1; }
+  static bool follows_gradient(const Parameters& p) { return states(p) == 0; }
 
   template <class V>
   class At {

@@ -41,11 +41,6 @@ FOMAML_FAST_INLINE V from_bits(Bits<V> x) {
   return (V)x;
 }
 
-template <class V>
-FOMAML_FAST_INLINE V constant(double x) {
-  return broadcast<V>(static_cast<Element<V>>(x));
-}
-
 /// Added to a small number, its last mantissa bits become that number rounded to an integer.
 template <class V>
 inline constexpr Element<V> kRoundingShift =

@@ -91,6 +91,12 @@ FOMAML_FAST_INLINE V broadcast(Element<V> x) {
   }
 }
 
+/// A number that is rounded to the precision of V.
+template <class V>
+FOMAML_FAST_INLINE V constant(double x) {
+  return broadcast<V>(static_cast<Element<V>>(x));
+}
+
 template <class V>
 FOMAML_FAST_INLINE V load(const Element<V>* p) {
   if constexpr (is_scalar_pack<V>) {

@@ -6,19 +6,18 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 
 /// Mean over the outputs of -y log s(o) - (1 - y) log(1 - s(o)), s the logistic sigmoid of a logit:
 /// max(o, 0) - o y + log(1 + e^-|o|), which cannot overflow.
-struct BinaryCrossEntropy {
+struct BinaryCrossEntropy : Loss {
   static constexpr const char* name = "binary_cross_entropy";
-  static constexpr Targets targets = Targets::values;
 
   template <class V>
-  FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* y, Index n) {
+  FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
     V sum{};
     for (Index j = 0; j < n; ++j) sum += term(o[j], y[j], math::exp(-math::abs(o[j])));
     return sum * share<V>(n);
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static V gradient(LossParameter, const V* o, const V* y, Index n, V* d) {
+  FOMAML_FAST_INLINE static V gradient(const V* o, const V* y, Index n, V* d) {
     V sum{};
     for (Index j = 0; j < n; ++j) {
       const V e = math::exp(-math::abs(o[j])), one = broadcast<V>(1);
@@ -30,8 +29,7 @@ struct BinaryCrossEntropy {
 
   /// s (1 - s) ro, without the cancellation of 1 - s.
   template <class V>
-  FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V* o, const V*, const V* ro,
-                                                Index n, V* rd) {
+  FOMAML_FAST_INLINE static void hessian_vector(const V* o, const V*, const V* ro, Index n, V* rd) {
     for (Index j = 0; j < n; ++j) {
       const V e = math::exp(-math::abs(o[j])), scale = broadcast<V>(1) / (broadcast<V>(1) + e);
       rd[j] = e * scale * scale * ro[j] * share<V>(n);

@@ -1,16 +1,18 @@
 #pragma once
 
-#include "losses/softmax.hpp"
+#include "losses/soft_cross_entropy.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::losses {
 
 /// -log softmax(o)[y] for a class index y, by a shifted log-sum-exp that cannot overflow.
-struct CrossEntropy {
+struct CrossEntropy : Loss {
   static constexpr const char* name = "cross_entropy";
   static constexpr Targets targets = Targets::labels;
+  static constexpr bool masks_classes = true;
+  using OfNumbers = SoftCrossEntropy;
 
   template <class V>
-  FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* y, Index n) {
+  FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
     const V shift = largest(o, n);
     V sum{};
     for (Index j = 0; j < n; ++j) sum += math::exp(o[j] - shift);
@@ -18,7 +20,7 @@ struct CrossEntropy {
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static V gradient(LossParameter, const V* o, const V* y, Index n, V* d) {
+  FOMAML_FAST_INLINE static V gradient(const V* o, const V* y, Index n, V* d) {
     const V shift = largest(o, n);
     const V sum = softmax(o, shift, n, d);
     for (Index j = 0; j < n; ++j) d[j] = select(is_class(y[0], j), d[j] - broadcast<V>(1), d[j]);
@@ -26,8 +28,7 @@ struct CrossEntropy {
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V* o, const V*, const V* ro,
-                                                Index n, V* rd) {
+  FOMAML_FAST_INLINE static void hessian_vector(const V* o, const V*, const V* ro, Index n, V* rd) {
     softmax_jacobian(o, ro, n, rd);
   }
 

@@ -5,12 +5,11 @@
 namespace FOMAML_FAST_NAMESPACE::losses {
 
 /// Mean over the outputs of (o - y)^2, without a half.
-struct Mse {
+struct Mse : Loss {
   static constexpr const char* name = "mse";
-  static constexpr Targets targets = Targets::values;
 
   template <class V>
-  FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* y, Index n) {
+  FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
     V sum{};
     for (Index j = 0; j < n; ++j) {
       const V e = o[j] - y[j];
@@ -20,15 +19,14 @@ struct Mse {
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static V gradient(LossParameter p, const V* o, const V* y, Index n, V* d) {
+  FOMAML_FAST_INLINE static V gradient(const V* o, const V* y, Index n, V* d) {
     const V scale = curvature<V>(n);
     for (Index j = 0; j < n; ++j) d[j] = (o[j] - y[j]) * scale;
-    return value(p, o, y, n);
+    return value(o, y, n);
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V*, const V*, const V* ro,
-                                                Index n, V* rd) {
+  FOMAML_FAST_INLINE static void hessian_vector(const V*, const V*, const V* ro, Index n, V* rd) {
     const V scale = curvature<V>(n);
     for (Index j = 0; j < n; ++j) rd[j] = ro[j] * scale;
   }

@@ -5,12 +5,13 @@
 namespace FOMAML_FAST_NAMESPACE::losses {
 
 /// -sum_j p_j log softmax(o)_j for a row p of probabilities, which need not sum to 1.
-struct SoftCrossEntropy {
+struct SoftCrossEntropy : Loss {
   static constexpr const char* name = "soft_cross_entropy";
-  static constexpr Targets targets = Targets::values;
+  static constexpr Targets targets = Targets::probabilities;
+  static constexpr bool masks_classes = true;
 
   template <class V>
-  FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* p, Index n) {
+  FOMAML_FAST_INLINE static V value(const V* o, const V* p, Index n) {
     const V shift = largest(o, n);
     V sum{};
     for (Index j = 0; j < n; ++j) sum += math::exp(o[j] - shift);
@@ -18,7 +19,7 @@ struct SoftCrossEntropy {
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static V gradient(LossParameter, const V* o, const V* p, Index n, V* d) {
+  FOMAML_FAST_INLINE static V gradient(const V* o, const V* p, Index n, V* d) {
     const V shift = largest(o, n), mass = total(p, n);
     const V sum = softmax(o, shift, n, d);
     for (Index j = 0; j < n; ++j) d[j] = mass * d[j] - p[j];
@@ -26,8 +27,8 @@ struct SoftCrossEntropy {
   }
 
   template <class V>
-  FOMAML_FAST_INLINE static void hessian_vector(LossParameter, const V* o, const V* p, const V* ro,
-                                                Index n, V* rd) {
+  FOMAML_FAST_INLINE static void hessian_vector(const V* o, const V* p, const V* ro, Index n,
+                                                V* rd) {
     softmax_jacobian(o, ro, n, rd);
     const V mass = total(p, n);
     for (Index j = 0; j < n; ++j) rd[j] *= mass;

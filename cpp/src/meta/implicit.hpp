@@ -36,7 +36,7 @@ class ConjugateGradient {
         residual_(in.vectors.gradient(0)),
         direction_(in.vectors.co_gradient),
         product_(in.vectors.co_anchor),
-        inverse_pull_(inner::constant<V>(1 / in.algorithm.implicit.pull)) {}
+        inverse_pull_(constant<V>(1 / in.algorithm.implicit.pull)) {}
 
   /// The solution, 0 where nothing adapts.
   const V* solve(const V* g, Solution<V>& solution) {
@@ -47,8 +47,7 @@ class ConjugateGradient {
     adapted.for_each([&](Index i) { residual_[i] = direction_[i] = g[i]; });
     const V zero{}, one = broadcast<V>(1), start = adapted.dot(residual_, residual_);
     const V enough =
-        inner::constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) *
-        start;
+        constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) * start;
     V squared = start, active = select(start > enough, one, zero);
     for (int k = 0; k < in_.algorithm.implicit.most_iterations && any_positive(active); ++k) {
       multiply();

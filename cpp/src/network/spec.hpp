@@ -18,10 +18,10 @@ enum class Norm : std::uint8_t {
 inline constexpr const char* kNormNames[] = {"none", "layer", "batch"};
 
 struct NetworkSpec {
-  int depth = 0;                                       ///< affine layers L
-  std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
-  std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
-  std::array<Norm, kMaxLayers> norms{};                ///< of layers 0 … L-2
+  int depth = 0;                                         ///< affine layers L
+  std::array<Index, kMaxLayers + 1> sizes{};             ///< n_0 … n_L
+  std::array<ActivationSpec, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
+  std::array<Norm, kMaxLayers> norms{};                  ///< of layers 0 … L-2
   LossSpec loss{};  ///< of rows that do not say otherwise: what computes asks their RowShape
 
   [[nodiscard]] Index inputs() const { return sizes[0]; }
@@ -29,7 +29,9 @@ struct NetworkSpec {
   [[nodiscard]] Index fan_in(int layer) const { return sizes[at(layer)]; }
   [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
   [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
-  [[nodiscard]] ActivationId activation(int layer) const { return activations[at(layer)]; }
+  [[nodiscard]] ActivationSpec activation(int layer) const {
+    return is_last(layer) ? ActivationSpec(ActivationId::identity) : activations[at(layer)];
+  }
   [[nodiscard]] Norm norm(int layer) const { return norms[at(layer)]; }
   [[nodiscard]] bool normalized(int layer) const { return norm(layer) != Norm::none; }
   /// Whether any layer is.

@@ -6,10 +6,12 @@
 
 namespace FOMAML_FAST_NAMESPACE::outer {
 
-/// Kingma & Ba 2015 as torch.optim.Adam: epsilon is added after the bias correction. Parameters:
-/// beta1, beta2, eps, weight_decay, amsgrad (Reddi et al. 2018).
+/// Kingma & Ba 2015 as torch.optim.Adam: epsilon is added after the bias correction; amsgrad is
+/// Reddi et al. 2018. Where the root and epsilon are both 0, nothing moves.
 struct Adam {
   static constexpr const char* name = "adam";
+  static constexpr Option options[] = {
+      {"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0}, {"amsgrad", 0}};
 
   static int moments(const Parameters& p) { return p.value[4] != 0 ? 3 : 2; }
 
@@ -44,7 +46,7 @@ struct Adam {
     V second = moments[1];
     if (c.amsgrad) second = moments[2] = max(moments[2], second);
     const V denominator = math::sqrt(second) * c.inverse_root_correction2 + c.eps;
-    return theta - moments[0] * c.rate / denominator;
+    return select(denominator == V{}, theta, theta - moments[0] * c.rate / denominator);
   }
 };
 

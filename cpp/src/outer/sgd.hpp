@@ -4,9 +4,11 @@
 
 namespace FOMAML_FAST_NAMESPACE::outer {
 
-/// torch.optim.SGD. Parameters: momentum, dampening, weight_decay, nesterov.
+/// torch.optim.SGD.
 struct Sgd {
   static constexpr const char* name = "sgd";
+  static constexpr Option options[] = {
+      {"momentum", 0}, {"dampening", 0}, {"weight_decay", 0}, {"nesterov", 0}};
 
   static int moments(const Parameters& p) { return p.value[0] == 0 ? 0 : 1; }
 

@@ -7,7 +7,7 @@ namespace FOMAML_FAST_NAMESPACE {
 
 struct OuterSpec {
   OuterId id = OuterId::sgd;
-  outer::Parameters parameters{};
+  Parameters parameters{};
   double clip_norm = 0;  ///< largest global norm of the gradient; 0 does not clip
 };
 

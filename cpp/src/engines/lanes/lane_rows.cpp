@@ -187,7 +187,7 @@ LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, co
   rows.x = arena.take<V>(most_rows * rows.stride);
   rows.loss = shape.loss;
   rows.context = problem.algorithm.context;
-  rows.y = arena.take<V>(most_rows * (shape.loss.targets() == Targets::labels ? 1 : net.outputs()));
+  rows.y = arena.take<V>(most_rows * (takes_labels(shape.loss) ? 1 : net.outputs()));
   rows.c = arena.take<V>(most_rows);
   rows.absent = arena.take<V>(net.outputs());
   return rows;

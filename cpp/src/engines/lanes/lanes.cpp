@@ -1,5 +1,6 @@
 #include "engines/lanes/lanes.hpp"
 
+#include "engines/lanes/cost.hpp"
 #include "engines/lanes/group_run.hpp"
 #include "engines/lanes/learning.hpp"
 
@@ -158,7 +159,8 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> lanes_engine() {
-  return {"lanes", &lanes::unsupported, &lanes::workspace_bytes<T>, &lanes::run<T>};
+  return {"lanes",      &lanes::unsupported,        &lanes::cost<T>,
+          &lanes::work, &lanes::workspace_bytes<T>, &lanes::run<T>};
 }
 
 template Engine<float> lanes_engine<float>();

@@ -4,7 +4,7 @@
 // arithmetic needs no shuffles, no transposes and no rounding up of widths to vectors, and costs
 // the same for a layer 1 wide as for one 40 wide. What it costs is memory: a group holds kLanes
 // networks at once; and it costs as much however many of its lanes hold a task. When it is wise:
-// api/cost_model.cpp.
+// engines/lanes/cost.cpp.
 #pragma once
 
 #include "engines/engine.hpp"

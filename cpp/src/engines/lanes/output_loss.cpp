@@ -31,19 +31,18 @@ template <class T>
 Vec<T> output_loss(Index n, const LaneRows<T>& rows, Vec<T>* o, Vec<T>* d, T scale) {
   using V = Vec<T>;
   leave_out_absent(n, rows, o);
-  const LossParameter parameter = rows.loss.parameter;
-  return visit_loss(rows.loss.id, [&]<class L>(L) -> V {
+  return visit_loss(rows.loss, [&]<class L>(const L loss) -> V {
     const Index targets = L::targets == Targets::labels ? 1 : n;
     CompensatedSum<V> sum;
     for (Index row = 0; row < rows.rows; ++row) {
       const V c = rows.c[row];
       const V *o_row = o + row * n, *y_row = rows.y + row * targets;
       if (d == nullptr) {
-        sum.add(weighted(c, c, L::value(parameter, o_row, y_row, n)));
+        sum.add(weighted(c, c, loss.value(o_row, y_row, n)));
         continue;
       }
       V* const d_row = d + row * n;
-      sum.add(weighted(c, c, L::gradient(parameter, o_row, y_row, n, d_row)));
+      sum.add(weighted(c, c, loss.gradient(o_row, y_row, n, d_row)));
       const V factor = broadcast<V>(scale) * c;
       for (Index j = 0; j < n; ++j) d_row[j] = weighted(c, factor, d_row[j]);
     }
@@ -55,12 +54,11 @@ template <class T>
 void output_curvature(Index n, const LaneRows<T>& rows, const Vec<T>* o, const Vec<T>* ro,
                       Vec<T>* rd, T scale) {
   using V = Vec<T>;
-  visit_loss(rows.loss.id, [&]<class L>(L) {
+  visit_loss(rows.loss, [&]<class L>(const L loss) {
     const Index targets = L::targets == Targets::labels ? 1 : n;
     for (Index row = 0; row < rows.rows; ++row) {
       V* const rd_row = rd + row * n;
-      L::hessian_vector(rows.loss.parameter, o + row * n, rows.y + row * targets, ro + row * n, n,
-                        rd_row);
+      loss.hessian_vector(o + row * n, rows.y + row * targets, ro + row * n, n, rd_row);
       const V c = rows.c[row], factor = broadcast<V>(scale) * c;
       for (Index j = 0; j < n; ++j) rd_row[j] = weighted(c, factor, rd_row[j]);
     }

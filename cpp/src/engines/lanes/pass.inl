@@ -155,10 +155,12 @@ void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity
   V* const dh = activity.dh[at(layer)];
   V* const du = activity.du[at(layer)];
   const V* const s = activity.s[at(layer)];
-  if (here.activation == ActivationId::relu) {
-    multiply(grid, term, Zero{}, du, TimesSlope<activations::Relu, V>{s});
-  } else if (here.activation == ActivationId::tanh && dh == du) {
-    multiply(grid, term, Zero{}, du, TimesSlope<activations::Tanh, V>{s});
+  if (here.facts.fusion != Fusion::none && dh == du) {
+    visit_activation(here.activation, [&]<class A>(const A& a) {
+      if constexpr (A::fusion != Fusion::none) {
+        multiply(grid, term, Zero{}, du, TimesSlope<A, V>{a, s});
+      }
+    });
   } else {
     multiply(grid, term, Zero{}, dh, Store{});
     times_slope(here.activation, grid, s, dh, du);
@@ -174,13 +176,13 @@ Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients
   for (int l = 0; l < plan.depth; ++l) {
     const Index size = most_rows * plan[l].stride;
     activity.h[at(l)] = arena.take<V>(size);
-    activity.s[at(l)] = plan[l].needs_input ? arena.take<V>(size) : activity.h[at(l)];
+    activity.s[at(l)] = plan[l].facts.needs_input ? arena.take<V>(size) : activity.h[at(l)];
     activity.norms[at(l)] =
         normalization::Layer<V>::carve(plan[l].norm, most_rows, plan[l].fan_out, false, arena);
     if (!gradients) continue;
     activity.d[at(l)] = arena.take<V>(size);
     activity.du[at(l)] = plan[l].normalized() ? arena.take<V>(size) : activity.d[at(l)];
-    const bool apart = plan.second_order && plan[l].curved;
+    const bool apart = plan.second_order && plan[l].facts.curved;
     activity.dh[at(l)] = apart ? arena.take<V>(size) : activity.du[at(l)];
   }
   return activity;
@@ -193,7 +195,7 @@ Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) 
     const Index size = most_rows * plan[l].stride;
     tangents.rz[at(l)] = arena.take<V>(size);
     // The tangent of h may take the place of that of z where nothing else wants the latter.
-    tangents.rh[at(l)] = plan[l].curved ? arena.take<V>(size) : tangents.rz[at(l)];
+    tangents.rh[at(l)] = plan[l].facts.curved ? arena.take<V>(size) : tangents.rz[at(l)];
     tangents.rd[at(l)] = arena.take<V>(size);
     if (!plan[l].normalized()) continue;
     tangents.r_xhat[at(l)] = arena.take<V>(size);
@@ -218,13 +220,18 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
       multiply(grid, term, bias, z, Store{});
       normalization::apply(norm_of(activity, l, rows.rows), theta + layer.gain, theta + layer.shift,
                            z);
-      if (layer.activation == ActivationId::identity) continue;
+      if (layer.facts.is_identity) continue;
       activate(layer.activation, grid, z, h);
-    } else if (layer.activation == ActivationId::relu) {
-      multiply(grid, term, bias, h, Activate<activations::Relu>{});
+    } else if (layer.facts.fusion == Fusion::all) {
+      visit_activation(layer.activation, [&]<class A>(const A& a) {
+        if constexpr (A::is_identity) {
+          multiply(grid, term, bias, h, Store{});
+        } else if constexpr (A::fusion == Fusion::all) {
+          multiply(grid, term, bias, h, Activate<A>{a});
+        }
+      });
     } else {
       multiply(grid, term, bias, z, Store{});
-      if (layer.activation == ActivationId::identity) continue;
       activate(layer.activation, grid, z, h);
     }
   }
@@ -293,7 +300,7 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
       normalization::apply_tangent(norm_of(activity, tangents, l, n), theta + layer.gain,
                                    v + layer.gain, v + layer.shift, rz);
     }
-    if (layer.activation == ActivationId::identity) continue;
+    if (layer.facts.is_identity) continue;
     times_slope(layer.activation, out, activity.s[at(l)], rz, tangents.rh[at(l)]);
   }
   const int top = plan.depth - 1;
@@ -324,9 +331,9 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     V* const rd = tangents.rd[at(l - 1)];
     const V* const s = activity.s[at(l - 1)];
     multiply(in, by_theta, by_v, Zero{}, rd);
-    if (below.curved) {
+    if (below.facts.curved) {
       slope_tangent(below.activation, in, s, activity.dh[at(l - 1)], tangents.rz[at(l - 1)], rd);
-    } else if (below.activation != ActivationId::identity) {
+    } else if (!below.facts.is_identity) {
       times_slope(below.activation, in, s, rd, rd);
     }
     if (!below.normalized()) continue;
@@ -352,7 +359,7 @@ void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T
                    const Activity<T>& activity) {
   const Layer& here = plan[layer];
   Vec<T>* const du = activity.du[at(layer)];
-  if (here.activation != ActivationId::identity) {
+  if (!here.facts.is_identity) {
     times_slope(here.activation, here.outputs(rows.rows), activity.s[at(layer)], du, du);
   }
   through_norm(plan, theta, rows.rows, activity, layer);

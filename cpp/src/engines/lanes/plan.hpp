@@ -34,9 +34,8 @@ struct Layer {
   Index end;           ///< of its parameters
   LayerOffsets flat;   ///< of all these in theta
   Norm norm;
-  ActivationId activation;
-  bool needs_input;  ///< derivatives of the activation are taken at z, not at h
-  bool curved;       ///< sigma'' is not 0
+  ActivationSpec activation;
+  ActivationFacts facts;
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
   [[nodiscard]] bool padded() const { return stride != fan_out; }
@@ -55,27 +54,25 @@ struct Plan {
         query(problem.query) {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
-      const ActivationId id = net.is_last(l) ? ActivationId::identity : net.activation(l);
+      const ActivationSpec activation = net.activation(l);
       const LayerOffsets flat = problem.layout.layer(net, l);
       const Index fan_in = net.fan_in(l), fan_out = net.fan_out(l);
       // Losses and normalisation know their rows as neighbours.
       const bool together = net.is_last(l) || net.normalized(l);
       const Index stride = together ? fan_out : row_stride(fan_out);
       const Index before = size - flat.weight, more = fan_in * (stride - fan_out) + before;
-      layers[NetworkSpec::at(l)] = {
-          .fan_in = fan_in,
-          .fan_out = fan_out,
-          .stride = stride,
-          .weight = flat.weight + before,
-          .bias = flat.bias + more,
-          .gain = flat.gain + more,
-          .shift = flat.shift + more,
-          .end = flat.end + more,
-          .flat = flat,
-          .norm = net.norm(l),
-          .activation = id,
-          .needs_input = activation_needs_input(id),
-          .curved = id != ActivationId::identity && id != ActivationId::relu};
+      layers[NetworkSpec::at(l)] = {.fan_in = fan_in,
+                                    .fan_out = fan_out,
+                                    .stride = stride,
+                                    .weight = flat.weight + before,
+                                    .bias = flat.bias + more,
+                                    .gain = flat.gain + more,
+                                    .shift = flat.shift + more,
+                                    .end = flat.end + more,
+                                    .flat = flat,
+                                    .norm = net.norm(l),
+                                    .activation = activation,
+                                    .facts = facts_of(activation)};
       size = flat.end + more;
     }
     const Operation operation = problem.operation;

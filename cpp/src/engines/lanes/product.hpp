@@ -93,9 +93,10 @@ struct Store {
 template <class Activation>
 struct Activate {
   static constexpr bool piles = false;
+  [[no_unique_address]] Activation activation;
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
-    return Activation::apply(sum);
+    return activation.apply(sum);
   }
 };
 
@@ -103,9 +104,10 @@ struct Activate {
 template <class Activation, class V>
 struct TimesSlope {
   static constexpr bool piles = false;
+  [[no_unique_address]] Activation activation;
   const V* h;
   FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
-    return sum * Activation::d1((h + row)[column]);
+    return sum * activation.d1((h + row)[column]);
   }
 };
 

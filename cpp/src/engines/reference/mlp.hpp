@@ -47,7 +47,7 @@ class Mlp {
       const Index size = rows * net.fan_out(l);
       widest = std::max(widest, rows * net.fan_in(l));
       slot(h_, l) = arena.take<T>(size);
-      slot(s_, l) = net.is_last(l) || !activation_needs_input(net.activation(l))
+      slot(s_, l) = net.is_last(l) || !facts_of(net.activation(l)).needs_input
                         ? slot(h_, l)
                         : arena.take<T>(size);
       slot(d_, l) = arena.take<T>(size);
@@ -82,8 +82,8 @@ class Mlp {
       if (net_.normalized(l)) {
         normalization::apply(norm(l, count), theta + gain(l), theta + shift(l), z.data());
       }
-      visit_activation(net_.activation(l), [&]<class A>(A) {
-        for (Index i = 0; i < z.size(); ++i) h.data()[i] = A::apply(z.data()[i]);
+      visit_activation(net_.activation(l), [&](const auto a) {
+        for (Index i = 0; i < z.size(); ++i) h.data()[i] = a.apply(z.data()[i]);
       });
     }
     return {at(h_, net_.depth - 1), count, net_.outputs()};
@@ -92,11 +92,11 @@ class Mlp {
   /// The task's loss at theta: outputs of the last forward against its targets. With `gradient`,
   /// also leaves c_i * dl_i/do in the last layer's delta. Outputs of classes that the task does not
   /// have are overwritten.
-  T loss(LossSpec loss, const RowSet<T>& rows, Index task, bool gradient) const {
+  T loss(const LossSpec& loss, const RowSet<T>& rows, Index task, bool gradient) const {
     const Index n = net_.outputs(), first = rows.first(task), count = rows.count(task);
     leave_out_absent(rows.classes_of(task, n), count);
     CompensatedSum<T> total;
-    visit_loss(loss.id, [&]<class L>(L) {
+    visit_loss(loss, [&]<class L>(const L& of_row) {
       for (Index r = 0; r < count; ++r) {
         const T c = coefficient(rows, task, r);
         T label = 0;
@@ -108,10 +108,10 @@ class Mlp {
           continue;
         }
         if (gradient) {
-          total.add(c * L::gradient(loss.parameter, o, y, n, d));
+          total.add(c * of_row.gradient(o, y, n, d));
           for (Index j = 0; j < n; ++j) d[j] *= c;
         } else {
-          total.add(c * L::value(loss.parameter, o, y, n));
+          total.add(c * of_row.value(o, y, n));
         }
       }
     });
@@ -132,9 +132,9 @@ class Mlp {
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
-      visit_activation(net_.activation(l - 1), [&]<class A>(A) {
+      visit_activation(net_.activation(l - 1), [&](const auto a) {
         for (Index i = 0; i < back.size(); ++i)
-          at(d_, l - 1)[i] = back_[i] * A::d1(at(s_, l - 1)[i]);
+          at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
       });
       if (net_.normalized(l - 1)) {
         T* du = at(d_, l - 1);
@@ -150,8 +150,8 @@ class Mlp {
   }
 
   /// Hv, after forward and loss(…, true).
-  void hessian_vector(const T* theta, LossSpec loss, const RowSet<T>& rows, Index task, const T* v,
-                      T* hv) const {
+  void hessian_vector(const T* theta, const LossSpec& loss, const RowSet<T>& rows, Index task,
+                      const T* v, T* hv) const {
     const Index count = rows.count(task);
     const T* x = rows.x + rows.first(task) * columns();
     r_forward(theta, x, count, v);
@@ -269,8 +269,8 @@ class Mlp {
         normalization::apply_tangent(norm(l, count), theta + gain(l), v + gain(l), v + shift(l),
                                      rz.data());
       }
-      visit_activation(net_.activation(l), [&]<class A>(A) {
-        for (Index i = 0; i < rz.size(); ++i) at(rh_, l)[i] = at(rz_, l)[i] * A::d1(at(s_, l)[i]);
+      visit_activation(net_.activation(l), [&](const auto a) {
+        for (Index i = 0; i < rz.size(); ++i) at(rh_, l)[i] = at(rz_, l)[i] * a.d1(at(s_, l)[i]);
       });
     }
   }
@@ -289,11 +289,11 @@ class Mlp {
       back.noalias() = d * weight(theta, l).transpose();
       r_back.noalias() = rd * weight(theta, l).transpose();
       r_back.noalias() += d * weight(v, l).transpose();
-      visit_activation(net_.activation(l - 1), [&]<class A>(A) {
+      visit_activation(net_.activation(l - 1), [&](const auto a) {
         for (Index i = 0; i < back.size(); ++i) {
-          const T s = at(s_, l - 1)[i], d1 = A::d1(s);
+          const T s = at(s_, l - 1)[i], d1 = a.d1(s);
           at(d_, l - 1)[i] = back_[i] * d1;
-          at(rd_, l - 1)[i] = r_back_[i] * d1 + back_[i] * A::d2(s) * at(rz_, l - 1)[i];
+          at(rd_, l - 1)[i] = r_back_[i] * d1 + back_[i] * a.d2(s) * at(rz_, l - 1)[i];
         }
       });
       if (net_.normalized(l - 1)) {
@@ -317,9 +317,9 @@ class Mlp {
   }
 
   /// to = c_i (Hessian of l_i on the outputs) . Ro_i, row by row.
-  void r_loss(LossSpec loss, const RowSet<T>& rows, Index task, T* to) const {
+  void r_loss(const LossSpec& loss, const RowSet<T>& rows, Index task, T* to) const {
     const Index n = net_.outputs(), last = net_.depth - 1;
-    visit_loss(loss.id, [&]<class L>(L) {
+    visit_loss(loss, [&]<class L>(const L& of_row) {
       for (Index r = 0; r < rows.count(task); ++r) {
         const T c = coefficient(rows, task, r);
         T label = 0;
@@ -329,8 +329,8 @@ class Mlp {
           std::fill_n(rd, n, T(0));
           continue;
         }
-        L::hessian_vector(loss.parameter, at(h_, static_cast<int>(last)) + r * n, y,
-                          at(rh_, static_cast<int>(last)) + r * n, n, rd);
+        of_row.hessian_vector(at(h_, static_cast<int>(last)) + r * n, y,
+                              at(rh_, static_cast<int>(last)) + r * n, n, rd);
         for (Index j = 0; j < n; ++j) rd[j] *= c;
       }
     });

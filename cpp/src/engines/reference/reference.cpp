@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engines/reference/learning.hpp"
+#include "engines/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -143,6 +144,13 @@ class Run {
 
 const char* unsupported(const Problem&) { return nullptr; }
 
+/// Over that of Rows: chosen where no other engine computes the problem.
+double cost(const Problem&) { return 2; }
+
+Work work(const Problem& problem, Index /*lanes*/) {
+  return {operations(problem, PassCosts::padded(problem.net, 1))};
+}
+
 template <class T>
 T* take_partials(const Problem& problem, Arena& arena) {
   if (problem.operation != Operation::meta_gradient) return nullptr;
@@ -180,7 +188,8 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> reference_engine() {
-  return {"reference", &reference::unsupported, &reference::workspace_bytes<T>, &reference::run<T>};
+  return {"reference",      &reference::unsupported,        &reference::cost,
+          &reference::work, &reference::workspace_bytes<T>, &reference::run<T>};
 }
 
 template Engine<float> reference_engine<float>();

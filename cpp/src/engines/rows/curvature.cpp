@@ -52,8 +52,7 @@ void push_forward(const HessianProduct<T>& p) {
                           rz},
                          scale_of(p, l));
     }
-    const bool fused = !layer.normalized() && (layer.curved ? is_curvature_fused(layer.activation)
-                                                            : is_fused(layer.activation));
+    const bool fused = layer.fused && !layer.normalized();
     if (l > p.first) {
       const Product<T> through{count,
                                layer.out_vectors,
@@ -63,7 +62,8 @@ void push_forward(const HessianProduct<T>& p) {
                                rz,
                                fused ? row_major(rh, layer.out_stride) : rz};
       if (fused && layer.curved) {
-        multiply_derivative_keep<T>(through, p.pass.h(l), layer.out_stride, rz.data);
+        multiply_derivative_keep<T>(through, layer.activation, p.pass.h(l), layer.out_stride,
+                                    rz.data);
         continue;
       }
       if (fused) {
@@ -142,15 +142,19 @@ void r_backward(const HessianProduct<T>& p, int l) {
   const Layer &layer = p.plan[l], &below = p.plan[l - 1];
   const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
   const Product<T> through = r_input_gradient<T>(p, l, zeros<T>(), rd);
-  if (below.curved && is_curvature_fused(below.activation)) {
-    multiply_derivative_rule<T>(through, p.pass.h(l - 1), p.pass.dh(l - 1), rz_of(p, l - 1),
-                                below.out_stride);
+  const Index size = p.rows.count * below.out_stride;
+  if (below.fused && below.curved) {
+    multiply_derivative_rule<T>(through, below.activation, p.pass.h(l - 1), p.pass.dh(l - 1),
+                                rz_of(p, l - 1), below.out_stride);
+  } else if (below.fused) {
+    multiply_derivative<T>(through, below.activation, p.pass.h(l - 1), below.out_stride);
   } else if (below.curved) {
     multiply_add(through);
     derivative_rule<T>(below.activation, p.pass.s(l - 1), p.pass.dh(l - 1), rz_of(p, l - 1),
-                       rd.data, p.rows.count * below.out_stride, rd.data);
+                       rd.data, size, rd.data);
   } else {
-    multiply_derivative<T>(through, below.activation, p.pass.h(l - 1), below.out_stride);
+    multiply_add(through);
+    times_derivative<T>(below.activation, p.pass.s(l - 1), rd.data, size, rd.data);
   }
   if (below.normalized()) through_norm(p, l - 1, rd.data);
 }

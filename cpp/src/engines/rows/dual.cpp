@@ -59,15 +59,14 @@ void affine(const Layer& layer, const Weights<T>& weights, const Rows<T>& rows, 
 template <class T>
 void finish(const Layer& layer, const Rows<T>& rows, const T* z, const T* a, Index stride,
             const T* sum, Index support, const Pass<T>& pass) {
-  const bool fused = is_fused(layer.activation);
   const Product<T> product{rows.count,
                            layer.out_vectors,
                            support,
                            {a, stride, 1},
                            row_major(sum, layer.out_stride),
                            row_major(z, layer.out_stride),
-                           row_major(fused ? pass.h(0) : pass.s(0), layer.out_stride)};
-  if (fused) {
+                           row_major(layer.fused ? pass.h(0) : pass.s(0), layer.out_stride)};
+  if (layer.fused) {
     multiply_apply(product, layer.activation);
   } else {
     multiply_add(product);

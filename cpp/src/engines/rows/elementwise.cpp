@@ -13,29 +13,29 @@ FOMAML_FAST_INLINE void for_each_pack(Index count, T* to, Formula formula) {
 }  // namespace
 
 template <class T>
-void apply(ActivationId activation, const T* z, Index count, T* h) {
+void apply(const ActivationSpec& activation, const T* z, Index count, T* h) {
   using V = Vec<T>;
-  visit_activation(activation, [&]<class A>(A) {
-    for_each_pack(count, h, [=](Index i) { return A::apply(load<V>(z + i)); });
+  visit_activation(activation, [&](const auto a) {
+    for_each_pack(count, h, [=](Index i) { return a.apply(load<V>(z + i)); });
   });
 }
 
 template <class T>
-void times_derivative(ActivationId activation, const T* s, const T* u, Index count, T* d) {
+void times_derivative(const ActivationSpec& activation, const T* s, const T* u, Index count, T* d) {
   using V = Vec<T>;
-  visit_activation(activation, [&]<class A>(A) {
-    for_each_pack(count, d, [=](Index i) { return load<V>(u + i) * A::d1(load<V>(s + i)); });
+  visit_activation(activation, [&](const auto a) {
+    for_each_pack(count, d, [=](Index i) { return load<V>(u + i) * a.d1(load<V>(s + i)); });
   });
 }
 
 template <class T>
-void derivative_rule(ActivationId activation, const T* s, const T* u, const T* rz, const T* ru,
-                     Index count, T* rd) {
+void derivative_rule(const ActivationSpec& activation, const T* s, const T* u, const T* rz,
+                     const T* ru, Index count, T* rd) {
   using V = Vec<T>;
-  visit_activation(activation, [&]<class A>(A) {
+  visit_activation(activation, [&](const auto a) {
     for_each_pack(count, rd, [=](Index i) {
-      return derivative_tangent<A>(load<V>(s + i), load<V>(u + i), load<V>(ru + i),
-                                   load<V>(rz + i));
+      return derivative_tangent(a, load<V>(s + i), load<V>(u + i), load<V>(ru + i),
+                                load<V>(rz + i));
     });
   });
 }
@@ -108,15 +108,15 @@ bool is_finite(const T* x, Index count) {
   return total == T(0);
 }
 
-#define FOMAML_FAST_ROWS_ELEMENTWISE(T)                                                         \
-  template void apply<T>(ActivationId, const T*, Index, T*);                                    \
-  template void times_derivative<T>(ActivationId, const T*, const T*, Index, T*);               \
-  template void derivative_rule<T>(ActivationId, const T*, const T*, const T*, const T*, Index, \
-                                   T*);                                                         \
-  template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                     \
-  template void add_rows<T>(const T*, Index, Index, const T*, T*);                              \
-  template void accumulate<T>(const T*, Index, T*);                                             \
-  template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                             \
+#define FOMAML_FAST_ROWS_ELEMENTWISE(T)                                                           \
+  template void apply<T>(const ActivationSpec&, const T*, Index, T*);                             \
+  template void times_derivative<T>(const ActivationSpec&, const T*, const T*, Index, T*);        \
+  template void derivative_rule<T>(const ActivationSpec&, const T*, const T*, const T*, const T*, \
+                                   Index, T*);                                                    \
+  template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                       \
+  template void add_rows<T>(const T*, Index, Index, const T*, T*);                                \
+  template void accumulate<T>(const T*, Index, T*);                                               \
+  template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                               \
   template bool is_finite<T>(const T*, Index);
 FOMAML_FAST_ROWS_ELEMENTWISE(float)
 FOMAML_FAST_ROWS_ELEMENTWISE(double)

@@ -9,16 +9,16 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 
 /// h = sigma(z); h may be z.
 template <class T>
-void apply(ActivationId activation, const T* z, Index count, T* h);
+void apply(const ActivationSpec& activation, const T* z, Index count, T* h);
 
 /// d = u * sigma'(s); d may be u.
 template <class T>
-void times_derivative(ActivationId activation, const T* s, const T* u, Index count, T* d);
+void times_derivative(const ActivationSpec& activation, const T* s, const T* u, Index count, T* d);
 
 /// rd = ru * sigma'(s) + u * sigma''(s) * rz: R of `u * sigma'(z)` (Pearlmutter 1994).
 template <class T>
-void derivative_rule(ActivationId activation, const T* s, const T* u, const T* rz, const T* ru,
-                     Index count, T* rd);
+void derivative_rule(const ActivationSpec& activation, const T* s, const T* u, const T* rz,
+                     const T* ru, Index count, T* rd);
 
 /// to = scale * from, a [rows, stride] matrix; `sum` = `start` + the sum of its rows.
 template <class T>

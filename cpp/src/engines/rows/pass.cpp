@@ -41,7 +41,7 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
              const Pass<T>& pass, int first, int end) {
   for (int l = first; l < std::min(end, plan.depth); ++l) {
     const Layer& layer = plan[l];
-    const bool fused = is_fused(layer.activation) && !layer.normalized();
+    const bool fused = layer.fused && !layer.normalized();
     const Product<T> product{rows.count,
                              layer.out_vectors,
                              layer.fan_in,
@@ -69,8 +69,6 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
     const Layer &layer = plan[l], &below = plan[l - 1];
     T* du = pass.du(l - 1, rows.count);
     const bool keeps_upstream = pass.keeps_dh(l - 1);
-    const bool fused =
-        keeps_upstream ? is_curvature_fused(below.activation) : is_fused(below.activation);
     const Product<T> product{
         rows.count,
         layer.in_vectors,
@@ -78,10 +76,11 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
         by_rows<T>(pass.d(l, rows.count), layer.out_stride),
         weights.transposed(layer),
         zeros<T>(),
-        row_major(keeps_upstream && !fused ? pass.dh(l - 1) : du, layer.in_stride)};
-    if (fused && keeps_upstream) {
-      multiply_derivative_keep<T>(product, pass.h(l - 1), below.out_stride, pass.dh(l - 1));
-    } else if (fused) {
+        row_major(keeps_upstream && !below.fused ? pass.dh(l - 1) : du, layer.in_stride)};
+    if (below.fused && keeps_upstream) {
+      multiply_derivative_keep<T>(product, below.activation, pass.h(l - 1), below.out_stride,
+                                  pass.dh(l - 1));
+    } else if (below.fused) {
       multiply_derivative<T>(product, below.activation, pass.h(l - 1), below.out_stride);
     } else {
       multiply_add(product);

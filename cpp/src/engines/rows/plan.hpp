@@ -11,6 +11,18 @@ inline bool has_fused_steps(const Problem& problem) {
   return problem.is_plain() && !problem.net.normalized();
 }
 
+/// Whether the first layer is dual (dual.hpp): an input this much wider than the support has rows
+/// makes products of K x K instead of n_0 x n_1.
+inline bool wants_dual(const Problem& problem) {
+  constexpr Index kWideInput = 8;
+  if (!has_fused_steps(problem)) return false;
+  const int steps = problem.algorithm.steps;
+  const bool pays = problem.operation == Operation::meta_gradient
+                        ? steps > 0
+                        : problem.operation == Operation::adapt && steps > 1;
+  return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
+}
+
 /// One affine layer, and where its parts stand in packed parameters. No default values: a plan has
 /// room for many more layers than networks have, and small calls would feel the writing of them.
 struct Layer {
@@ -22,9 +34,10 @@ struct Layer {
   Index gain, shift;            ///< the same, of what a normalised layer has besides
   LayerOffsets flat;            ///< in the user's theta
   Norm norm;
-  ActivationId activation;
+  ActivationSpec activation;
   bool needs_input;  ///< derivatives of the activation are taken at z, not at h
   bool curved;       ///< sigma'' is not 0
+  bool fused;        ///< sigma and its derivatives are applied to sums in registers
 
   [[nodiscard]] bool normalized() const { return norm != Norm::none; }
   /// Numbers in the bias, and in the gains and shifts that follow it.
@@ -53,10 +66,11 @@ struct Plan {
       layer.transposed = packed_transposes;
       if (l > 0) packed_transposes += packed_size<T>(layer.fan_out, layer.fan_in);
       layer.flat = problem.layout.layer(net, l);
-      layer.activation = net.is_last(l) ? ActivationId::identity : net.activation(l);
-      layer.needs_input = activation_needs_input(layer.activation);
-      layer.curved =
-          layer.activation != ActivationId::relu && layer.activation != ActivationId::identity;
+      layer.activation = net.activation(l);
+      const ActivationFacts facts = facts_of(layer.activation);
+      layer.needs_input = facts.needs_input;
+      layer.curved = facts.curved;
+      layer.fused = facts.fusion != Fusion::none;
       widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
       widths += layer.out_stride;
       panels += panel_count(layer.out_vectors);
@@ -87,17 +101,6 @@ struct Plan {
   Index outputs = 0;
 
  private:
-  // An input this much wider than the support has rows: products of K x K instead of n_0 x n_1.
-  static constexpr Index kWideInput = 8;
-
-  static bool wants_dual(const Problem& problem) {
-    if (!has_fused_steps(problem)) return false;
-    const int steps = problem.algorithm.steps;
-    const bool pays = problem.operation == Operation::meta_gradient
-                          ? steps > 0
-                          : problem.operation == Operation::adapt && steps > 1;
-    return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
-  }
   Layer& at(int l) { return layers[NetworkSpec::at(l)]; }
 };
 

@@ -1,6 +1,6 @@
 // The matrix products of a network, with the elementwise work fused that is worth fusing.
 //
-// relu, tanh and identity are applied while the sums are still in registers; other activations
+// Activations that say so (Fusion) are applied while the sums are still in registers; the others
 // store z, and elementwise.hpp does the rest.
 #pragma once
 
@@ -8,14 +8,6 @@
 #include "kernels/micro_kernel.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
-
-/// Whether sigma and sigma' are fused into the products.
-constexpr bool is_fused(ActivationId id) {
-  return id == ActivationId::relu || id == ActivationId::tanh || id == ActivationId::identity;
-}
-/// Of those whose sigma'' is not 0, the one that has that fused too.
-using CurvatureFused = activations::Tanh;
-constexpr bool is_curvature_fused(ActivationId id) { return id == ActivationId::tanh; }
 
 /// C = start + A B.
 template <class T>
@@ -27,22 +19,23 @@ void multiply_scaled(const Product<T>& product, T scale);
 
 /// C = sigma(start + A B), for a fused activation.
 template <class T>
-void multiply_apply(const Product<T>& product, ActivationId activation);
+void multiply_apply(const Product<T>& product, const ActivationSpec& activation);
 
 /// C = (start + A B) * sigma', for a fused activation whose outputs are h [rows, stride].
 template <class T>
-void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
+void multiply_derivative(const Product<T>& product, const ActivationSpec& activation, const T* h,
                          Index stride);
 
-/// kept = start + A B, C = kept * sigma', for CurvatureFused, whose outputs are h; h and kept are
-/// [rows, stride].
+/// kept = start + A B, C = kept * sigma', for a fused activation that is curved, whose outputs are
+/// h; h and kept are [rows, stride].
 template <class T>
-void multiply_derivative_keep(const Product<T>& product, const T* h, Index stride, T* kept);
+void multiply_derivative_keep(const Product<T>& product, const ActivationSpec& activation,
+                              const T* h, Index stride, T* kept);
 
 /// C = (start + A B) * sigma' + u rz sigma'': multiply_derivative under the R-operator, u being
 /// what multiply_derivative_keep kept; h, u and rz are [rows, stride].
 template <class T>
-void multiply_derivative_rule(const Product<T>& product, const T* h, const T* u, const T* rz,
-                              Index stride);
+void multiply_derivative_rule(const Product<T>& product, const ActivationSpec& activation,
+                              const T* h, const T* u, const T* rz, Index stride);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -22,23 +22,25 @@ struct Scale {
 template <class Activation>
 struct Apply {
   static constexpr bool piles = false;
+  [[no_unique_address]] Activation activation;
   [[nodiscard]] Apply at(Index /*row*/, Index /*vector*/) const { return *this; }
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
-    return Activation::apply(sum);
+    return activation.apply(sum);
   }
 };
 
 template <class T, class Activation>
 struct TimesDerivative {
   static constexpr bool piles = false;
+  [[no_unique_address]] Activation activation;
   const T* h;
   Index stride;
   [[nodiscard]] TimesDerivative at(Index row, Index vector) const {
-    return {h + row * stride + vector * kLanes<T>, stride};
+    return {activation, h + row * stride + vector * kLanes<T>, stride};
   }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
-    return sum * Activation::d1(load<Vec<T>>(h + row * stride + vector * kLanes<T>));
+    return sum * activation.d1(load<Vec<T>>(h + row * stride + vector * kLanes<T>));
   }
 };
 
@@ -59,16 +61,17 @@ struct KeepTimesDerivative {
 template <class T, class Activation>
 struct DerivativeTangent {
   static constexpr bool piles = false;
+  [[no_unique_address]] Activation activation;
   const T *h, *u, *rz;
   Index stride;
   [[nodiscard]] DerivativeTangent at(Index row, Index vector) const {
     const Index place = row * stride + vector * kLanes<T>;
-    return {h + place, u + place, rz + place, stride};
+    return {activation, h + place, u + place, rz + place, stride};
   }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
     const Index place = row * stride + vector * kLanes<T>;
-    return derivative_tangent<Activation>(load<Vec<T>>(h + place), load<Vec<T>>(u + place), sum,
-                                          load<Vec<T>>(rz + place));
+    return derivative_tangent(activation, load<Vec<T>>(h + place), load<Vec<T>>(u + place), sum,
+                              load<Vec<T>>(rz + place));
   }
 };
 
@@ -102,46 +105,56 @@ void multiply_scaled(const Product<T>& product, T scale) {
 }
 
 template <class T>
-void multiply_apply(const Product<T>& product, ActivationId activation) {
-  if (activation == ActivationId::relu) {
-    detail::multiply_shared(product, detail::Apply<activations::Relu>{});
-  } else if (activation == ActivationId::tanh) {
-    detail::multiply_shared(product, detail::Apply<activations::Tanh>{});
-  } else {
-    detail::multiply_shared(product, Store{});
-  }
+void multiply_apply(const Product<T>& product, const ActivationSpec& activation) {
+  visit_activation(activation, [&]<class A>(const A& a) {
+    if constexpr (A::is_identity) {
+      detail::multiply_shared(product, Store{});
+    } else if constexpr (A::fusion != Fusion::none) {
+      detail::multiply_shared(product, detail::Apply<A>{a});
+    }
+  });
 }
 
 template <class T>
-void multiply_derivative(const Product<T>& product, ActivationId activation, const T* h,
+void multiply_derivative(const Product<T>& product, const ActivationSpec& activation, const T* h,
                          Index stride) {
-  if (activation == ActivationId::relu) {
-    detail::multiply_shared(product, detail::TimesDerivative<T, activations::Relu>{h, stride});
-  } else if (activation == ActivationId::tanh) {
-    detail::multiply_shared(product, detail::TimesDerivative<T, activations::Tanh>{h, stride});
-  } else {
-    detail::multiply_shared(product, Store{});
-  }
+  visit_activation(activation, [&]<class A>(const A& a) {
+    if constexpr (A::is_identity) {
+      detail::multiply_shared(product, Store{});
+    } else if constexpr (A::fusion != Fusion::none) {
+      detail::multiply_shared(product, detail::TimesDerivative<T, A>{a, h, stride});
+    }
+  });
 }
 
 template <class T>
-void multiply_derivative_keep(const Product<T>& product, const T* h, Index stride, T* kept) {
-  detail::multiply_shared(product,
-                          detail::KeepTimesDerivative<T, CurvatureFused>{{h, stride}, kept});
+void multiply_derivative_keep(const Product<T>& product, const ActivationSpec& activation,
+                              const T* h, Index stride, T* kept) {
+  visit_activation(activation, [&]<class A>(const A& a) {
+    if constexpr (A::fusion != Fusion::none && A::curved) {
+      detail::multiply_shared(product, detail::KeepTimesDerivative<T, A>{{a, h, stride}, kept});
+    }
+  });
 }
 
 template <class T>
-void multiply_derivative_rule(const Product<T>& product, const T* h, const T* u, const T* rz,
-                              Index stride) {
-  detail::multiply_shared(product, detail::DerivativeTangent<T, CurvatureFused>{h, u, rz, stride});
+void multiply_derivative_rule(const Product<T>& product, const ActivationSpec& activation,
+                              const T* h, const T* u, const T* rz, Index stride) {
+  visit_activation(activation, [&]<class A>(const A& a) {
+    if constexpr (A::fusion != Fusion::none && A::curved) {
+      detail::multiply_shared(product, detail::DerivativeTangent<T, A>{a, h, u, rz, stride});
+    }
+  });
 }
 
-#define FOMAML_FAST_ROWS_PRODUCTS(T)                                                      \
-  template void multiply_add<T>(const Product<T>&);                                       \
-  template void multiply_scaled<T>(const Product<T>&, T);                                 \
-  template void multiply_apply<T>(const Product<T>&, ActivationId);                       \
-  template void multiply_derivative<T>(const Product<T>&, ActivationId, const T*, Index); \
-  template void multiply_derivative_keep<T>(const Product<T>&, const T*, Index, T*);      \
-  template void multiply_derivative_rule<T>(const Product<T>&, const T*, const T*, const T*, Index);
+#define FOMAML_FAST_ROWS_PRODUCTS(T)                                                               \
+  template void multiply_add<T>(const Product<T>&);                                                \
+  template void multiply_scaled<T>(const Product<T>&, T);                                          \
+  template void multiply_apply<T>(const Product<T>&, const ActivationSpec&);                       \
+  template void multiply_derivative<T>(const Product<T>&, const ActivationSpec&, const T*, Index); \
+  template void multiply_derivative_keep<T>(const Product<T>&, const ActivationSpec&, const T*,    \
+                                            Index, T*);                                            \
+  template void multiply_derivative_rule<T>(const Product<T>&, const ActivationSpec&, const T*,    \
+                                            const T*, const T*, Index);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -36,7 +36,7 @@ FOMAML_FAST_INLINE V weighted(V coefficient, V factor, V x) {
 template <class T>
 Targeted<T> TargetPacks<T>::gather(const RowShape& shape, const RowSet<T>& set, Index task,
                                    Index first, Index count) const {
-  const bool labels = shape.loss.targets() == Targets::labels;
+  const bool labels = takes_labels(shape.loss);
   const Targeted<T> all{shape.loss, outputs_,
                         count,      set.classes_of(task, outputs_),
                         packs_,     labels ? 2 : 1 + outputs_};
@@ -65,7 +65,7 @@ T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& s
   using V = Vec<T>;
   const Index outputs = set.outputs;
   CompensatedSum<V> sum;
-  visit_loss(set.loss.id, [&]<class L>(L) {
+  visit_loss(set.loss, [&](const auto of_row) {
     const V* group = set.packs;
     for (Index first = 0; first < set.count; first += kLanes<T>, group += set.step) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
@@ -73,10 +73,10 @@ T loss(const Targeted<T>& set, const T* o, Index stride, const LossScratch<T>& s
       const V c = group[0], factor = broadcast<V>(scale) * c;
       const V* y = group + 1;
       if (d == nullptr) {
-        sum.add(weighted(c, c, L::value(set.loss.parameter, scratch.o, y, outputs)));
+        sum.add(weighted(c, c, of_row.value(scratch.o, y, outputs)));
         continue;
       }
-      sum.add(weighted(c, c, L::gradient(set.loss.parameter, scratch.o, y, outputs, scratch.d)));
+      sum.add(weighted(c, c, of_row.gradient(scratch.o, y, outputs, scratch.d)));
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, factor, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, d + first * stride, stride);
     }
@@ -89,14 +89,14 @@ void loss_curvature(const Targeted<T>& set, const T* o, const T* ro, Index strid
                     const LossScratch<T>& scratch, T* rd, T scale) {
   using V = Vec<T>;
   const Index outputs = set.outputs;
-  visit_loss(set.loss.id, [&]<class L>(L) {
+  visit_loss(set.loss, [&](const auto of_row) {
     const V* group = set.packs;
     for (Index first = 0; first < set.count; first += kLanes<T>, group += set.step) {
       const Index rows = std::min<Index>(kLanes<T>, set.count - first);
       gather_outputs(set, o + first * stride, stride, rows, scratch.o);
       gather_columns(ro + first * stride, stride, rows, outputs, scratch.r);
       const V c = group[0], factor = broadcast<V>(scale) * c;
-      L::hessian_vector(set.loss.parameter, scratch.o, group + 1, scratch.r, outputs, scratch.d);
+      of_row.hessian_vector(scratch.o, group + 1, scratch.r, outputs, scratch.d);
       for (Index j = 0; j < outputs; ++j) scratch.d[j] = weighted(c, factor, scratch.d[j]);
       scatter_columns(scratch.d, rows, outputs, rd + first * stride, stride);
     }

@@ -4,6 +4,7 @@
 #include "engines/rows/evaluate.hpp"
 #include "engines/rows/learning.hpp"
 #include "engines/rows/meta_gradient.hpp"
+#include "engines/rows/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -20,6 +21,9 @@ const char* unsupported(const Problem& problem) {
   }
   return nullptr;
 }
+
+/// The unit of every engine's cost.
+double cost(const Problem&) { return 1; }
 
 /// Calls `visitor` with the class that computes the problem: fused steps where they can.
 template <class T, class Visitor>
@@ -55,7 +59,9 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
 
 template <class T>
 Engine<T> rows_engine() {
-  return {"rows", &rows::unsupported, &rows::workspace_bytes<T>, &rows::run<T>, true};
+  return {"rows",      &rows::unsupported,        &rows::cost,
+          &rows::work, &rows::workspace_bytes<T>, &rows::run<T>,
+          true};
 }
 
 template Engine<float> rows_engine<float>();

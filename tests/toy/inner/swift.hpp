@@ -5,8 +5,8 @@
 namespace FOMAML_FAST_NAMESPACE::inner {
 
 /// Heavy ball with a cubic term: b = (1 - friction) b + g, d = b + b^3.
-struct Toy {
-  static constexpr const char* name = "toy";
+struct Swift {
+  static constexpr const char* name = "swift";
   static constexpr Option options[] = {{"friction", 0.5}};
   static constexpr int kStates = 1;
   static int states(const Parameters&) { return kStates; }

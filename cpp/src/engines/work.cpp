@@ -1,0 +1,70 @@
+#include "engines/work.hpp"
+
+namespace FOMAML_FAST_NAMESPACE {
+
+namespace {
+
+/// With rows of outputs of whole vectors of so many numbers; no hvp.
+PassCosts gradient_costs(const NetworkSpec& net, Index columns) {
+  const auto whole = [&](Index n) {
+    return static_cast<double>((n + columns - 1) / columns * columns);
+  };
+  PassCosts costs;
+  double back = 0;  // D W'
+  for (int l = 0; l < net.depth; ++l) {
+    costs.forward += 2 * static_cast<double>(net.fan_in(l)) * whole(net.fan_out(l));
+    if (l > 0) back += 2 * static_cast<double>(net.fan_out(l)) * whole(net.fan_in(l));
+  }
+  costs.first = 2 * static_cast<double>(net.fan_in(0)) * whole(net.fan_out(0));
+  costs.gradient = 2 * costs.forward + back;  // H W, H' D
+  return costs;
+}
+
+}  // namespace
+
+PassCosts PassCosts::nominal(const NetworkSpec& net) {
+  PassCosts costs = gradient_costs(net, 1);
+  costs.hvp = 2 * costs.gradient;
+  return costs;
+}
+
+PassCosts PassCosts::padded(const NetworkSpec& net, Index columns) {
+  PassCosts costs = gradient_costs(net, columns);
+  costs.hvp = 2 * costs.gradient - 2 * costs.first;
+  return costs;
+}
+
+double operations(const Problem& problem, const PassCosts& row) {
+  const auto support = static_cast<double>(problem.support.total);
+  const auto query = static_cast<double>(problem.query.total);
+  const double steps = problem.algorithm.steps;
+  switch (problem.operation) {
+    case Operation::predict:
+    case Operation::loss:
+      return support * row.forward;
+    case Operation::jvp:
+      return support * 2 * row.forward;
+    case Operation::vjp:
+    case Operation::gradient:
+      return support * row.gradient;
+    case Operation::gnvp:
+      return support * (row.gradient + row.forward);
+    case Operation::vjp_tangent:
+    case Operation::hvp:
+      return support * (row.gradient + row.hvp);
+    case Operation::adapt: {
+      // A trace evaluates the query, and once more the support, where the last step ends.
+      const double traced = static_cast<double>(problem.trace_points) * query + support;
+      return steps * support * row.gradient + (problem.wants_trace ? traced * row.forward : 0);
+    }
+    case Operation::meta_gradient:
+      break;
+  }
+  const AlgorithmSpec& algorithm = problem.algorithm;
+  const double back = algorithm.flow == Flow::exact ? row.hvp : 0;
+  const double losses = algorithm.multi_step ? steps : 1;
+  const double after = algorithm.flow == Flow::reptile ? row.forward : row.gradient;
+  return steps * support * (row.gradient + back) + losses * query * after;
+}
+
+}  // namespace FOMAML_FAST_NAMESPACE
