@@ -12,6 +12,7 @@
 #include "base/arena.hpp"
 #include "base/parallel.hpp"
 #include "base/status.hpp"
+#include "base/watch.hpp"
 #include "meta/algorithm.hpp"
 #include "network/layout.hpp"
 #include "network/rows.hpp"
@@ -54,6 +55,16 @@ struct Problem {
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;
+  }
+  /// About the operations of a gradient over so many rows, for the watch of long loops: most work
+  /// on small networks is not in their products.
+  [[nodiscard]] Index gradient_work(Index rows) const {
+    constexpr Index kAround = 2000, kOfEachRow = 50;
+    return kAround + rows * (kOfEachRow + 6 * layout.n_params);
+  }
+  /// The same of a step of one task.
+  [[nodiscard]] Index step_work() const {
+    return gradient_work(std::max(support.longest, query.longest));
   }
   /// Numbers in what a task adapts, as `adapt` returns it.
   [[nodiscard]] Index n_adapted() const {

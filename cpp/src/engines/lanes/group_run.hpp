@@ -63,6 +63,10 @@ class GroupRun {
   template <class B>
   V loss(const B* theta);
 
+  /// Before a pass over a piece of the rows: whether the caller wants to stop.
+  [[nodiscard]] bool stopped(const Pieces& pieces) const {
+    return watch_.stopped(kLanes<T> * problem_.gradient_work(pieces.rows));
+  }
   void write_lanes(V values, T* to) const;
   void flag(V defect) const;
   void add_to_total(const V* lambda) const;
@@ -80,6 +84,7 @@ class GroupRun {
   const Shared<T>& shared_;
   Workspace<T> work_;
   Group group_{};
+  Watch& watch_ = Watch::of_thread();
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

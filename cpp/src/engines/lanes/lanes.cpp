@@ -147,6 +147,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const Run<T> body{problem, plan, call, shared, partials};
   const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, plan));
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
+    const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
     problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
   });

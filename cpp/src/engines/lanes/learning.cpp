@@ -229,8 +229,9 @@ Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& c
       call_(call),
       shared_(shared),
       buffers_(buffers),
-      inputs_{problem.algorithm, adapted_, buffers.vectors,
-              !problem.algorithm.adapts_all(plan.depth), call.step_weights} {
+      inputs_{problem.algorithm, adapted_,
+              buffers.vectors,   !problem.algorithm.adapts_all(plan.depth),
+              call.step_weights, kLanes<T> * problem.step_work()} {
   for (int l = 0; l < plan.depth; ++l) {
     if (!problem.algorithm.adapts(l)) continue;
     segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight, plan[l].end, l};
@@ -270,7 +271,7 @@ void Learning<T>::fill_frozen(const V* start) const {
   for (int l = 0; l < plan_.depth; ++l) {
     if (problem_.algorithm.adapts(l)) continue;
     const Index from = plan_[l].weight, end = plan_[l].end;
-    for (int k = 1; k <= later; ++k) {
+    for (int k = 1; k <= later && !inputs_.watch.stopped(plan_.size); ++k) {
       std::copy(start + from, start + end, buffers_.vectors.theta(k) + from);
     }
   }

@@ -44,9 +44,12 @@ class Learning {
         buffers_(buffers),
         segments_(problem),
         adapted_{segments_.data(), segments_.count(), buffers.vectors.size, false, rates()},
-        inputs_{problem.algorithm, adapted_, buffers.vectors,
+        inputs_{problem.algorithm,
+                adapted_,
+                buffers.vectors,
                 problem.algorithm.context > 0 || !problem.algorithm.adapts_all(problem.net.depth),
-                call.step_weights} {}
+                call.step_weights,
+                problem.step_work()} {}
 
   /// theta_S, or phi_S, of one task.
   void adapt(Index task) const {
@@ -96,7 +99,7 @@ class Learning {
     const AlgorithmSpec& algorithm = problem_.algorithm;
     const meta::Vectors<T>& vectors = buffers_.vectors;
     const Index P = problem_.layout.n_params;
-    for (int slot = 0; slot < vectors.slots; ++slot) {
+    for (int slot = 0; slot < vectors.slots && !inputs_.watch.stopped(P); ++slot) {
       T* const theta = vectors.thetas + slot * vectors.size;
       std::copy_n(call_.theta + task * call_.theta_stride, P, theta);
       std::fill_n(theta + P, algorithm.context, T(0));

@@ -168,6 +168,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const WorkerArenas arenas(shared.used(), one.used());
   const Run<T> body(problem, call);
   const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
+    const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
     const Workspace<T> work(problem, arena);
     body(team, work, partials);

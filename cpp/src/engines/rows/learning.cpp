@@ -186,8 +186,9 @@ Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worke
     : frame_(frame),
       shared_(shared),
       worker_(worker),
-      inputs_{frame.problem.algorithm, adapted_, worker.vectors,
-              !frame.problem.algorithm.adapts_all(frame.plan.depth), frame.call.step_weights} {
+      inputs_{frame.problem.algorithm, adapted_,
+              worker.vectors,          !frame.problem.algorithm.adapts_all(frame.plan.depth),
+              frame.call.step_weights, frame.problem.step_work()} {
   const auto add = [&](Index from, Index size, int l) {
     segments_[static_cast<std::size_t>(adapted_.count++)] = {pack_count<T>(from),
                                                              pack_count<T>(from + size), l};
@@ -219,7 +220,8 @@ void Learning<T>::start(Index task) {
   pack(plan, frame_.call.theta + task * frame_.call.theta_stride, start);
   if (frame_.problem.algorithm.adapts_all(plan.depth)) return;
   const int steps = frame_.problem.algorithm.steps;
-  for (int k = 1; k < std::min(vectors.slots, steps + 1); ++k) {
+  const int end = std::min(vectors.slots, steps + 1);
+  for (int k = 1; k < end && !inputs_.watch.stopped(vectors.size); ++k) {
     const Weights<T> later = weights(vectors.theta(k));
     std::copy_n(start.values, plan.packed_parameters, later.values);
     std::copy_n(start.transposes, plan.packed_transposes, later.transposes);

@@ -117,7 +117,9 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(0, query.count));
-  for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
+  const Index work = 2 * frame.problem.gradient_work(rows.count);
+  Watch& watch = Watch::of_thread();
+  for (int k = frame.problem.algorithm.steps - 1; k >= 0 && !watch.stopped(work); --k) {
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(k);
     const StepScale<T> scale = frame.call.step_scale(k, plan.depth);
