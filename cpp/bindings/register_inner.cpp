@@ -1,7 +1,7 @@
 // One inner step of many tasks and its pullback, for losses that the core does not know: Python
 // computes their gradients between the steps.
 #include "bindings.hpp"
-#include "engines/reference/flat_segments.hpp"
+#include "engines/adapted_of.hpp"
 
 namespace fomaml_fast_bindings {
 
@@ -16,24 +16,17 @@ class FlatAdapted {
     problem_.net = net.spec;
     problem_.layout = net.layout;
     algorithm_.fill(problem_, call_);
-    segments_.emplace(problem_);
-    adapted_ = {segments_->data(), segments_->count(), net.layout.n_params, false, {}};
-    if (spec().rates_per_parameter) {
-      adapted_.rates.per_parameter = call_.rates;
-    } else {
-      adapted_.rates = {call_.rates, call_.rate_steps, net.spec.depth, nullptr};
-    }
+    adapted_.emplace(problem_, call_);
   }
   [[nodiscard]] const core::AlgorithmSpec& spec() const { return problem_.algorithm; }
-  [[nodiscard]] const core::inner::Adapted<T>& operator*() const { return adapted_; }
+  [[nodiscard]] const core::inner::Adapted<T>& operator*() const { return **adapted_; }
   [[nodiscard]] Index n_rates() const { return problem_.n_rates(); }
 
  private:
   core::Problem problem_;
   core::Call<T> call_;
   AlgorithmCall<T> algorithm_;
-  std::optional<core::reference::FlatSegments> segments_;
-  core::inner::Adapted<T> adapted_;
+  std::optional<core::FlatAdapted<T>> adapted_;
 };
 
 /// The arrays of every task before a step.

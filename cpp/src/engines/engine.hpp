@@ -52,6 +52,12 @@ struct Problem {
   [[nodiscard]] bool is_plain() const {
     return algorithm.is_plain(net.depth) && !wants_trace && !weighs_tasks;
   }
+  /// Whether products with the support Hessian are taken, on the way back or to solve.
+  [[nodiscard]] bool takes_hessians() const {
+    return operation == Operation::meta_gradient &&
+           (algorithm.flow == Flow::implicit ||
+            (algorithm.flow == Flow::exact && algorithm.steps > 0));
+  }
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;

@@ -92,7 +92,7 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
       work_.support.load(problem_.net, call_.support, group, plan_.support, 0);
     }
     V loss = step(theta, 0, adapted(0));
-    if (call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
+    if (call_.support_losses != nullptr) write_losses(loss, call_.support_losses);
     V defect = loss - loss;
     for (int k = 1; k < plan_.steps && !stopped(plan_.support); ++k) {
       loss = step(static_cast<const V*>(adapted(k - 1)), k, adapted(k));
@@ -216,12 +216,12 @@ void GroupRun<T>::run(Group group) {
     case Operation::predict:
       return with_theta(group, [&](auto* theta) { predict(theta); });
     case Operation::loss:
-      return with_theta(group, [&](auto* theta) { write_lanes(loss(theta), call_.losses); });
+      return with_theta(group, [&](auto* theta) { write_losses(loss(theta), call_.losses); });
     case Operation::gradient:
       return with_theta(group, [&](auto* theta) {
-        write_lanes(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
-                                      work_.tape[0], false, work_.vector),
-                    call_.losses);
+        write_losses(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
+                                       work_.tape[0], false, work_.vector),
+                     call_.losses);
         write(work_.vector, call_.task_vectors);
       });
     case Operation::hvp:
@@ -258,7 +258,7 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
     const V loss =
         loss_and_gradient(last, call_.query, plan_.query, work_.query, work_.query_activity,
                           lambda == work_.total && !starts_total, last_lambda);
-    write_lanes(loss, call_.losses);
+    write_losses(loss, call_.losses);
     flag(loss - loss);
   });
   if (plan_.exact) {
@@ -278,13 +278,6 @@ template <class T>
 void GroupRun<T>::add_to_total(const V* lambda) const {
   const auto taken = first_lanes<T>(group_.count) != V{};
   for (Index i = 0; i < plan_.size; ++i) work_.total[i] += select(taken, lambda[i], V{});
-}
-
-template <class T>
-void GroupRun<T>::write_lanes(V values, T* to) const {
-  T lanes[kLanes<T>];
-  store(lanes, values);
-  std::copy_n(lanes, group_.count, to + group_.first);
 }
 
 template <class T>

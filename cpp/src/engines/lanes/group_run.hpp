@@ -3,6 +3,7 @@
 
 #include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
+#include "engines/per_task.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
@@ -67,7 +68,9 @@ class GroupRun {
   [[nodiscard]] bool stopped(const Pieces& pieces) const {
     return watch_.stopped(kLanes<T> * problem_.gradient_work(pieces.rows));
   }
-  void write_lanes(V values, T* to) const;
+  void write_losses(V losses, T* to) const {
+    write_numbers(losses, group_.count, to + group_.first);
+  }
   void flag(V defect) const;
   void add_to_total(const V* lambda) const;
   /// Packed parameters as the tasks' own flat vectors.
