@@ -94,7 +94,8 @@ class Learning {
       std::fill_n(theta + P, problem_.algorithm.context, T(0));
     }
     const TaskObjective<T> support(mlp_, problem_.support.loss, call_.support, task);
-    const TaskObjective<T> query(mlp_, problem_.query.loss, call_.query, task);
+    const RowSet<T>& rows = call_.query.x != nullptr ? call_.query : call_.support;  // adapt
+    const TaskObjective<T> query(mlp_, problem_.query.loss, rows, task);
     Tasks<T> tasks(support, query, nullptr, vectors.size, problem_.n_adapted());
     const T wrong = FOMAML_FAST_NAMESPACE::unroll(problem_, call_, task, 1, inputs_, tasks);
     return wrong == T(0) && all_finite(vectors.theta(problem_.algorithm.steps), vectors.size);
