@@ -122,7 +122,7 @@ void every_engine(const Case& c, double rate_scale, void (*set)(Problem&)) {
   for (std::size_t task = 1; task < static_cast<std::size_t>(c.tasks); task += 3) {
     const auto from = static_cast<std::size_t>(data.offsets[0][task] * columns);
     const auto end = static_cast<std::size_t>(data.offsets[0][task + 1] * columns);
-    for (std::size_t i = from; i < end; ++i) wild.x[0][i] *= task % 2 == 0 ? 1e30 : 300;
+    for (std::size_t i = from; i < end; ++i) wild.x[0][i] *= task % 2 == 0 ? 1e39 : 300;
   }
   for (int i = 0; i < api::engine_count(); ++i) {
     const Engine<T> engine = api::engine<T>(i);

@@ -1,6 +1,6 @@
 #include "api/inner_steps.hpp"
 
-#include "engines/reference/flat_segments.hpp"
+#include "engines/adapted_of.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
@@ -8,21 +8,12 @@ namespace {
 
 /// What an algorithm adapts of flat vectors, and at which rates.
 template <class T>
-class FlatAdapted {
+class FlatCall {
  public:
-  FlatAdapted(const Network& net, const Algorithm& algorithm, const Argument& rates)
-      : at_(algorithm, net, rates),
-        problem_(of(net, at_, call_)),
-        segments_(problem_),
-        adapted_{segments_.data(), segments_.count(), net.n_params(), false, {}} {
-    if (spec().rates_per_parameter) {
-      adapted_.rates.per_parameter = call_.rates;
-    } else {
-      adapted_.rates = {call_.rates, call_.rate_steps, net.spec.depth, nullptr};
-    }
-  }
+  FlatCall(const Network& net, const Algorithm& algorithm, const Argument& rates)
+      : at_(algorithm, net, rates), problem_(of(net, at_, call_)), adapted_(problem_, call_) {}
   [[nodiscard]] const AlgorithmSpec& spec() const { return problem_.algorithm; }
-  [[nodiscard]] const inner::Adapted<T>& operator*() const { return adapted_; }
+  [[nodiscard]] const inner::Adapted<T>& operator*() const { return *adapted_; }
   [[nodiscard]] Index n_rates() const { return problem_.n_rates(); }
 
  private:
@@ -34,8 +25,7 @@ class FlatAdapted {
   AlgorithmAt<T> at_;
   Call<T> call_;
   Problem problem_;
-  reference::FlatSegments segments_;
-  inner::Adapted<T> adapted_;
+  FlatAdapted<T> adapted_;
 };
 
 template <class T>
@@ -50,7 +40,7 @@ inner::Before<T> before(const InnerPoint<T>& point, Index task, Index size, Inde
 template <class T>
 void inner_step(const Algorithm& algorithm, const Network& net, const Argument& rates,
                 const InnerPoint<T>& point, T* thetas, T* states) {
-  const FlatAdapted<T> adapted(net, algorithm, rates);
+  const FlatCall<T> adapted(net, algorithm, rates);
   const Index size = net.n_params(), n_states = adapted.spec().inner.states();
   std::copy_n(point.thetas, point.tasks * size, thetas);  // what does not adapt
   std::copy_n(point.states, point.tasks * n_states * size, states);
@@ -62,13 +52,13 @@ void inner_step(const Algorithm& algorithm, const Network& net, const Argument& 
 
 template <class T>
 Index rate_cotangents(const Algorithm& algorithm, const Network& net, const Argument& rates) {
-  return FlatAdapted<T>(net, algorithm, rates).n_rates();
+  return FlatCall<T>(net, algorithm, rates).n_rates();
 }
 
 template <class T>
 void inner_pullback(const Algorithm& algorithm, const Network& net, const Argument& rates,
                     const InnerPoint<T>& point, bool exact, const InnerCotangents<T>& to) {
-  const FlatAdapted<T> adapted(net, algorithm, rates);
+  const FlatCall<T> adapted(net, algorithm, rates);
   const Index size = net.n_params(), n_states = adapted.spec().inner.states();
   const Index n_rates = adapted.n_rates();
   std::fill_n(to.gradients, point.tasks * size, T(0));

@@ -15,6 +15,8 @@ constexpr double kUsualPace = 20e3;
 // (docs/performance.md): the work must be worth a few of them.
 constexpr double kWarmMicroseconds = 8;
 constexpr double kColdMicroseconds = 150;
+// What a step of one task takes beside its products.
+constexpr double kStepMicroseconds = 0.1;
 
 using Clock = std::chrono::steady_clock;
 using Microseconds = std::chrono::duration<double, std::micro>;
@@ -86,9 +88,10 @@ void learn_from(const Problem& problem, int workers, Clock::duration elapsed) {
 }
 
 bool is_brief(const Problem& problem) {
-  // Conjugate gradients take as long as they need.
+  // Conjugate gradients take as long as they need; tiny steps longer than their products.
+  const auto steps = static_cast<double>(problem.tasks) * (1 + problem.algorithm.steps);
   return problem.algorithm.flow != Flow::implicit &&
-         microseconds_alone(problem) < kColdMicroseconds;
+         microseconds_alone(problem) + kStepMicroseconds * steps < kColdMicroseconds;
 }
 
 int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products) {

@@ -13,6 +13,7 @@
 #include "base/arena.hpp"
 #include "base/parallel.hpp"
 #include "base/status.hpp"
+#include "base/watch.hpp"
 #include "meta/algorithm.hpp"
 #include "network/layout.hpp"
 #include "network/rows.hpp"
@@ -52,9 +53,25 @@ struct Problem {
   [[nodiscard]] bool is_plain() const {
     return algorithm.is_plain(net.depth) && !wants_trace && !weighs_tasks;
   }
+  /// Whether products with the support Hessian are taken, on the way back or to solve.
+  [[nodiscard]] bool takes_hessians() const {
+    return operation == Operation::meta_gradient &&
+           (algorithm.flow == Flow::implicit ||
+            (algorithm.flow == Flow::exact && algorithm.steps > 0));
+  }
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;
+  }
+  /// About the operations of a gradient over so many rows, for the watch of long loops: most work
+  /// on small networks is not in their products.
+  [[nodiscard]] Index gradient_work(Index rows) const {
+    constexpr Index kAround = 2000, kOfEachRow = 50;
+    return kAround + rows * (kOfEachRow + 6 * layout.n_params);
+  }
+  /// The same of a step of one task.
+  [[nodiscard]] Index step_work() const {
+    return gradient_work(std::max(support.longest, query.longest));
   }
   /// Numbers in what a task adapts, as `adapt` returns it.
   [[nodiscard]] Index n_adapted() const {

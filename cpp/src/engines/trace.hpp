@@ -3,17 +3,17 @@
 #pragma once
 
 #include "engines/engine.hpp"
-#include "kernels/simd.hpp"
+#include "engines/per_task.hpp"
+#include "meta/inputs.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
 /// The trace of one task, or of a group of neighbours, while their steps are taken.
 ///
-/// The engine gives a `Source`: packs of one number a task (or T for a single one), of theta_k:
-///   query_loss(k)
-///   defect(k)         0 where all that adapts is finite, NaN elsewhere
-///   write(k, where)   copies what adapts of the tasks that where(i), a T*, is not null for
-/// theta_{k-1} must still be there when theta_k is looked at.
+/// `Tasks` tells, in packs of one number a task, or a number of the only one:
+///   V query_loss(theta)
+///   defect(theta)         0 where all that adapts is finite, NaN elsewhere
+///   write(theta, where)   copies what adapts of the tasks that where(i), a T*, is not null for
 template <class T>
 class Trace {
  public:
@@ -34,37 +34,30 @@ class Trace {
     return call_.trace_losses != nullptr || call_.first_bad_loss != nullptr;
   }
 
-  /// theta_k, the support loss there, and what `source` tells; k = 0 … S in turn.
-  template <class V, class Source>
-  void at(int k, V loss, Source&& source) {
+  /// theta_k and the support loss there, k = 0 … S in turn, theta_{k-1} being there still.
+  template <class V, class Tasks>
+  void at(int k, V loss, const meta::Vectors<V>& vectors, Tasks& tasks) {
     for (int i = 0; i < count_; ++i) {
-      const T value = lane_of(loss, i);
+      const T value = number_of(loss, i);
       if (call_.trace_losses != nullptr) call_.trace_losses[task(i) * (steps_ + 1) + k] = value;
       if (!is_finite(value)) mark(call_.first_bad_loss, i, k);
     }
-    look_at_theta(k, source);
+    check_theta(k, vectors, tasks);
     if (next_ == points_ || call_.trace_points[next_] != k) return;
     const Index point = next_++;
     const auto place = [&](int i) { return task(i) * points_ + point; };
     if (call_.trace_query_losses != nullptr) {
-      const V query = source.query_loss(k);
-      for (int i = 0; i < count_; ++i) call_.trace_query_losses[place(i)] = lane_of(query, i);
+      const V query = tasks.query_loss(vectors.theta(k));
+      for (int i = 0; i < count_; ++i) call_.trace_query_losses[place(i)] = number_of(query, i);
     }
     if (call_.trace_thetas != nullptr) {
-      source.write(k, [&](int i) { return call_.trace_thetas + place(i) * n_adapted_; });
+      tasks.write(vectors.theta(k),
+                  [&](int i) { return call_.trace_thetas + place(i) * n_adapted_; });
     }
   }
 
  private:
   static bool is_finite(T x) { return x - x == T(0); }
-  template <class V>
-  static T lane_of(V x, int lane) {
-    if constexpr (is_scalar_pack<V>) {
-      return x;
-    } else {
-      return x[lane];
-    }
-  }
   [[nodiscard]] std::int32_t never() const { return steps_ + 1; }
   [[nodiscard]] Index task(int i) const { return first_ + i; }
   void mark(std::int32_t* bad, int i, int k) const {
@@ -72,14 +65,14 @@ class Trace {
   }
 
   /// What is not finite stays so: the last finite theta is the one before the first that is not.
-  template <class Source>
-  void look_at_theta(int k, Source& source) {
+  template <class V, class Tasks>
+  void check_theta(int k, const meta::Vectors<V>& vectors, Tasks& tasks) {
     if (call_.first_bad_theta == nullptr && call_.last_finite == nullptr) return;
-    const auto defect = source.defect(k);
+    const auto defect = tasks.defect(vectors.theta(k));
     std::uint32_t ends = 0;  // tasks whose last finite theta is the one before
     for (int i = 0; i < count_; ++i) {
       const std::uint32_t bit = std::uint32_t{1} << i;
-      if ((bad_ & bit) != 0 || lane_of(defect, i) == T(0)) continue;
+      if ((bad_ & bit) != 0 || number_of(defect, i) == T(0)) continue;
       bad_ |= bit;
       ends |= bit;
       mark(call_.first_bad_theta, i, k);
@@ -87,7 +80,7 @@ class Trace {
     if (call_.last_finite == nullptr) return;
     const auto write = [&](int from, std::uint32_t which) {
       if (which == 0) return;
-      source.write(from, [&](int i) {
+      tasks.write(vectors.theta(from), [&](int i) {
         return (which >> i & 1U) != 0 ? call_.last_finite + task(i) * n_adapted_ : nullptr;
       });
     };

@@ -29,7 +29,7 @@ V unroll(const Inputs<V>& in, Tasks& tasks, Observe&& observe) {
   const Vectors<V>& vectors = in.vectors;
   std::fill_n(vectors.state(0), vectors.n_states * vectors.size, V{});
   V wrong{};
-  for (int k = 0; k < in.algorithm.steps; ++k) {
+  for (int k = 0; k < in.algorithm.steps && !in.stopped(); ++k) {
     const V* theta = vectors.theta(k);
     const V loss = tasks.support_gradient(vectors.slot(k), theta, vectors.gradient(k));
     observe(k, loss);
@@ -65,7 +65,7 @@ V through_steps(const Inputs<V>& in, Tasks& tasks, V* lambda) {
   std::fill_n(vectors.co_state, vectors.n_states * size, V{});
   if (in.freezes || algorithm.context > 0) std::fill_n(vectors.co_gradient, size, V{});
   if (pulls) std::fill_n(vectors.co_anchor, size, V{});
-  for (int k = steps - 1; k >= 0; --k) {
+  for (int k = steps - 1; k >= 0 && !in.stopped(); --k) {
     inner::pull_back_step<V>(
         algorithm.inner, in.adapted, k,
         {vectors.theta(k), vectors.theta(0), vectors.gradient(k), vectors.state(k)}, exact,

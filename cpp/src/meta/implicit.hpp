@@ -49,7 +49,8 @@ class ConjugateGradient {
     const V enough =
         constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) * start;
     V squared = start, active = select(start > enough, one, zero);
-    for (int k = 0; k < in_.algorithm.implicit.most_iterations && any_positive(active); ++k) {
+    const int most = in_.algorithm.implicit.most_iterations;
+    for (int k = 0; k < most && any_positive(active) && !in_.stopped(); ++k) {
       multiply();
       const V curvature = adapted.dot(direction_, product_);
       const V bent = select(curvature > zero, zero, active);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/arena.hpp"
+#include "base/watch.hpp"
 #include "meta/algorithm.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::meta {
@@ -76,6 +77,11 @@ struct Inputs {
   const Vectors<V>& vectors;  ///< theta(0) is filled in, frozen parts of all thetas too
   bool freezes = false;       ///< some parameters do not adapt
   const Element<V>* step_weights = nullptr;  ///< [S], multi-step
+  Index step_work = 0;  ///< about the operations of a step, of all tasks of a pack
+  Watch& watch = Watch::of_thread();
+
+  /// Before a step, either way: whether the caller wants to stop.
+  [[nodiscard]] bool stopped() const { return watch.stopped(step_work); }
 };
 
 /// 0 where x is finite, NaN elsewhere.

@@ -92,9 +92,9 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
       work_.support.load(problem_.net, call_.support, group, plan_.support, 0);
     }
     V loss = step(theta, 0, adapted(0));
-    if (call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
+    if (call_.support_losses != nullptr) write_losses(loss, call_.support_losses);
     V defect = loss - loss;
-    for (int k = 1; k < plan_.steps; ++k) {
+    for (int k = 1; k < plan_.steps && !stopped(plan_.support); ++k) {
       loss = step(static_cast<const V*>(adapted(k - 1)), k, adapted(k));
       defect += loss - loss;
     }
@@ -112,7 +112,7 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
                                       V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
   CompensatedSum<V> sum;
-  for (Index piece = 0; piece < pieces.count; ++piece) {
+  for (Index piece = 0; piece < pieces.count && !stopped(pieces); ++piece) {
     rows.load(problem_.net, set, group_, pieces, piece);
     forward(plan_, theta, rows, activity);
     sum.add(output_loss(plan_.last().fan_out, rows, activity.h[top], activity.d[top]));
@@ -128,7 +128,7 @@ template <class B>
 void GroupRun<T>::hessian_vector(const B* theta, int k, T scale, const V* v, const V* from, V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
   Activity<T>& kept = activity(k);
-  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+  for (Index piece = 0; piece < plan_.support.count && !stopped(plan_.support); ++piece) {
     if (!work_.taped) {
       work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
       forward(plan_, theta, work_.support, kept);
@@ -153,7 +153,7 @@ const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
       hessian_vector(static_cast<const V*>(adapted(k - 1)), k, scale, v, lambda, to);
     }
   };
-  for (int k = plan_.steps - 1; k >= 0; --k) {
+  for (int k = plan_.steps - 1; k >= 0 && !stopped(plan_.support); --k) {
     const StepScale<T> scale = call_.step_scale(k, plan_.depth);
     if (scale.rates == nullptr) {
       add_product(k, scale.deltas, lambda, other);
@@ -179,7 +179,7 @@ void GroupRun<T>::predict(const B* theta) {
   inputs.classes = nullptr;
   const Index outputs = problem_.net.outputs();
   const Activity<T>& activity = work_.tape[0];
-  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+  for (Index piece = 0; piece < plan_.support.count && !stopped(plan_.support); ++piece) {
     work_.support.load(problem_.net, inputs, group_, plan_.support, piece);
     forward(plan_, theta, work_.support, activity);
     const Index start = piece * plan_.support.rows;
@@ -200,7 +200,7 @@ template <class B>
 Vec<T> GroupRun<T>::loss(const B* theta) {
   CompensatedSum<V> sum;
   const Activity<T>& activity = work_.tape[0];
-  for (Index piece = 0; piece < plan_.support.count; ++piece) {
+  for (Index piece = 0; piece < plan_.support.count && !stopped(plan_.support); ++piece) {
     work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
     forward(plan_, theta, work_.support, activity);
     V* const none = nullptr;
@@ -216,12 +216,12 @@ void GroupRun<T>::run(Group group) {
     case Operation::predict:
       return with_theta(group, [&](auto* theta) { predict(theta); });
     case Operation::loss:
-      return with_theta(group, [&](auto* theta) { write_lanes(loss(theta), call_.losses); });
+      return with_theta(group, [&](auto* theta) { write_losses(loss(theta), call_.losses); });
     case Operation::gradient:
       return with_theta(group, [&](auto* theta) {
-        write_lanes(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
-                                      work_.tape[0], false, work_.vector),
-                    call_.losses);
+        write_losses(loss_and_gradient(theta, call_.support, plan_.support, work_.support,
+                                       work_.tape[0], false, work_.vector),
+                     call_.losses);
         write(work_.vector, call_.task_vectors);
       });
     case Operation::hvp:
@@ -258,7 +258,7 @@ void GroupRun<T>::meta_gradient(Group group, bool starts_total, bool flag_vector
     const V loss =
         loss_and_gradient(last, call_.query, plan_.query, work_.query, work_.query_activity,
                           lambda == work_.total && !starts_total, last_lambda);
-    write_lanes(loss, call_.losses);
+    write_losses(loss, call_.losses);
     flag(loss - loss);
   });
   if (plan_.exact) {
@@ -278,13 +278,6 @@ template <class T>
 void GroupRun<T>::add_to_total(const V* lambda) const {
   const auto taken = first_lanes<T>(group_.count) != V{};
   for (Index i = 0; i < plan_.size; ++i) work_.total[i] += select(taken, lambda[i], V{});
-}
-
-template <class T>
-void GroupRun<T>::write_lanes(V values, T* to) const {
-  T lanes[kLanes<T>];
-  store(lanes, values);
-  std::copy_n(lanes, group_.count, to + group_.first);
 }
 
 template <class T>

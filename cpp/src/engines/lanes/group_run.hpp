@@ -3,6 +3,7 @@
 
 #include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
+#include "engines/per_task.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
@@ -63,7 +64,13 @@ class GroupRun {
   template <class B>
   V loss(const B* theta);
 
-  void write_lanes(V values, T* to) const;
+  /// Before a pass over a piece of the rows: whether the caller wants to stop.
+  [[nodiscard]] bool stopped(const Pieces& pieces) const {
+    return watch_.stopped(kLanes<T> * problem_.gradient_work(pieces.rows));
+  }
+  void write_losses(V losses, T* to) const {
+    write_numbers(losses, group_.count, to + group_.first);
+  }
   void flag(V defect) const;
   void add_to_total(const V* lambda) const;
   /// Packed parameters as the tasks' own flat vectors.
@@ -80,6 +87,7 @@ class GroupRun {
   const Shared<T>& shared_;
   Workspace<T> work_;
   Group group_{};
+  Watch& watch_ = Watch::of_thread();
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

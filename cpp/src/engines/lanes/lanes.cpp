@@ -29,20 +29,20 @@ const char* unsupported(const Problem& problem) {
   return problem.is_plain() || whole ? nullptr : kInPieces;
 }
 
-/// Lane sums of each block's meta-gradients, then of those of the rates.
+/// Of groups, what their lanes hold being added up.
 template <class T>
-T* take_partials(const Problem& problem, const Plan& plan, Arena& arena) {
-  return plan.meta ? arena.take<T>(plan.blocks * partial_size(problem, plan)) : nullptr;
+PartialSums<T> carve_sums(const Problem& problem, const Plan& plan, Arena& arena) {
+  return PartialSums<T>::carve(problem, plan.groups, plan.size, rate_count(problem, plan), arena);
 }
 
 /// What one worker has of its own.
 template <class T>
-std::size_t worker_bytes(const Problem& problem, const Plan& plan) {
+std::size_t worker_bytes(const Problem& problem, const Plan& plan, const PartialSums<T>& sums) {
   Arena arena;
   if (problem.is_plain()) {
     Workspace<T>(problem, plan, arena);
   } else {
-    LearningBuffers<T>(problem, plan, arena);
+    LearningBuffers<T>(problem, plan, sums, arena);
   }
   return arena.used();
 }
@@ -51,9 +51,9 @@ template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   const Plan plan(problem, kLanes<T>);
   Arena arena;
-  take_partials<T>(problem, plan, arena);
+  const auto sums = carve_sums<T>(problem, plan, arena);
   Shared<T>::carve(problem, plan, {}, arena);
-  return WorkerArenas(arena.used(), worker_bytes<T>(problem, plan)).bytes(workers);
+  return WorkerArenas(arena.used(), worker_bytes<T>(problem, plan, sums)).bytes(workers);
 }
 
 /// One call: what every worker knows.
@@ -63,7 +63,7 @@ struct Run {
   const Plan& plan;
   const Call<T>& call;
   const Shared<T>& shared;
-  T* partials;
+  const PartialSums<T>& sums;
 
   [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
 
@@ -75,25 +75,15 @@ struct Run {
   /// Calls body(first, last, partial) for this worker's blocks of groups, then adds them up.
   template <class Body>
   void sum_blocks(Team& team, Body&& body) const {
-    const Index size = partial_size(problem, plan);
-    team.share(plan.blocks, [&](Index block) {
-      body(plan.groups * block / plan.blocks, plan.groups * (block + 1) / plan.blocks,
-           partials + block * size);
+    team.share(sums.blocks, [&](Index block) {
+      body(plan.groups * block / sums.blocks, plan.groups * (block + 1) / sums.blocks,
+           sums.of_block(block));
     });
-    team.barrier();
-    constexpr Index kChunk = 512;
-    team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
-      const Index first = chunk * kChunk, end = std::min(size, first + kChunk);
-      T sums[kChunk];
-      for (Index i = first; i < end; ++i) {
-        T sum = partials[i];
-        for (Index block = 1; block < plan.blocks; ++block) sum += partials[block * size + i];
-        sums[i - first] = sum * call.grad_scale;
-      }
-      write(sums, first, std::min(end, plan.size), call.grad);
+    sums.reduce(team, call.grad_scale, [&](const T* part, Index first, Index end) {
+      write(part, first, std::min(end, plan.size), call.grad);
       if (end <= plan.size) return;
       const Index begin = std::max(first, plan.size);
-      const T* const of_rates = sums + (begin - first);
+      const T* const of_rates = part + (begin - first);
       if (problem.algorithm.rates_per_parameter) {
         write(of_rates, begin - plan.size, end - plan.size, call.rate_grad);
       } else {
@@ -126,14 +116,14 @@ struct Run {
   }
 
   void general(Team& team, Arena& arena) const {
-    const LearningBuffers<T> buffers(problem, plan, arena);
+    const LearningBuffers<T> buffers(problem, plan, sums, arena);
     Learning<T> groups(problem, plan, call, shared, buffers);
     if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.adapt(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       for (Index i = first; i < last && !team.stopped(); ++i) {
         groups.meta_gradient(group(i), i == first);
       }
-      lane_sums<T>(buffers.total, partial_size(problem, plan), lanes(first, last), partial);
+      lane_sums<T>(buffers.total, sums.size, lanes(first, last), partial);
     });
   }
 };
@@ -143,11 +133,13 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
            std::byte* memory) {
   const Plan plan(problem, kLanes<T>);
   Arena common(memory);
-  T* const partials = take_partials<T>(problem, plan, common);
+  const auto sums = carve_sums<T>(problem, plan, common);
   const Shared<T> shared = Shared<T>::carve(problem, plan, call, common);
-  const Run<T> body{problem, plan, call, shared, partials};
-  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, plan));
-  const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
+  const Run<T> body{problem, plan, call, shared, sums};
+  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, plan, sums));
+  const int workers = static_cast<int>(std::min<Index>(execution.workers, plan.groups));
+  const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
+    const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
     problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
   });

@@ -1,16 +1,13 @@
 #include "engines/lanes/learning.hpp"
 
 #include "base/finite.hpp"
+#include "engines/adapted_of.hpp"
 #include "engines/lanes/output_loss.hpp"
-#include "engines/trace.hpp"
+#include "engines/unroll.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
-
-bool takes_hessians(const Problem& problem, const Plan& plan) {
-  return plan.exact || (plan.meta && problem.algorithm.flow == Flow::implicit);
-}
 
 /// The lowest layer whose inputs, or parameters, adapt.
 int first_layer(const Problem& problem) {
@@ -25,7 +22,8 @@ Index vector_size(const Problem& problem, const Plan& plan) {
 }  // namespace
 
 template <class T>
-LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena) {
+LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan,
+                                    const PartialSums<T>& sums, Arena& arena) {
   const int first = first_layer(problem);
   std::size_t taken = 0;
   const auto take = [&](Index count) {
@@ -44,7 +42,7 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
   }
   if (plan.meta) {
     lambda = take(1);
-    total = arena.take<V>(partial_size(problem, plan));
+    total = arena.take<V>(sums.size);
   }
   const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
   tape = arena.take<Activity<T>>(slots);
@@ -60,7 +58,7 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
     }
     tape[k] = carved;
   }
-  if (!takes_hessians(problem, plan)) return;
+  if (!problem.takes_hessians()) return;
   tangents = Tangents<T>::carve(plan, plan.support.rows, arena);
   if (first > 0) below_first = arena.take<V>(plan.support.rows * plan[first - 1].stride);
 }
@@ -137,6 +135,18 @@ class Learning<T>::Tasks {
     return loss;
   }
   V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
+
+  V support_loss(const V* theta) { return support_loss(0, theta, nullptr); }
+  [[nodiscard]] V defect(const V* theta) const { return defect_of(theta, learning_.adapted_.size); }
+  template <class Where>
+  void write(const V* theta, const Where& where) const {
+    LaneArrays<T> to;
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(learning_.group_.count); ++lane) {
+      to.data[lane] = where(static_cast<int>(lane));
+      to.count[lane] = to.data[lane] == nullptr ? 0 : learning_.problem_.n_adapted();
+    }
+    learning_.write_adapted(theta, to);
+  }
 
  private:
   [[nodiscard]] std::size_t top() const { return NetworkSpec::at(plan_.depth - 1); }
@@ -229,8 +239,9 @@ Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& c
       call_(call),
       shared_(shared),
       buffers_(buffers),
-      inputs_{problem.algorithm, adapted_, buffers.vectors,
-              !problem.algorithm.adapts_all(plan.depth), call.step_weights} {
+      inputs_{problem.algorithm, adapted_,
+              buffers.vectors,   !problem.algorithm.adapts_all(plan.depth),
+              call.step_weights, kLanes<T> * problem.step_work()} {
   for (int l = 0; l < plan.depth; ++l) {
     if (!problem.algorithm.adapts(l)) continue;
     segments_[static_cast<std::size_t>(adapted_.count++)] = {plan[l].weight, plan[l].end, l};
@@ -241,11 +252,7 @@ Learning<T>::Learning(const Problem& problem, const Plan& plan, const Call<T>& c
     segments_[0] = {plan.size, adapted_.size, 0};
     adapted_.count = 1;
   }
-  if (problem.algorithm.rates_per_parameter) {
-    adapted_.rates.per_parameter = shared.rates;
-  } else {
-    adapted_.rates = {call.rates, call.rate_steps, plan.depth, nullptr};
-  }
+  adapted_.rates = rates_of(problem, call, shared.rates);
 }
 
 /// theta_0 of the group, and what does not adapt of its successors.
@@ -270,44 +277,17 @@ void Learning<T>::fill_frozen(const V* start) const {
   for (int l = 0; l < plan_.depth; ++l) {
     if (problem_.algorithm.adapts(l)) continue;
     const Index from = plan_[l].weight, end = plan_[l].end;
-    for (int k = 1; k <= later; ++k) {
+    for (int k = 1; k <= later && !inputs_.watch.stopped(plan_.size); ++k) {
       std::copy(start + from, start + end, buffers_.vectors.theta(k) + from);
     }
   }
 }
 
 template <class T>
-struct Learning<T>::TraceSource {
-  const Learning& learning;
-  Tasks& tasks;
-
-  [[nodiscard]] const V* theta(int k) const { return learning.buffers_.vectors.theta(k); }
-  [[nodiscard]] V query_loss(int k) const { return tasks.query_loss(theta(k)); }
-  [[nodiscard]] V defect(int k) const { return defect_of(theta(k), learning.adapted_.size); }
-  template <class Where>
-  void write(int k, const Where& where) const {
-    LaneArrays<T> to;
-    for (std::size_t lane = 0; lane < static_cast<std::size_t>(learning.group_.count); ++lane) {
-      to.data[lane] = where(static_cast<int>(lane));
-      to.count[lane] = to.data[lane] == nullptr ? 0 : learning.problem_.n_adapted();
-    }
-    learning.write_adapted(k, to);
-  }
-};
-
-template <class T>
 Vec<T> Learning<T>::unroll(Tasks& tasks) {
-  Trace<T> trace(problem_, call_, group_.first, group_.count);
-  V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
-    if (k == 0 && call_.support_losses != nullptr) write_lanes(loss, call_.support_losses);
-    if (problem_.wants_trace) trace.at(k, loss, TraceSource{*this, tasks});
-  });
-  const V* last = buffers_.vectors.theta(plan_.steps);
-  if (problem_.wants_trace) {
-    const V loss = trace.wants_last_loss() ? tasks.support_loss(0, last, nullptr) : V{};
-    trace.at(plan_.steps, loss, TraceSource{*this, tasks});
-  }
-  return wrong + defect_of(last, adapted_.size);
+  const V wrong =
+      FOMAML_FAST_NAMESPACE::unroll(problem_, call_, group_.first, group_.count, inputs_, tasks);
+  return wrong + defect_of(buffers_.vectors.theta(plan_.steps), adapted_.size);
 }
 
 template <class T>
@@ -317,7 +297,8 @@ void Learning<T>::adapt(Group group) {
   flag(unroll(tasks));
   if (call_.task_vectors != nullptr) {
     const Index n = problem_.n_adapted();
-    write_adapted(plan_.steps, LaneArrays<T>::of(call_.task_vectors, n, n, group_));
+    write_adapted(buffers_.vectors.theta(plan_.steps),
+                  LaneArrays<T>::of(call_.task_vectors, n, n, group_));
   }
 }
 
@@ -328,12 +309,12 @@ void Learning<T>::meta_gradient(Group group, bool starts_total) {
   V wrong = unroll(tasks);
   meta::Solution<V> solution;
   const V loss = meta::meta_gradient(inputs_, tasks, buffers_.lambda, solution);
-  write_lanes(loss, call_.losses);
+  write_numbers(loss, group_.count, call_.losses + group_.first);
   wrong += meta::defect(loss) + meta::defect(solution.residual) +
            defect_of(buffers_.lambda, plan_.size) +
            defect_of(buffers_.vectors.co_rate, buffers_.vectors.n_rates);
   flag(wrong);
-  report(solution);
+  report(call_, group_.first, group_.count, solution);
   if (call_.task_vectors != nullptr) {
     scatter_parameters(
         plan_, buffers_.lambda,
@@ -363,22 +344,6 @@ void Learning<T>::add_to_total(const V* lambda, bool starts_total) const {
 }
 
 template <class T>
-void Learning<T>::report(const meta::Solution<V>& solution) const {
-  if (call_.solver.residuals == nullptr) return;
-  write_lanes(solution.residual, call_.solver.residuals);
-  for (int lane = 0; lane < group_.count; ++lane) {
-    const Index task = group_.first + lane;
-    call_.solver.iterations[task] = static_cast<std::int32_t>(solution.iterations[lane]);
-    call_.solver.indefinite[task] = solution.indefinite[lane] > 0 ? 1 : 0;
-  }
-}
-
-template <class T>
-void Learning<T>::write_lanes(V values, T* to, Index stride) const {
-  for (int lane = 0; lane < group_.count; ++lane) to[(group_.first + lane) * stride] = values[lane];
-}
-
-template <class T>
 void Learning<T>::flag(V defect) const {
   bool any = false;
   for (int lane = 0; lane < kLanes<T>; ++lane) {
@@ -390,10 +355,9 @@ void Learning<T>::flag(V defect) const {
   if (any) buffers_.clear(plan_, problem_.algorithm.context);
 }
 
-/// What adapts of theta_k: all of it, or the context behind it.
+/// What adapts of theta: all of it, or the context behind it.
 template <class T>
-void Learning<T>::write_adapted(int k, const LaneArrays<T>& to) const {
-  const V* const theta = buffers_.vectors.theta(k);
+void Learning<T>::write_adapted(const V* theta, const LaneArrays<T>& to) const {
   const Index context = problem_.algorithm.context;
   if (context == 0) return scatter_parameters(plan_, theta, to);
   scatter(theta + plan_.size, context, to);

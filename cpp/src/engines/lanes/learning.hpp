@@ -4,6 +4,7 @@
 
 #include "engines/lanes/packing.hpp"
 #include "engines/lanes/pass.hpp"
+#include "engines/partial_sums.hpp"
 #include "meta/flow.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
@@ -13,7 +14,8 @@ template <class T>
 struct LearningBuffers {
   using V = Vec<T>;
 
-  LearningBuffers(const Problem& problem, const Plan& plan, Arena& arena);
+  LearningBuffers(const Problem& problem, const Plan& plan, const PartialSums<T>& sums,
+                  Arena& arena);
 
   /// 0 between rows again, where a task that overflowed has left something else there.
   void clear(const Plan& plan, Index context) const {
@@ -41,11 +43,6 @@ inline Index rate_count(const Problem& problem, const Plan& plan) {
   return problem.algorithm.rates_per_parameter ? plan.size : problem.n_rates();
 }
 
-/// Numbers in a partial sum: the meta-gradient, then that of the rates.
-inline Index partial_size(const Problem& problem, const Plan& plan) {
-  return plan.size + (problem.algorithm.learns_rates ? rate_count(problem, plan) : 0);
-}
-
 template <class T>
 class Learning {
  public:
@@ -60,15 +57,12 @@ class Learning {
 
  private:
   class Tasks;
-  struct TraceSource;
   void start(Group group);
   void fill_frozen(const V* start) const;
   V unroll(Tasks& tasks);
   void add_to_total(const V* lambda, bool starts_total) const;
-  void report(const meta::Solution<V>& solution) const;
-  void write_lanes(V values, T* to, Index stride = 1) const;
   void flag(V defect) const;
-  void write_adapted(int k, const LaneArrays<T>& to) const;
+  void write_adapted(const V* theta, const LaneArrays<T>& to) const;
 
   const Problem& problem_;
   const Plan& plan_;

@@ -49,7 +49,6 @@ struct Plan {
         n_params(problem.layout.n_params),
         input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
-        blocks(problem.partial_sums(groups)),
         support(problem.support),
         query(problem.query) {
     for (int l = 0; l < depth; ++l) {
@@ -99,7 +98,6 @@ struct Plan {
   Index size = 0;  ///< the same with room between rows of weights: a vector of packed parameters
   Index input_stride;
   Index groups;  ///< of kLanes tasks
-  Index blocks;  ///< of groups: the partial sums of a meta-gradient
   Pieces support, query;
   int steps = 0;
   bool unrolls = false;       ///< adapt, meta_gradient

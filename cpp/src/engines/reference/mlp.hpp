@@ -8,6 +8,7 @@
 #include <Eigen/Core>
 
 #include "base/arena.hpp"
+#include "base/watch.hpp"
 #include "kernels/compensated.hpp"
 #include "network/layout.hpp"
 #include "network/normalization.hpp"
@@ -71,8 +72,11 @@ class Mlp {
   ConstMatrix<T> forward(const T* theta, const T* x, Index count) const {
     for (int l = 0; l < net_.depth; ++l) {
       Matrix<T> z(at(s_, l), count, net_.fan_out(l)), h(at(h_, l), count, net_.fan_out(l));
-      z.noalias() = input(l, x, count) * weight(theta, l);
-      z.rowwise() += bias(theta, l);
+      in_stretches(l, count, [&](Index first, Index rows) {
+        z.middleRows(first, rows).noalias() =
+            input(l, x, count).middleRows(first, rows) * weight(theta, l);
+        z.middleRows(first, rows).rowwise() += bias(theta, l);
+      });
       if (l == 0 && context_ > 0) {
         Row<T> shared(back_, net_.fan_out(0));
         shared.noalias() = phi(theta) * context_weight(theta);
@@ -83,7 +87,10 @@ class Mlp {
         normalization::apply(norm(l, count), theta + gain(l), theta + shift(l), z.data());
       }
       visit_activation(net_.activation(l), [&](const auto a) {
-        for (Index i = 0; i < z.size(); ++i) h.data()[i] = a.apply(z.data()[i]);
+        in_stretches(l, count, [&](Index first, Index rows) {
+          const Index end = (first + rows) * z.cols();
+          for (Index i = first * z.cols(); i < end; ++i) h.data()[i] = a.apply(z.data()[i]);
+        });
       });
     }
     return {at(h_, net_.depth - 1), count, net_.outputs()};
@@ -131,10 +138,16 @@ class Mlp {
       bias_sums(l, d, bias(g, l));
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
-      back.noalias() = d * weight(theta, l).transpose();
+      in_stretches(l, count, [&](Index first, Index rows) {
+        back.middleRows(first, rows).noalias() =
+            d.middleRows(first, rows) * weight(theta, l).transpose();
+      });
       visit_activation(net_.activation(l - 1), [&](const auto a) {
-        for (Index i = 0; i < back.size(); ++i)
-          at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
+        in_stretches(l, count, [&](Index first, Index rows) {
+          const Index end = (first + rows) * back.cols();
+          for (Index i = first * back.cols(); i < end; ++i)
+            at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
+        });
       });
       if (net_.normalized(l - 1)) {
         T* du = at(d_, l - 1);
@@ -190,6 +203,21 @@ class Mlp {
   }
 
  private:
+  /// Calls body(first, rows) for stretches of the rows, of so many that layer l's product does not
+  /// take long, until somebody wants to stop.
+  template <class Body>
+  void in_stretches(int l, Index count, Body&& body) const {
+    constexpr Index kFewest = 1024;
+    constexpr Index kOfActivation = 40;
+    const Index work = (2 * net_.fan_in(l) + kOfActivation) * net_.fan_out(l);
+    const Index most = std::max(kFewest, Watch::kLongest / work);
+    for (Index first = 0; first < count; first += most) {
+      const Index rows = std::min(most, count - first);
+      if (Watch::of_thread().stopped(rows * work)) return;
+      body(first, rows);
+    }
+  }
+
   using Slots = std::array<T*, kMaxLayers>;
   static T*& slot(Slots& slots, int l) { return slots[static_cast<std::size_t>(l)]; }
   static T* at(const Slots& slots, int l) { return slots[static_cast<std::size_t>(l)]; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engines/partial_sums.hpp"
 #include "engines/reference/learning.hpp"
 #include "engines/work.hpp"
 
@@ -9,11 +10,6 @@ namespace FOMAML_FAST_NAMESPACE {
 
 namespace reference {
 namespace {
-
-/// Numbers in a partial sum: the meta-gradient, then that of the rates.
-Index partial_size(const Problem& problem) {
-  return problem.layout.n_params + (problem.algorithm.learns_rates ? problem.n_rates() : 0);
-}
 
 /// One worker's buffers.
 template <class T>
@@ -35,7 +31,7 @@ struct Workspace {
       case Operation::gnvp:
         return true;
       default:
-        return LearningBuffers<T>::second_order(problem);
+        return problem.takes_hessians();
     }
   }
 
@@ -51,10 +47,10 @@ class Run {
  public:
   Run(const Problem& problem, const Call<T>& call) : problem_(problem), call_(call) {}
 
-  void operator()(Team& team, const Workspace<T>& work, T* partials) const {
+  void operator()(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
     switch (problem_.operation) {
       case Operation::meta_gradient:
-        return meta_gradient(team, work, partials);
+        return meta_gradient(team, work, sums);
       case Operation::adapt: {
         const Learning<T> learning(problem_, call_, work.mlp, work.learning);
         return team.share(problem_.tasks, [&](Index task) { learning.adapt(task); });
@@ -115,26 +111,23 @@ class Run {
     std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
   }
 
-  void meta_gradient(Team& team, const Workspace<T>& work, T* partials) const {
+  void meta_gradient(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
     const Learning<T> learning(problem_, call_, work.mlp, work.learning);
-    const Index blocks = problem_.partial_sums(problem_.tasks), size = partial_size(problem_);
-    team.share(blocks, [&](Index block) {
-      T* partial = partials + block * size;
-      std::fill_n(partial, size, T(0));
-      const Index first = problem_.tasks * block / blocks;
-      const Index last = problem_.tasks * (block + 1) / blocks;
+    team.share(sums.blocks, [&](Index block) {
+      T* const partial = sums.of_block(block);
+      std::fill_n(partial, sums.size, T(0));
+      const Index first = problem_.tasks * block / sums.blocks;
+      const Index last = problem_.tasks * (block + 1) / sums.blocks;
       for (Index task = first; task < last && !team.stopped(); ++task) {
         learning.add_meta_gradient(task, partial);
       }
     });
-    team.barrier();
-    constexpr Index kChunk = 1024;
-    team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
-      for (Index i = chunk * kChunk; i < std::min(size, (chunk + 1) * kChunk); ++i) {
-        T sum = 0;
-        for (Index block = 0; block < blocks; ++block) sum += partials[block * size + i];
-        (i < n_params() ? call_.grad[i] : call_.rate_grad[i - n_params()]) = sum * call_.grad_scale;
-      }
+    sums.reduce(team, call_.grad_scale, [&](const T* part, Index first, Index end) {
+      const Index params = std::clamp(n_params() - first, Index{0}, end - first);
+      std::copy_n(part, params, call_.grad + first);
+      if (first + params == end) return;
+      std::copy(part + params, part + (end - first),
+                call_.rate_grad + (first + params - n_params()));
     });
   }
 
@@ -152,15 +145,15 @@ Work work(const Problem& problem, Index /*lanes*/) {
 }
 
 template <class T>
-T* take_partials(const Problem& problem, Arena& arena) {
-  if (problem.operation != Operation::meta_gradient) return nullptr;
-  return arena.take<T>(problem.partial_sums(problem.tasks) * partial_size(problem));
+PartialSums<T> carve_sums(const Problem& problem, Arena& arena) {
+  return PartialSums<T>::carve(problem, problem.tasks, problem.layout.n_params, problem.n_rates(),
+                               arena);
 }
 
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   Arena arena;
-  take_partials<T>(problem, arena);
+  carve_sums<T>(problem, arena);
   Arena one;
   Workspace<T>(problem, one);
   return WorkerArenas(arena.used(), one.used()).bytes(workers);
@@ -170,15 +163,17 @@ template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution,
            std::byte* memory) {
   Arena shared(memory);
-  T* partials = take_partials<T>(problem, shared);
+  const auto sums = carve_sums<T>(problem, shared);
   Arena one;
   Workspace<T>(problem, one);
   const WorkerArenas arenas(shared.used(), one.used());
   const Run<T> body(problem, call);
-  const bool finished = parallel::run(execution.workers, execution.interrupt, [&](Team& team) {
+  const int workers = static_cast<int>(std::min<Index>(execution.workers, problem.tasks));
+  const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
+    const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
     const Workspace<T> work(problem, arena);
-    body(team, work, partials);
+    body(team, work, sums);
   });
   return finished ? Status::ok : Status::interrupted;
 }

@@ -56,7 +56,9 @@ class Adaptation {
     const int first = plan.dual ? 1 : 0;
     if (plan.dual) dual_.begin(plan, start_, rows);
     bool finite = true;
-    for (int k = 0; k < steps_; ++k) {
+    const Index work = problem.gradient_work(rows.count);
+    Watch& watch = Watch::of_thread();
+    for (int k = 0; k < steps_ && !watch.stopped(work); ++k) {
       const Weights<T> from = theta(plan, k);
       const Pass<T> pass = this->pass(k);
       if (plan.dual) dual_.forward_support(plan, pass);

@@ -1,13 +1,21 @@
 #include "engines/rows/elementwise.hpp"
 
+#include "base/watch.hpp"
+
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
 
-/// to[i] = formula(i), a pack at a time.
+/// to[i] = formula(i), a pack at a time, until somebody wants to stop.
 template <class T, class Formula>
 FOMAML_FAST_INLINE void for_each_pack(Index count, T* to, Formula formula) {
-  for (Index i = 0; i < count; i += kLanes<T>) store(to + i, formula(i));
+  constexpr Index kStretch = Watch::kLongest / 32;
+  Index i = 0;
+  do {
+    for (const Index end = std::min(count, i + kStretch); i < end; i += kLanes<T>) {
+      store(to + i, formula(i));
+    }
+  } while (i < count && !Watch::of_thread().stopped(Watch::kLongest));
 }
 
 }  // namespace

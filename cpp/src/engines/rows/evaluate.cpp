@@ -160,7 +160,9 @@ void Evaluate<T>::look(const Frame<T>& frame, const Shared& shared, const Worker
     const Index last = apart == 1 ? stretches : std::min(first + 1, stretches);
     if (first >= last) return;
     const Weights<T> theta = theta_of(frame, shared, worker, task);
-    for (Index stretch = first; stretch < last; ++stretch) {
+    const Index work = frame.problem.gradient_work(kStretch);
+    Watch& watch = Watch::of_thread();
+    for (Index stretch = first; stretch < last && !watch.stopped(work); ++stretch) {
       if (predicts) {
         predict(frame, theta, worker, task, stretch);
       } else {
@@ -189,7 +191,10 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   const LayerViews<const T> tangent =
       tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
+  const Index work = frame.problem.gradient_work(kStretch);
+  Watch& watch = Watch::of_thread();
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
+    if (watch.stopped(work)) return;
     const Rows<T> rows = stretch_of(frame, task, first);
     forward(plan, theta, rows, worker.pass);
     push_forward<T>({plan,
@@ -240,7 +245,10 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
         tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   }
   CompensatedSum<T> total;
+  const Index work = 2 * frame.problem.gradient_work(kStretch);
+  Watch& watch = Watch::of_thread();
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
+    if (watch.stopped(work)) return;
     const Rows<T> rows = stretch_of(frame, task, first);
     const Targeted<T> targets = targets_of(frame, worker, task, first, rows.count);
     forward(plan, theta, rows, worker.pass);

@@ -1,19 +1,13 @@
 #include "engines/rows/learning.hpp"
 
+#include "engines/adapted_of.hpp"
 #include "engines/rows/elementwise.hpp"
 #include "engines/rows/products.hpp"
-#include "engines/trace.hpp"
+#include "engines/unroll.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
-
-bool takes_hessians(const Problem& problem) {
-  const AlgorithmSpec& algorithm = problem.algorithm;
-  return problem.operation == Operation::meta_gradient &&
-         (algorithm.flow == Flow::implicit ||
-          (algorithm.flow == Flow::exact && algorithm.steps > 0));
-}
 
 template <class T>
 Index pack_count(Index numbers) {
@@ -30,19 +24,15 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   if (problem.operation != Operation::meta_gradient) return;
   const bool per_parameter = problem.algorithm.rates_per_parameter;
   n_rates = per_parameter ? pack_count<T>(plan.packed_parameters) : problem.n_rates();
-  if (problem.algorithm.learns_rates) {
-    rates_summed = per_parameter ? plan.packed_parameters : padded<T>(n_rates);
-  }
-  blocks = problem.partial_sums(problem.tasks);
-  summed = plan.packed_parameters + rates_summed;
-  partials = arena.take<T>(blocks * summed);
+  sums = PartialSums<T>::carve(problem, problem.tasks, plan.packed_parameters,
+                               per_parameter ? plan.packed_parameters : padded<T>(n_rates), arena);
 }
 
 template <class T>
 Learning<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared,
                             Arena& arena) {
   const bool meta = problem.operation == Operation::meta_gradient;
-  const bool second = takes_hessians(problem);
+  const bool second = problem.takes_hessians();
   const int first = problem.algorithm.first_adapted(plan.depth);
   vectors = meta::Vectors<V>::carve(problem.algorithm, meta, problem.wants_trace,
                                     pack_count<T>(plan.packed_parameters), shared.n_rates, arena);
@@ -137,6 +127,16 @@ class Learning<T>::Tasks {
   }
   V query_loss(const V* theta) { return query_outputs(theta, nullptr); }
 
+  V support_loss(const V* theta) { return support_loss(0, theta, nullptr); }
+  [[nodiscard]] T defect(const V* theta) const {
+    const bool finite = is_finite(weights(theta).values, plan_.packed_parameters);
+    return finite ? T(0) : std::numeric_limits<T>::quiet_NaN();
+  }
+  template <class Where>
+  void write(const V* theta, const Where& where) const {
+    if (T* const to = where(0); to != nullptr) unpack(plan_, weights(theta), to);
+  }
+
  private:
   [[nodiscard]] const V* start() const { return worker_.vectors.theta(0); }
   [[nodiscard]] Weights<T> weights(const V* theta) const { return learning_.weights(theta); }
@@ -186,8 +186,9 @@ Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worke
     : frame_(frame),
       shared_(shared),
       worker_(worker),
-      inputs_{frame.problem.algorithm, adapted_, worker.vectors,
-              !frame.problem.algorithm.adapts_all(frame.plan.depth), frame.call.step_weights} {
+      inputs_{frame.problem.algorithm, adapted_,
+              worker.vectors,          !frame.problem.algorithm.adapts_all(frame.plan.depth),
+              frame.call.step_weights, frame.problem.step_work()} {
   const auto add = [&](Index from, Index size, int l) {
     segments_[static_cast<std::size_t>(adapted_.count++)] = {pack_count<T>(from),
                                                              pack_count<T>(from + size), l};
@@ -201,11 +202,7 @@ Learning<T>::Learning(const Frame<T>& frame, const Shared& shared, Worker& worke
   adapted_.segments = segments_.data();
   adapted_.size = worker.vectors.size;
   adapted_.across = true;
-  if (frame.problem.algorithm.rates_per_parameter) {
-    adapted_.rates.per_parameter = shared.rates.values;
-  } else {
-    adapted_.rates = {frame.call.rates, frame.call.rate_steps, frame.plan.depth, nullptr};
-  }
+  adapted_.rates = rates_of(frame.problem, frame.call, shared.rates.values);
 }
 
 /// theta_0 of the task, and what does not adapt of its successors, with all transposes.
@@ -219,7 +216,8 @@ void Learning<T>::start(Index task) {
   pack(plan, frame_.call.theta + task * frame_.call.theta_stride, start);
   if (frame_.problem.algorithm.adapts_all(plan.depth)) return;
   const int steps = frame_.problem.algorithm.steps;
-  for (int k = 1; k < std::min(vectors.slots, steps + 1); ++k) {
+  const int end = std::min(vectors.slots, steps + 1);
+  for (int k = 1; k < end && !inputs_.watch.stopped(vectors.size); ++k) {
     const Weights<T> later = weights(vectors.theta(k));
     std::copy_n(start.values, plan.packed_parameters, later.values);
     std::copy_n(start.transposes, plan.packed_transposes, later.transposes);
@@ -227,40 +225,10 @@ void Learning<T>::start(Index task) {
 }
 
 template <class T>
-struct Learning<T>::TraceSource {
-  const Learning& learning;
-  Tasks& tasks;
-
-  [[nodiscard]] const V* theta(int k) const { return learning.worker_.vectors.theta(k); }
-  [[nodiscard]] T query_loss(int k) const { return tasks.query_loss(theta(k))[0]; }
-  [[nodiscard]] T defect(int k) const {
-    const Index count = learning.frame_.plan.packed_parameters;
-    return is_finite(learning.weights(theta(k)).values, count)
-               ? T(0)
-               : std::numeric_limits<T>::quiet_NaN();
-  }
-  template <class Where>
-  void write(int k, const Where& where) const {
-    if (T* const to = where(0); to != nullptr) {
-      unpack(learning.frame_.plan, learning.weights(theta(k)), to);
-    }
-  }
-};
-
-template <class T>
 bool Learning<T>::unroll(Tasks& tasks, Index task) {
-  const Call<T>& call = frame_.call;
-  const int steps = frame_.problem.algorithm.steps;
-  Trace<T> trace(frame_.problem, call, task, 1);
-  const V wrong = meta::unroll(inputs_, tasks, [&](int k, V loss) {
-    if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss[0];
-    if (frame_.problem.wants_trace) trace.at(k, loss[0], TraceSource{*this, tasks});
-  });
-  const V* last = worker_.vectors.theta(steps);
-  if (frame_.problem.wants_trace) {
-    const T loss = trace.wants_last_loss() ? tasks.support_loss(0, last, nullptr)[0] : T(0);
-    trace.at(steps, loss, TraceSource{*this, tasks});
-  }
+  const Problem& problem = frame_.problem;
+  const V wrong = FOMAML_FAST_NAMESPACE::unroll(problem, frame_.call, task, 1, inputs_, tasks);
+  const V* last = worker_.vectors.theta(problem.algorithm.steps);
   return wrong[0] == T(0) && is_finite(weights(last).values, frame_.plan.packed_parameters);
 }
 
@@ -291,11 +259,7 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
            is_finite(gradient.values, frame_.plan.packed_parameters) &&
            is_finite(reinterpret_cast<const T*>(vectors.co_rate), vectors.n_rates * kLanes<T>);
   if (!finite) call.diverged[task] = 1;
-  if (call.solver.residuals != nullptr) {
-    call.solver.residuals[task] = solution.residual[0];
-    call.solver.iterations[task] = static_cast<std::int32_t>(solution.iterations[0]);
-    call.solver.indefinite[task] = solution.indefinite[0] > 0 ? 1 : 0;
-  }
+  report(call, task, 1, solution);
   if (call.task_vectors != nullptr) {
     unpack(frame_.plan, gradient, call.task_vectors + task * frame_.plan.parameters);
   }
@@ -311,21 +275,14 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
   }
 }
 
-/// grad_scale * the sum of the partial sums, in their order.
+/// The user's gradients from the sums.
 template <class T>
 void Learning<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
   const Plan<T>& plan = frame.plan;
-  constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
-  team.share((shared.summed + kChunk - 1) / kChunk, [&](Index chunk) {
-    T* from = shared.partials + chunk * kChunk;
-    sum_terms(from, shared.blocks, shared.summed, std::min(kChunk, shared.summed - chunk * kChunk),
-              frame.call.grad_scale, from);
-  });
-  team.barrier();
+  T* const sums = shared.sums.reduce_in_place(team, frame.call.grad_scale);
   const bool learns = frame.problem.algorithm.learns_rates;
   const bool per_parameter = frame.problem.algorithm.rates_per_parameter;
-  const Weights<T> total{shared.partials, nullptr};
-  const Weights<T> rates{shared.partials + plan.packed_parameters, nullptr};
+  const Weights<T> total{sums, nullptr}, rates{sums + plan.packed_parameters, nullptr};
   team.share(plan.panels, [&](Index i) {
     const PanelOf place = locate_panel(plan, i);
     unpack_panel(plan, total, place, frame.call.grad);
@@ -346,15 +303,15 @@ void Learning<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worke
   if (frame.problem.operation == Operation::adapt) {
     return team.share(tasks, [&](Index task) { learning.adapt(task); });
   }
-  team.share(shared.blocks, [&](Index block) {
-    T* partial = shared.partials + block * shared.summed;
-    std::fill_n(partial, shared.summed, T(0));
-    const Index last = tasks * (block + 1) / shared.blocks;
-    for (Index task = tasks * block / shared.blocks; task < last && !team.stopped(); ++task) {
+  const PartialSums<T>& sums = shared.sums;
+  team.share(sums.blocks, [&](Index block) {
+    T* const partial = sums.of_block(block);
+    std::fill_n(partial, sums.size, T(0));
+    const Index last = tasks * (block + 1) / sums.blocks;
+    for (Index task = tasks * block / sums.blocks; task < last && !team.stopped(); ++task) {
       learning.meta_gradient(task, partial);
     }
   });
-  team.barrier();
   reduce(frame, shared, team);
 }
 

@@ -5,6 +5,7 @@
 // numbers by the elementwise steps.
 #pragma once
 
+#include "engines/partial_sums.hpp"
 #include "engines/rows/curvature.hpp"
 #include "engines/rows/operation.hpp"
 #include "engines/rows/packing.hpp"
@@ -19,12 +20,9 @@ class Learning {
 
   struct Shared {
     Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
-    Index blocks = 0;
-    Index n_rates = 0;       ///< packs in the cotangent of the rates
-    Index rates_summed = 0;  ///< numbers of it in a partial sum
-    Index summed = 0;        ///< numbers in a partial sum: the meta-gradient, then the rates'
-    T* partials = nullptr;   ///< [blocks, summed]
-    Weights<T> rates;        ///< per parameter, packed
+    Index n_rates = 0;  ///< packs in the cotangent of the rates
+    PartialSums<T> sums;
+    Weights<T> rates;  ///< per parameter, packed
   };
 
   struct Worker {
@@ -43,7 +41,6 @@ class Learning {
 
  private:
   class Tasks;
-  struct TraceSource;
   Learning(const Frame<T>& frame, const Shared& shared, Worker& worker);
 
   void start(Index task);

@@ -10,10 +10,6 @@ namespace {
 // cache.
 constexpr Index kGroupBytes = 256 * 1024;
 
-bool is_exact(const Problem& problem) {
-  return problem.algorithm.flow == Flow::exact && problem.algorithm.steps > 0;
-}
-
 /// Query rows of a group: at least one task's, and no more than there are.
 template <class T>
 Index rows_together(const Problem& problem, const Plan<T>& plan) {
@@ -35,16 +31,16 @@ void add_gradient(const Plan<T>& plan, const Rows<T>& rows, const Pass<T>& pass,
 
 template <class T>
 MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena)
-    : exact(is_exact(problem)),
+    : exact(problem.takes_hessians()),
       apart(exact || problem.wants_task_gradients),
-      blocks(problem.partial_sums(problem.tasks)),
       deferred(problem, plan, arena) {
   group_rows = apart ? problem.query.longest : rows_together(problem, plan);
   if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
+  Index summed = 0;
   if (!deferred.all_layers()) {
     summed = deferred.any() ? plan[0].weight : plan.packed_parameters;  // W_0 comes last
   }
-  partials = arena.take<T>(blocks * summed);
+  sums = PartialSums<T>::carve(problem, problem.tasks, summed, 0, arena);
 }
 
 template <class T>
@@ -57,7 +53,7 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
       query_targets(TargetPacks<T>::carve(problem.query.longest, plan.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(plan, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
-  if (shared.apart) gradient.values = arena.take<T>(shared.summed);
+  if (shared.apart) gradient.values = arena.take<T>(shared.sums.size);
 }
 
 /// theta_S, then the query rows through it, forward and back. False if something is not finite.
@@ -117,7 +113,9 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   const Rows<T> rows = Rows<T>::of(frame.call.support, task, frame.problem.net.inputs());
   const Rows<T> query = Rows<T>::of(frame.call.query, task, frame.problem.net.inputs());
   if (plan.dual) adaptation.dual().begin_reverse(plan, worker.query.d(0, query.count));
-  for (int k = frame.problem.algorithm.steps - 1; k >= 0; --k) {
+  const Index work = 2 * frame.problem.gradient_work(rows.count);
+  Watch& watch = Watch::of_thread();
+  for (int k = frame.problem.algorithm.steps - 1; k >= 0 && !watch.stopped(work); --k) {
     const Weights<T> theta = adaptation.theta(plan, k);
     const Pass<T> pass = adaptation.pass(k);
     const StepScale<T> scale = frame.call.step_scale(k, plan.depth);
@@ -187,16 +185,16 @@ void MetaGradient<T>::Block::one_by_one() {
     bool finite = adapt_and_query(task, worker.query);
     if (shared.deferred.any()) std::fill_n(worker.gradient.bias(plan[0]), plan[0].out_stride, T(0));
     task_gradient(task);
-    finite = finite && is_finite(worker.gradient.values, shared.summed);
+    finite = finite && is_finite(worker.gradient.values, shared.sums.size);
     if (plan.dual && shared.exact) finite = finite && worker.adaptation.dual().reverse_finite(plan);
     flag(task, finite);
     if (frame.call.task_vectors != nullptr) {
       unpack(plan, worker.gradient, frame.call.task_vectors + task * plan.parameters);
     }
     if (task == first && round.first == 0) {
-      std::copy_n(worker.gradient.values, shared.summed, partial);
+      std::copy_n(worker.gradient.values, shared.sums.size, partial);
     } else {
-      accumulate(worker.gradient.values, shared.summed, partial);
+      accumulate(worker.gradient.values, shared.sums.size, partial);
     }
   }
 }
@@ -206,14 +204,7 @@ void MetaGradient<T>::Block::one_by_one() {
 template <class T>
 void MetaGradient<T>::reduce(const Frame<T>& frame, const Shared& shared, Team& team) {
   const Plan<T>& plan = frame.plan;
-  constexpr Index kChunk = 1024;  // a multiple of the vector, as packed parameters are
-  team.share((shared.summed + kChunk - 1) / kChunk, [&](Index chunk) {
-    T* from = shared.partials + chunk * kChunk;
-    sum_terms(from, shared.blocks, shared.summed, std::min(kChunk, shared.summed - chunk * kChunk),
-              frame.call.grad_scale, from);
-  });
-  team.barrier();
-  const Weights<T> total{shared.partials, nullptr};
+  const Weights<T> total{shared.sums.reduce_in_place(team, frame.call.grad_scale), nullptr};
   team.share(plan.panels, [&](Index i) {
     const PanelOf place = locate_panel(plan, i);
     if (place.layer == 0 && shared.deferred.any()) return;
@@ -231,18 +222,18 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
   for (Index task = 0; task < frame.problem.tasks;) {
     const Round round = deferred.round_from(frame, task);
     const Index tasks = round.last - round.first;
-    team.share(shared.blocks, [&](Index i) {
-      T* partial = shared.partials + i * shared.summed;
+    team.share(shared.sums.blocks, [&](Index i) {
+      T* partial = shared.sums.of_block(i);
       Block block{frame,
                   shared,
                   worker,
                   team,
                   round,
-                  round.first + tasks * i / shared.blocks,
-                  round.first + tasks * (i + 1) / shared.blocks,
+                  round.first + tasks * i / shared.sums.blocks,
+                  round.first + tasks * (i + 1) / shared.sums.blocks,
                   partial};
       if (block.first == block.last && round.first == 0) {
-        std::fill_n(partial, shared.summed, T(0));
+        std::fill_n(partial, shared.sums.size, T(0));
       }
       if (deferred.all_layers()) {
         block.leave_rows();

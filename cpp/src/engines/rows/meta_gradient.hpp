@@ -6,6 +6,7 @@
 // deferred until a round of tasks is through: see deferred.hpp.
 #pragma once
 
+#include "engines/partial_sums.hpp"
 #include "engines/rows/adaptation.hpp"
 #include "engines/rows/curvature.hpp"
 #include "engines/rows/deferred.hpp"
@@ -19,13 +20,11 @@ class MetaGradient {
   struct Shared {
     Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
     bool exact;
-    bool apart;  ///< every task's gradient is formed on its own
-    Index blocks;
+    bool apart;        ///< every task's gradient is formed on its own
     Weights<T> theta;  ///< where all tasks share one
     Deferred<T> deferred;
-    Index summed = 0;       ///< packed parameters that are not deferred: a leading part
-    T* partials = nullptr;  ///< [blocks, summed]
-    Index group_rows = 0;   ///< query rows that are differentiated together
+    PartialSums<T> sums;   ///< of packed parameters that are not deferred, a leading part
+    Index group_rows = 0;  ///< query rows that are differentiated together
   };
 
   struct Worker {

@@ -49,6 +49,7 @@ Status run_operation(const Problem& problem, const Call<T>& call, const Executio
   if (workers > 1) typename Body::Worker(problem, plan, shared, one);
   const WorkerArenas arenas(arena.used(), one.used());
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
+    const Watch::Region watched(team);
     Arena own = arenas.of(team.worker(), memory);
     typename Body::Worker worker(problem, plan, shared, own);
     Body::run(frame, shared, worker, team);

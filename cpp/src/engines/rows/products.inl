@@ -75,20 +75,59 @@ struct DerivativeTangent {
   }
 };
 
+/// The product, in pieces between which the caller may stop it where it takes long. Each element
+/// is the sum that it would be anyway.
+template <class T, class Finish>
+void multiply_watched(Product<T> p, const Finish& finish) {
+  const Index work = 2 * p.rows * p.vectors * kLanes<T> * p.depth;
+  if (work < Watch::kLongest) return multiply(p, finish);
+  // Thinner pieces would fetch the other operand too often.
+  constexpr Index kThinnest = 256;
+  Index pieces = work / Watch::kLongest + 1;
+  const bool by_rows = p.rows >= kThinnest * pieces && p.start.packed == 0 && p.c.packed == 0;
+  const bool by_depth = !by_rows && p.depth >= kThinnest * pieces && p.b.packed == 0;
+  if (!by_rows && !by_depth) pieces = std::min(pieces, panel_count(p.vectors));
+  Watch& watch = Watch::of_thread();
+  Product<T> part = p;
+  for (Index i = 0; i < pieces && !watch.stopped(work / pieces); ++i) {
+    if (by_rows) {
+      const Index first = p.rows * i / pieces;
+      part.rows = p.rows * (i + 1) / pieces - first;
+      part.a.data = p.a.data + first * p.a.row_step;
+      part.start.data = p.start.data + first * p.start.row_step;
+      part.c.data = p.c.data + first * p.c.row_step;
+      multiply(part, finish.at(first, 0));
+    } else if (by_depth) {
+      const Index first = p.depth * i / pieces;
+      part.depth = p.depth * (i + 1) / pieces - first;
+      part.a.data = p.a.data + first * p.a.depth_step;
+      part.b.data = p.b.data + first * p.b.row_step;
+      i + 1 < pieces ? multiply(part, Store{}) : multiply(part, finish);
+      part.start = p.c;
+    } else {
+      const Index panels = panel_count(p.vectors), first = panels * i / pieces;
+      multiply(some_panels(p, first, panels * (i + 1) / pieces),
+               finish.at(0, panel_of(p.vectors, first).first));
+    }
+  }
+}
+
 /// The product, by several workers if it is worth that and some are idle. Each element is the sum
 /// that it would be anyway.
 template <class T, class Finish>
 void multiply_shared(const Product<T>& p, const Finish& finish) {
   const Index panels = panel_count(p.vectors);
   if (panels == 1 || !is_worth_sharing(p.rows, p.vectors * kLanes<T>, p.depth)) {
-    return multiply(p, finish);
+    return multiply_watched(p, finish);
   }
   const auto workers = std::min<Index>(parallel::Spare::workers(), panels);
-  if (workers <= 1) return multiply(p, finish);
+  if (workers <= 1) return multiply_watched(p, finish);
+  Watch& watch = Watch::of_thread();
   parallel::run(static_cast<int>(workers), {}, [&](Team& team) {
+    const Watch::Region helps(watch);
     const Index first = panels * team.worker() / team.size();
     const Index last = panels * (team.worker() + 1) / team.size();
-    multiply(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
+    multiply_watched(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
   });
 }
 
