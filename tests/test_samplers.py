@@ -10,21 +10,14 @@ from scipy import stats
 
 import fomaml_fast as ff
 from fomaml_fast import samplers
-from fomaml_fast.samplers.random import choose, deal, shuffled
-from sampler_data import DTYPES, TINY_P, labelled
+from fomaml_fast.samplers.random import choose, deal
+from sampler_data import DTYPES, TINY_P
 
 # --- the contract of every sampler --------------------------------------------------------------
 
 
 def make_sampler(name):
-    x, y = labelled()
-    if name == "sinusoid":
-        return samplers.Sinusoid()
-    if name == "episodes":
-        return samplers.Episodes(x, y, 3, 2, 4)
-    if name == "groups":
-        return samplers.Groups(x, x[:, 1], y, 3)
-    raise KeyError(f"tests know no sampler {name!r}: add it here")
+    return samplers.get(name).example()
 
 
 @pytest.mark.parametrize("name", samplers.names())
@@ -35,6 +28,24 @@ def test_contract(name):
     batch = sampler.sample(5, 40)
     assert isinstance(batch, ff.TaskBatch)
     assert batch.n_tasks == 40
+
+
+@pytest.mark.parametrize("name", samplers.names())
+def test_support_and_query_are_other_rows(name):
+    batch = make_sampler(name).sample(3, 50, dtype=np.float64)
+    for support, query in zip(batch.x_support, batch.x_query, strict=True):
+        rows = [row.tobytes() for row in [*support, *query]]
+        assert len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize("name", samplers.names())
+def test_repr_is_one_line(name):
+    for value in (make_sampler(name), make_sampler(name).draw(0, 100)):
+        text = repr(value)
+        assert text.startswith(type(value).__name__ + "(")
+        assert "\n" not in text
+        assert len(text) < 200
+        assert " object at 0x" not in text
 
 
 @pytest.mark.parametrize("name", samplers.names())
@@ -60,10 +71,29 @@ def test_generator_advances(name):
 
 
 @pytest.mark.parametrize("name", samplers.names())
-@pytest.mark.parametrize("rng", [None, 1.5, True, "0"])
-def test_rng_must_be_repeatable(name, rng):
-    with pytest.raises(TypeError, match="rng must be"):
+@pytest.mark.parametrize(
+    ("rng", "got"),
+    [
+        (None, "None"),
+        (1.5, "float 1.5"),
+        (True, "bool True"),
+        (np.True_, "bool"),
+        (np.float32(2), "float32 2.0"),
+        ("0", "str"),
+        (np.random.RandomState(0), "RandomState"),
+    ],
+)
+def test_rng_must_be_repeatable(name, rng, got):
+    with pytest.raises(TypeError, match=f"rng must be a .* or an integer seed, got {got}"):
         make_sampler(name).sample(rng, 3)
+
+
+@pytest.mark.parametrize("name", samplers.names())
+@pytest.mark.parametrize("seed", [np.uint8(7), 2**31 - 1, np.uint32(2**32 - 1), 2**63, 10**30])
+def test_every_integer_from_0_on_is_a_seed(name, seed):
+    sampler = make_sampler(name)
+    expected = sampler.sample(np.random.default_rng(int(seed)), 3)
+    np.testing.assert_array_equal(sampler.sample(seed, 3).x_support, expected.x_support)
 
 
 @pytest.mark.parametrize("name", samplers.names())
@@ -101,7 +131,9 @@ def test_choose_is_distinct_and_in_range(n_from, n_take, n_rows, seed):
     assert chosen.size == 0 or (chosen.min() >= 0 and chosen.max() < n_from)
 
 
-@pytest.mark.parametrize(("n_from", "n_take"), [(5, 2), (4, 4)], ids=["Floyd", "keys"])
+@pytest.mark.parametrize(
+    ("n_from", "n_take"), [(5, 2), (4, 4), (20, 2), (9, 1)], ids=["some", "all", "few", "one"]
+)
 def test_choose_is_uniform_over_ordered_selections(n_from, n_take):
     chosen = choose(np.random.default_rng(0), n_from, n_take, 60_000)
     _, counts = np.unique(chosen, axis=0, return_counts=True)
@@ -118,11 +150,21 @@ def test_choose_with_a_size_per_row():
     assert stats.kstest(chosen[sizes == 1000, 0] / 1000, "uniform").pvalue > TINY_P
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 2**32))
-def test_shuffled_keeps_each_rows_own_numbers_first(sizes, seed):
-    rows = shuffled(np.random.default_rng(seed), np.array(sizes))
-    for row, size in zip(rows.tolist(), sizes, strict=True):
-        assert sorted(row[:size]) == list(range(size))
+@pytest.mark.parametrize("size", [41, 60, 200])
+def test_choose_starts_again_where_a_sequence_was_too_short(size):
+    """Ten thousand rows of five: some meet so many repeats that they have to start again."""
+    chosen = choose(np.random.default_rng(0), size, 5, 10_000)
+    assert (np.diff(np.sort(chosen, axis=1), axis=1) > 0).all()
+    for column in chosen.T:
+        assert stats.chisquare(np.bincount(column, minlength=size)).pvalue > TINY_P
+
+
+@pytest.mark.parametrize(("n_items", "n_draws"), [(5, 3), (40, 3), (3, 7)])
+def test_deal_is_uniform(n_items, n_draws):
+    rng = np.random.default_rng(0)
+    cards = np.array([deal(rng, n_items, n_draws) for _ in range(20_000)])
+    for column in cards.T:
+        assert stats.chisquare(np.bincount(column, minlength=n_items)).pvalue > TINY_P
 
 
 @given(st.integers(1, 12), st.integers(1, 50), st.integers(0, 2**32))
@@ -151,7 +193,7 @@ def test_sinusoid_marginals_are_uniform(dtype):
         (batch.x_query.ravel(), (-5.0, 5.0)),
     ]:
         assert values.dtype == dtype
-        assert stats.kstest(values, "uniform", args=(low, high - low)).pvalue > TINY_P
+        assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > TINY_P
     for one, other in [(0, 1), (0, 2), (1, 2)]:
         assert abs(np.corrcoef(curves[one], curves[other])[0, 1]) < 0.04
 
@@ -176,7 +218,7 @@ def test_sinusoid_grid_is_even_and_without_noise():
     np.testing.assert_array_equal(batch.x_query[17, :, 0], np.linspace(-2, 4, 100))
     np.testing.assert_array_equal(batch.y_query[..., 0], curves(np.linspace(-2, 4, 100)))
     residual = batch.y_support[..., 0] - curves(batch.x_support[..., 0])
-    assert stats.kstest(residual.ravel(), "norm", args=(0, 0.3)).pvalue > TINY_P
+    assert stats.kstest(residual.ravel(), stats.norm(0, 0.3).cdf).pvalue > TINY_P
 
 
 def test_sinusoid_support_and_query_are_other_points():

@@ -13,12 +13,22 @@
 
 from __future__ import annotations
 
-from fomaml_fast.samplers.episodes import EpisodeRows, Episodes, split_classes
-from fomaml_fast.samplers.groups import GroupRows, Groups, split_groups
-from fomaml_fast.samplers.protocol import Sampler
-from fomaml_fast.samplers.sinusoid import Curves, Sinusoid
+# A line here registers a sampler; its name is that of its class in small letters.
+from fomaml_fast.samplers.episodes import EpisodeRows as EpisodeRows
+from fomaml_fast.samplers.episodes import Episodes as Episodes
+from fomaml_fast.samplers.groups import GroupRows as GroupRows
+from fomaml_fast.samplers.groups import Groups as Groups
+from fomaml_fast.samplers.protocol import Sampler as Sampler
+from fomaml_fast.samplers.sinusoid import Curves as Curves
+from fomaml_fast.samplers.sinusoid import Sinusoid as Sinusoid
+from fomaml_fast.samplers.splits import split_classes as split_classes
+from fomaml_fast.samplers.splits import split_groups as split_groups
 
-_REGISTRY: dict[str, type] = {"episodes": Episodes, "groups": Groups, "sinusoid": Sinusoid}
+_REGISTRY: dict[str, type] = {
+    name.lower(): value
+    for name, value in sorted(vars().items())
+    if isinstance(value, type) and hasattr(value, "sample") and value is not Sampler
+}
 
 
 def names() -> tuple[str, ...]:
@@ -32,8 +42,8 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> from fomaml_fast import samplers
-    >>> samplers.names()
-    ('episodes', 'groups', 'sinusoid')
+    >>> "groups" in samplers.names()
+    True
     """
     return tuple(_REGISTRY)
 
@@ -43,7 +53,8 @@ def get(name: str) -> type:
 
     Parameters
     ----------
-    name : {"episodes", "groups", "sinusoid"}
+    name : str
+        One of `names`, such as "sinusoid".
 
     Returns
     -------
@@ -61,24 +72,13 @@ def get(name: str) -> type:
     >>> samplers.get("sinusoid")().sample(0, n_tasks=2).n_tasks
     2
     """
-    try:
-        return _REGISTRY[name]
-    except KeyError:
-        raise ValueError(
-            f"name must be one of {', '.join(map(repr, _REGISTRY))}, got {name!r}"
-        ) from None
+    if not isinstance(name, str) or name not in _REGISTRY:
+        raise ValueError(f"name must be one of {', '.join(map(repr, _REGISTRY))}, got {name!r}")
+    return _REGISTRY[name]
 
 
-__all__ = [
-    "Curves",
-    "EpisodeRows",
-    "Episodes",
-    "GroupRows",
-    "Groups",
-    "Sampler",
-    "Sinusoid",
-    "get",
-    "names",
-    "split_classes",
-    "split_groups",
-]
+__all__ = sorted(
+    name
+    for name, value in vars().items()
+    if not name.startswith("_") and str(getattr(value, "__module__", "")).startswith(__name__)
+)

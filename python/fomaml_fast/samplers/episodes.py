@@ -6,16 +6,18 @@ Networks for One Shot Learning", NeurIPS 2016, section 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_array, as_count, float_dtype
+from fomaml_fast._arrays import as_count
 from fomaml_fast.batch import TaskBatch
-from fomaml_fast.samplers.arrays import Array, column, common_dtype, features, members, shown
+from fomaml_fast.samplers.labels import as_labels, members
 from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose
+from fomaml_fast.samplers.reading import Array, counted, shown
+from fomaml_fast.samplers.rows import gather
+from fomaml_fast.samplers.tables import as_table
 
 
 class EpisodeRows(NamedTuple):
@@ -29,19 +31,28 @@ class EpisodeRows(NamedTuple):
     query: IntArray
     classes: Array
 
+    def __repr__(self) -> str:
+        n_tasks, n_way, n_query = self.query.shape
+        return (
+            f"EpisodeRows({n_tasks} tasks, {n_way} classes, {self.support.shape[2]} support and "
+            f"{n_query} query rows of each)"
+        )
+
 
 class Episodes:
     """N-way K-shot classification tasks.
 
     Every task draws N classes, numbers them 0 … N−1 in random order, and draws K support rows and
-    ``n_query`` other rows of each.
+    ``n_query`` other rows of each. Arrays, lists, and frames and columns of pandas, polars or
+    pyarrow will do.
 
     Parameters
     ----------
     x : array_like, shape [rows, ...]
-        Inputs of any real dtype; axes after the first are flattened.
+        Finite inputs of any real dtype; axes after the first are flattened.
     y : array_like, shape [rows]
-        Class of each row, of any dtype that sorts: integers, strings, booleans, dates …
+        Class of each row, of any dtype that sorts: integers, strings, booleans, dates …; none may
+        be missing.
     n_way, k_shot, n_query : int
         Classes per task, and support and query rows per class.
     classes : array_like, optional
@@ -55,8 +66,10 @@ class Episodes:
     Raises
     ------
     TypeError, ValueError
-        For arrays of the wrong shape, fewer classes than ``n_way``, or a class (within a group)
-        with fewer than ``k_shot + n_query`` rows: named, never dropped silently.
+        For arrays of the wrong shape, values that are missing or not finite (told with their row
+        and column), fewer classes than ``n_way``, or a class (within a group) with fewer than
+        ``k_shot + n_query`` rows: named, never dropped silently. Rows that are not drawn from need
+        not be finite.
 
     Examples
     --------
@@ -84,17 +97,18 @@ class Episodes:
         self.n_way = as_count(n_way, "n_way", least=2)
         self.k_shot = as_count(k_shot, "k_shot", least=1)
         self.n_query = as_count(n_query, "n_query", least=1)
-        self._x = features("x", x)
-        labels = column("y", y, len(self._x))
+        self._x = as_table("x", x)
+        n_rows = len(self._x.values)
+        self.classes, class_of = as_labels("y", y, n_rows)
         if groups is None and among is not None:
             raise ValueError("among names groups to draw from, which needs groups=")
-        owner = np.zeros(len(labels)) if groups is None else column("groups", groups, len(labels))
-
-        self.classes, class_of = np.unique(labels, return_inverse=True)
-        self.groups, group_of = np.unique(owner, return_inverse=True)
+        owner = np.zeros(n_rows) if groups is None else groups
+        self.groups, group_of = as_labels("groups", owner, n_rows)
+        self._grouped = groups is not None
+        is_wanted = np.zeros((len(self.groups), len(self.classes)), dtype=np.bool_)
         wanted_classes = members("classes", classes, self.classes, "class")
-        wanted_groups = members("among", among, self.groups, "group")
-        kept = np.flatnonzero(np.isin(class_of, wanted_classes) & np.isin(group_of, wanted_groups))
+        is_wanted[members("among", among, self.groups, "group")[:, None], wanted_classes] = True
+        kept = np.flatnonzero(is_wanted[group_of, class_of])
 
         # Rows sorted by (group, class) fall into cells; a task takes n_way cells of one group.
         self._order = kept[np.lexsort((class_of[kept], group_of[kept]))]
@@ -104,29 +118,60 @@ class Episodes:
         )
         self._cell_class = cells % len(self.classes)
         cell_group = cells // len(self.classes)
-        self._check_cells(cell_group, named=groups is not None)
+        self._check_cells(cell_group)
         _, self._group_start, self._group_cells = np.unique(
             cell_group, return_index=True, return_counts=True
         )
+        self._x.check_rows(kept)
 
-    def _check_cells(self, cell_group: IntArray, *, named: bool) -> None:
+    def _check_cells(self, cell_group: IntArray) -> None:
         needed = self.k_shot + self.n_query
         small = np.flatnonzero(self._cell_size < needed)
         if len(small):
             first = int(small[0])
-            where = f" in group {shown(self.groups[cell_group[first]])}" if named else ""
+            where = self._in_group(cell_group[first])
             raise ValueError(
                 f"y must hold at least k_shot + n_query = {needed} rows of each class, but class "
                 f"{shown(self.classes[self._cell_class[first]])}{where} has "
                 f"{self._cell_size[first]}"
                 + (f" ({len(small) - 1} more are too small)" if len(small) > 1 else "")
             )
-        for group, cells in zip(*np.unique(cell_group, return_counts=True), strict=True):
-            if cells < self.n_way:
-                where = f" in group {shown(self.groups[group])}" if named else ""
-                raise ValueError(
-                    f"n_way must be at most {cells}, the classes{where}, got {self.n_way}"
-                )
+        known, cells = np.unique(cell_group, return_counts=True)
+        poor = np.flatnonzero(cells < self.n_way)
+        if len(poor):
+            group, most = known[poor[0]], cells[poor[0]]
+            raise ValueError(
+                f"n_way must be at most {most}, the classes{self._in_group(group)}, got "
+                f"{self.n_way}"
+            )
+
+    def _in_group(self, group: int) -> str:
+        return f" in group {shown(self.groups[group])}" if self._grouped else ""
+
+    @classmethod
+    def example(cls) -> Episodes:
+        """Return a small sampler to try things with: 3 of 6 classes of 12 rows, 3 features.
+
+        Returns
+        -------
+        Episodes
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Episodes
+        >>> Episodes.example().sample(0, n_tasks=4).x_query.shape
+        (4, 12, 3)
+        """
+        x = np.random.default_rng(0).standard_normal((72, 3))
+        return cls(x, np.arange(72) % 6, n_way=3, k_shot=2, n_query=4)
+
+    def __repr__(self) -> str:
+        groups = f"{counted(len(self._group_start), 'group')}, " if self._grouped else ""
+        return (
+            f"Episodes({groups}{counted(len(np.unique(self._cell_class)), 'class')}, "
+            f"{counted(len(self._order), 'row')}, {counted(self._x.values.shape[1], 'feature')}, "
+            f"n_way={self.n_way}, k_shot={self.k_shot}, n_query={self.n_query})"
+        )
 
     def draw(self, rng: Seed, n_tasks: int) -> EpisodeRows:
         """Draw the row numbers of ``n_tasks`` episodes.
@@ -179,65 +224,35 @@ class Episodes:
             A generator, or a seed: the same seed gives the same tasks.
         n_tasks : int
         dtype : float32 or float64, optional
-            Of the inputs; by default float64 where x is, float32 otherwise.
+            Of the inputs; by default float64 where x is or float32 would round its integers,
+            float32 otherwise.
 
         Returns
         -------
         TaskBatch
             x_support ``[n_tasks, N·K, features]``, integer y_support ``[n_tasks, N·K]``, sorted
             by label; the query alike with ``N·n_query`` rows.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, a number of tasks that is no
+            integer, or another dtype.
+        ValueError
+            For a negative seed, fewer than one task, or inputs that do not fit ``dtype``.
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Episodes
+        >>> episodes = Episodes([[0.0]] * 6, list("aaabbb"), 2, 1, 2)
+        >>> episodes.sample(0, n_tasks=10).y_query[0].tolist()
+        [0, 0, 1, 1]
         """
-        kind = common_dtype(self._x) if dtype is None else float_dtype(dtype)
         rows = self.draw(rng, n_tasks)
         flat = [r.reshape(len(r), -1) for r in (rows.support, rows.query)]
-        # `take` gathers whole rows several times faster than indexing does.
-        x = [self._x.take(r, axis=0).astype(kind, copy=False) for r in flat]
+        x = gather(flat, (self._x,), dtype)
         y = [
-            np.tile(np.repeat(np.arange(self.n_way, dtype=np.int32), per_class), (len(flat[0]), 1))
-            for per_class in (self.k_shot, self.n_query)
+            np.repeat(np.arange(self.n_way, dtype=np.int32), per_class)[None].repeat(len(r), axis=0)
+            for r, per_class in zip(flat, (self.k_shot, self.n_query), strict=True)
         ]
-        return TaskBatch(x[0], y[0], x[1], y[1])
-
-
-def split_classes(y: npt.ArrayLike, fractions: Sequence[float], rng: Seed) -> tuple[Array, ...]:
-    """Split the classes of ``y`` at random into disjoint sets, e.g. for training and testing.
-
-    Parameters
-    ----------
-    y : array_like, shape [rows]
-        Class of each row; any dtype that sorts.
-    fractions : sequence of float
-        Share of the classes in each set; positive, adding up to at most 1.
-    rng : numpy.random.Generator or int
-
-    Returns
-    -------
-    tuple of ndarray
-        The classes of each set, sorted; pass one as ``Episodes(..., classes=)``.
-
-    Raises
-    ------
-    ValueError
-        For fractions that add up to more than 1, or leave a set without a class.
-
-    Examples
-    --------
-    >>> from fomaml_fast.samplers import split_classes
-    >>> train, test = split_classes(list("aabbccddee"), (0.6, 0.4), rng=0)
-    >>> len(train), len(test), sorted({*train.tolist(), *test.tolist()})
-    (3, 2, ['a', 'b', 'c', 'd', 'e'])
-    """
-    classes = np.unique(as_array(y, "y"))
-    shares = np.asarray(fractions, dtype=np.float64)
-    if shares.ndim != 1 or not (shares > 0).all() or shares.sum() > 1 + 1e-9:
-        raise ValueError(
-            f"fractions must be positive numbers that add up to at most 1, got {fractions!r}"
-        )
-    ends = np.rint(np.cumsum(shares) * len(classes)).astype(int)
-    sets = np.split(as_generator(rng).permutation(classes), ends)[: len(shares)]
-    for share, part in zip(shares, sets, strict=True):
-        if len(part) == 0:
-            raise ValueError(
-                f"fractions must leave every set a class, but {share:g} of {len(classes)} is none"
-            )
-    return tuple(np.sort(part) for part in sets)
+        return TaskBatch(x[0][0], y[0], x[1][0], y[1])

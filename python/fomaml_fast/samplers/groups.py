@@ -11,10 +11,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import INT32_MAX, as_array, as_count, float_dtype
+from fomaml_fast._arrays import as_count
 from fomaml_fast.batch import TaskBatch
-from fomaml_fast.samplers.arrays import Array, column, common_dtype, features, members, shown
-from fomaml_fast.samplers.random import IntArray, Seed, as_generator, deal, shuffled
+from fomaml_fast.samplers.labels import as_labels, as_times, members
+from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose, deal
+from fomaml_fast.samplers.reading import Array, counted, shown
+from fomaml_fast.samplers.rows import DrawnRows, batch_of, others
+from fomaml_fast.samplers.tables import as_table, as_targets
 
 
 class GroupRows(NamedTuple):
@@ -28,26 +31,36 @@ class GroupRows(NamedTuple):
     support: IntArray
     query: list[IntArray]
 
+    def __repr__(self) -> str:
+        sizes = [len(rows) for rows in self.query]
+        query = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+        return (
+            f"GroupRows({len(self.groups)} tasks, {self.support.shape[1]} support rows, "
+            f"{query} query rows)"
+        )
+
 
 class Groups:
     """Tasks by group.
 
+    Arrays, lists, and frames and columns of pandas, polars or pyarrow will do.
+
     Parameters
     ----------
     x : array_like, shape [rows, ...]
-        Inputs of any real dtype; axes after the first are flattened.
+        Finite inputs of any real dtype; axes after the first are flattened.
     y : array_like, shape [rows] or [rows, outputs]
-        Targets. A vector of integers or booleans is kept as class labels; anything else becomes
-        float targets ``[rows, outputs]``.
+        Finite targets. A vector of integers or booleans is kept as class labels; anything else
+        becomes float targets ``[rows, outputs]``.
     groups : array_like, shape [rows]
-        Group of each row, of any dtype that sorts.
+        Group of each row, of any dtype that sorts; none may be missing.
     k_support : int
         Support rows per task.
     n_query : int, optional
         Query rows per task; by default all the other rows of the group, which makes the batch
         ragged where groups differ in size.
     order : array_like, shape [rows], optional
-        Time of each row; by default rows are in time order as they stand.
+        Time of each row, none missing; by default rows are in time order as they stand.
     support : {"random", "first"}, default "random"
         Support rows at random, with the query drawn from the others; or the first in time, with
         the rows that follow as the query: a forecast.
@@ -57,7 +70,9 @@ class Groups:
     Raises
     ------
     TypeError, ValueError
-        For arrays of the wrong shape, or a group with too few rows: named, never dropped silently.
+        For arrays of the wrong shape, values that are missing or not finite (told with their row
+        and column), or a group with too few rows: named, never dropped silently. Rows of groups
+        that are not used need not be finite.
 
     Examples
     --------
@@ -66,6 +81,8 @@ class Groups:
     >>> year = np.tile([1952.0, 1957.0, 1962.0, 1967.0], 2)
     >>> country = np.repeat(["Chad", "Peru"], 4)
     >>> forecast = Groups(year, year + 1, country, k_support=3, support="first")
+    >>> forecast
+    Groups(2 groups, 8 rows, 1 feature, 1 target, k_support=3, n_query=None, support='first')
     >>> batch = forecast.all(0)
     >>> batch.x_support[1].ravel().tolist(), batch.y_query[1].ravel().tolist()
     ([1952.0, 1957.0, 1962.0], [1968.0])
@@ -85,22 +102,27 @@ class Groups:
     ) -> None:
         self.k_support = as_count(k_support, "k_support", least=1)
         self.n_query = None if n_query is None else as_count(n_query, "n_query", least=1)
-        if support not in ("random", "first"):
-            raise ValueError(f"support must be 'random' or 'first', got {support!r}")
+        if not isinstance(support, str) or support not in ("random", "first"):
+            raise ValueError(f"support must be 'random' or 'first', got {shown(support)}")
         self.support = support
-        self._x = features("x", x)
-        self._y, self._labelled = _targets(y, len(self._x))
-        known, group_of = np.unique(column("groups", groups, len(self._x)), return_inverse=True)
+        self._x = as_table("x", x)
+        n_rows = len(self._x.values)
+        self._y = as_targets("y", y, n_rows)
+        known, group_of = as_labels("groups", groups, n_rows)
         wanted = members("among", among, known, "group")
-        time = np.arange(len(self._x)) if order is None else column("order", order, len(self._x))
-
-        kept = np.flatnonzero(np.isin(group_of, wanted))
-        # Rows by group, and by time within a group (stable: ties stay as they stand).
-        self._order = kept[np.lexsort((time[kept], group_of[kept]))]
-        _, self._start, self._size = np.unique(
-            group_of[self._order], return_index=True, return_counts=True
-        )
         self.groups = known[wanted]
+
+        # Rows by group, and by time within a group (stable: ties stay as they stand).
+        if order is None:
+            by_group = np.argsort(group_of, kind="stable")
+        else:
+            by_group = np.lexsort((as_times("order", order, n_rows), group_of))
+        is_wanted = np.zeros(len(known), dtype=np.bool_)
+        is_wanted[wanted] = True
+        self._order = by_group[is_wanted[group_of[by_group]]]
+        self._size = np.bincount(group_of, minlength=len(known))[wanted]
+        self._start = np.cumsum(self._size) - self._size
+
         needed = self.k_support + (self.n_query or 1)
         small = np.flatnonzero(self._size < needed)
         if len(small):
@@ -108,7 +130,35 @@ class Groups:
                 f"groups must hold at least {needed} rows of each ({self.k_support} of support, "
                 f"{self.n_query or 1} of query), but {shown(self.groups[small[0]])} has "
                 f"{self._size[small[0]]}"
+                + (f" ({len(small) - 1} more are too small)" if len(small) > 1 else "")
             )
+        for table in (self._x, self._y):
+            table.check_rows(np.sort(self._order))
+
+    @classmethod
+    def example(cls) -> Groups:
+        """Return a small sampler to try things with: 6 groups of 12 rows, 3 features.
+
+        Returns
+        -------
+        Groups
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Groups
+        >>> Groups.example().sample(0, n_tasks=4).x_query.shape
+        (4, 9, 3)
+        """
+        x = np.random.default_rng(0).standard_normal((72, 3))
+        return cls(x, x[:, 1], np.arange(72) % 6, k_support=3)
+
+    def __repr__(self) -> str:
+        targets = "labels" if self._y.labelled else counted(self._y.values.shape[1], "target")
+        return (
+            f"Groups({counted(len(self.groups), 'group')}, {counted(len(self._order), 'row')}, "
+            f"{counted(self._x.values.shape[1], 'feature')}, {targets}, "
+            f"k_support={self.k_support}, n_query={self.n_query}, support={self.support!r})"
+        )
 
     def draw(self, rng: Seed, n_tasks: int) -> GroupRows:
         """Draw the row numbers of ``n_tasks`` tasks.
@@ -145,10 +195,8 @@ class Groups:
         >>> sorted(zip(rows.groups.tolist(), map(len, rows.query)))
         [('Chad', 1), ('Peru', 2)]
         """
-        generator = as_generator(rng)
-        return self._rows(
-            generator, deal(generator, len(self.groups), as_count(n_tasks, "n_tasks", least=1))
-        )
+        group, rows = self._draw(rng, n_tasks)
+        return GroupRows(self.groups[group], rows.support, rows.query_lists())
 
     def sample(self, rng: Seed, n_tasks: int, dtype: npt.DTypeLike | None = None) -> TaskBatch:
         """Draw ``n_tasks`` tasks.
@@ -159,14 +207,30 @@ class Groups:
             A generator, or a seed: the same seed gives the same tasks.
         n_tasks : int
         dtype : float32 or float64, optional
-            By default float64 where x or y is, float32 otherwise.
+            By default float64 where x or y is or float32 would round their integers, float32
+            otherwise.
 
         Returns
         -------
         TaskBatch
             Stacked where all tasks have as many rows, ragged otherwise.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, a number of tasks that is no
+            integer, or another dtype.
+        ValueError
+            For a negative seed, fewer than one task, or data that do not fit ``dtype``.
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Groups
+        >>> x, country = [[0.0]] * 7, ["Chad"] * 3 + ["Peru"] * 4
+        >>> sorted(map(len, Groups(x, x, country, k_support=2).sample(0, n_tasks=2).x_query))
+        [1, 2]
         """
-        return self._batch(self.draw(rng, n_tasks), dtype)
+        return batch_of(self._x, self._y, self._draw(rng, n_tasks)[1], dtype)
 
     def all(self, rng: Seed, dtype: npt.DTypeLike | None = None) -> TaskBatch:
         """Make one task of every group, in the order of the attribute ``groups``.
@@ -176,7 +240,8 @@ class Groups:
         rng : numpy.random.Generator or int
             Draws the rows of each group; nothing is random with ``support="first"``.
         dtype : float32 or float64, optional
-            By default float64 where x or y is, float32 otherwise.
+            By default float64 where x or y is or float32 would round their integers, float32
+            otherwise.
 
         Returns
         -------
@@ -188,7 +253,7 @@ class Groups:
         TypeError
             For an rng that is neither a generator nor an integer, or another dtype.
         ValueError
-            For a negative seed, or data that are not finite.
+            For a negative seed, or data that do not fit ``dtype``.
 
         Examples
         --------
@@ -198,82 +263,26 @@ class Groups:
         >>> batch.x_support.shape, batch.x_query.shape
         ((2, 1, 1), (2, 2, 1))
         """
-        return self._batch(self._rows(as_generator(rng), np.arange(len(self.groups))), dtype)
+        rows = self._rows(as_generator(rng), np.arange(len(self.groups)))
+        return batch_of(self._x, self._y, rows, dtype)
 
-    def _rows(self, rng: np.random.Generator, group: IntArray) -> GroupRows:
-        size, start = self._size[group], self._start[group]
+    def _draw(self, rng: Seed, n_tasks: int) -> tuple[IntArray, DrawnRows]:
+        generator, n_tasks = as_generator(rng), as_count(n_tasks, "n_tasks", least=1)
+        group = deal(generator, len(self.groups), n_tasks)
+        return group, self._rows(generator, group)
+
+    def _rows(self, rng: np.random.Generator, group: IntArray) -> DrawnRows:
+        size, start, k = self._size[group], self._start[group], self.k_support
+        n_drawn = k + (self.n_query or 0)
         if self.support == "random":
-            position = shuffled(rng, size)
+            position = choose(rng, size, n_drawn, len(group))
         else:
-            position = np.broadcast_to(np.arange(size.max()), (len(group), size.max()))
-        ends = size if self.n_query is None else np.full(len(group), self.k_support + self.n_query)
-        width = int(ends.max())
-        # Columns beyond a group's own rows are clipped here and never handed out below.
-        rows = self._order[np.minimum(start[:, None] + position[:, :width], len(self._order) - 1)]
-        k = self.k_support
-        query = [row[k:end] for row, end in zip(rows, ends, strict=True)]
-        return GroupRows(self.groups[group], rows[:, :k], query)
-
-    def _batch(self, rows: GroupRows, dtype: npt.DTypeLike | None) -> TaskBatch:
-        data = (self._x,) if self._labelled else (self._x, self._y)
-        kind = common_dtype(*data) if dtype is None else float_dtype(dtype)
-        x = self._x.astype(kind, copy=False)
-        y = self._y if self._labelled else self._y.astype(kind, copy=False)
-        if len({len(q) for q in rows.query}) == 1:
-            query = np.stack(rows.query)
-            return TaskBatch(*(a.take(r, axis=0) for r in (rows.support, query) for a in (x, y)))
-        return TaskBatch(
-            [x[s] for s in rows.support],
-            [y[s] for s in rows.support],
-            [x[q] for q in rows.query],
-            [y[q] for q in rows.query],
-        )
-
-
-def _targets(y: npt.ArrayLike, n_rows: int) -> tuple[Array, bool]:
-    """Return float targets ``[rows, outputs]``, or int32 labels ``[rows]`` and True."""
-    array = as_array(y, "y")
-    if array.ndim == 1 and array.dtype.kind in "iub":
-        labels = column("y", array, n_rows)
-        if labels.min() < 0 or labels.max() > INT32_MAX:
-            raise ValueError(
-                f"y must hold labels from 0 on, got {labels.min()} … {labels.max()}; targets of "
-                "a regression must be floats"
-            )
-        return labels.astype(np.int32), True
-    targets = features("y", array)
-    if len(targets) != n_rows:
-        raise ValueError(f"y must have {n_rows} rows as x has, got {len(targets)}")
-    return targets, False
-
-
-def split_groups(groups: npt.ArrayLike, n_folds: int, rng: Seed) -> list[tuple[Array, Array]]:
-    """Split groups into folds for cross-validation: no group is on both sides of a fold.
-
-    Parameters
-    ----------
-    groups : array_like, shape [rows]
-        Group of each row.
-    n_folds : int
-        At least 2, at most the number of groups.
-    rng : numpy.random.Generator or int
-
-    Returns
-    -------
-    list of (train, test)
-        The groups of both sides, sorted, per fold; each group is in one test set. Pass them as
-        ``Groups(..., among=)``.
-
-    Examples
-    --------
-    >>> from fomaml_fast.samplers import split_groups
-    >>> folds = split_groups(["Chad", "Peru", "Chad", "Togo"], 3, rng=0)
-    >>> [len(train) for train, test in folds], sorted(g for _, test in folds for g in test.tolist())
-    ([2, 2, 2], ['Chad', 'Peru', 'Togo'])
-    """
-    known = np.unique(as_array(groups, "groups"))
-    n_folds = as_count(n_folds, "n_folds", least=2)
-    if n_folds > len(known):
-        raise ValueError(f"n_folds must be at most {len(known)}, the groups, got {n_folds}")
-    parts = np.array_split(as_generator(rng).permutation(known), n_folds)
-    return [(np.setdiff1d(known, test), np.sort(test)) for test in parts]
+            position = np.broadcast_to(np.arange(n_drawn), (len(group), n_drawn))
+        rows = self._order.take(start[:, None] + position)
+        if self.n_query is not None:
+            return DrawnRows(rows[:, :k], rows[:, k:])
+        left, counts = others(start, size, position)
+        query = self._order.take(left)
+        if (counts == counts[0]).all():
+            return DrawnRows(rows, query.reshape(len(group), -1))
+        return DrawnRows(rows, query, [0, *np.cumsum(counts).tolist()])

@@ -8,16 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-Seed: TypeAlias = np.random.Generator | int
+Seed: TypeAlias = np.random.Generator | int | np.integer[Any]
+
+#: A row that takes at least one in so many of its numbers sorts all of them, which is faster.
+_SPARSE = 8
 
 
 def as_generator(rng: Seed) -> np.random.Generator:
-    """Return a generator: the one given, or a new one from an integer seed.
+    """Return a generator: the one given, or a new one from an integer seed of any size.
 
     Raises
     ------
     TypeError
         For anything else; ``None`` is refused so that every draw can be repeated.
+    ValueError
+        For a negative seed.
 
     Examples
     --------
@@ -31,9 +36,11 @@ def as_generator(rng: Seed) -> np.random.Generator:
         if rng < 0:
             raise ValueError(f"rng must be a seed of at least 0, got {rng}")
         return np.random.default_rng(int(rng))
-    raise TypeError(
-        f"rng must be a numpy.random.Generator or an integer seed, got {type(rng).__name__}"
-    )
+    if isinstance(rng, bool | float | np.bool_ | np.floating):
+        got = f"{type(rng).__name__} {rng}"
+    else:
+        got = "None" if rng is None else type(rng).__name__
+    raise TypeError(f"rng must be a numpy.random.Generator or an integer seed, got {got}")
 
 
 def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows: int) -> IntArray:
@@ -53,37 +60,62 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
 
     Notes
     -----
-    Floyd's algorithm (Bentley & Floyd, Communications of the ACM 30(9), 1987) costs
-    ``n_take**2`` a row whatever ``n_from`` is; sorting random keys costs ``n_from``.
+    Time and memory follow ``n_rows * n_take``, whatever ``n_from`` is.
     """
     sizes = np.broadcast_to(np.asarray(n_from, dtype=np.int64), (n_rows,))
     if n_rows == 0 or n_take == 0:
         return np.empty((n_rows, n_take), dtype=np.int64)
-    if n_take * n_take > 4 * int(sizes.max()):
-        return shuffled(rng, sizes)[:, :n_take]
-    # A column per draw, so that each comparison below runs over contiguous memory.
-    chosen = np.empty((n_take, n_rows), dtype=np.int64)
-    for i in range(n_take):
-        last = sizes - n_take + i
-        pick = rng.integers(0, last + 1)
-        taken = (chosen[:i] == pick).any(axis=0)
-        chosen[i] = np.where(taken, last, pick)
-    # Floyd's subset is uniform, its order is not.
-    order = np.argsort(rng.random((n_rows, n_take)), axis=1)
-    return np.take_along_axis(chosen.T, order, axis=1)
+    few = sizes <= _SPARSE * n_take
+    if few.all():
+        return _by_sorted_keys(rng, sizes, n_take)
+    if not few.any():
+        return _by_first_occurrence(rng, sizes, n_take)
+    chosen = np.empty((n_rows, n_take), dtype=np.int64)
+    chosen[few] = _by_sorted_keys(rng, sizes[few], n_take)
+    chosen[~few] = _by_first_occurrence(rng, sizes[~few], n_take)
+    return chosen
 
 
-def shuffled(rng: np.random.Generator, sizes: npt.NDArray[np.integer[Any]]) -> IntArray:
-    """Shuffle ``0 … sizes[r] − 1`` in each row r; the columns beyond hold the larger numbers.
-
-    Returns
-    -------
-    ndarray of int64, shape [len(sizes), max(sizes)]
-    """
-    widest = int(sizes.max(initial=0))
+def _by_sorted_keys(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:
+    widest = int(sizes.max())
     keys = rng.random((len(sizes), widest))
-    keys[np.arange(widest) >= sizes[:, None]] = 2.0  # sorts after every key, which are below 1
-    return np.argsort(keys, axis=1, kind="stable").astype(np.int64, copy=False)
+    if int(sizes.min()) < widest:
+        keys[np.arange(widest) >= sizes[:, None]] = 2.0  # sorts after every key, which are below 1
+    return keys.argsort(axis=1)[:, :n_take].astype(np.int64, copy=False)
+
+
+def _by_first_occurrence(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:
+    """Draw with replacement and keep what is new, in the order in which it came.
+
+    Nothing in "the first n_take distinct numbers of a sequence of equal chances" prefers a number
+    to another, so every ordered selection is equally likely. Rows whose sequence was too short
+    start again, which prefers none either.
+    """
+    # Two numbers of a row are equal about so often; the margin makes a second round rare.
+    repeats = n_take * n_take / (2 * int(sizes.min()))
+    width = n_take + int(1.3 * repeats + 4 * repeats**0.5) + 1
+    drawn = rng.integers(0, sizes[:, None], (len(sizes), width))
+
+    # Sorted by value, and by position among equals: all but the first of each value are repeats.
+    bits = width.bit_length()
+    keyed = (drawn << bits) | np.arange(width)
+    keyed.sort(axis=1)
+    value = keyed >> bits
+    row, column = np.nonzero(value[:, 1:] == value[:, :-1])
+    if len(row) == 0:
+        return drawn[:, :n_take]
+    fresh = np.ones(drawn.shape, dtype=np.bool_)
+    fresh[row, keyed[row, column + 1] & ((1 << bits) - 1)] = False
+
+    count = fresh.cumsum(axis=1)
+    enough = count[:, -1] >= n_take
+    fresh &= count <= n_take
+    if enough.all():
+        return drawn[fresh].reshape(len(sizes), n_take)
+    chosen = np.empty((len(sizes), n_take), dtype=np.int64)
+    chosen[enough] = drawn[enough][fresh[enough]].reshape(-1, n_take)
+    chosen[~enough] = _by_first_occurrence(rng, sizes[~enough], n_take)
+    return chosen
 
 
 def deal(rng: np.random.Generator, n_items: int, n_draws: int) -> IntArray:
@@ -97,5 +129,15 @@ def deal(rng: np.random.Generator, n_items: int, n_draws: int) -> IntArray:
     >>> sorted(cards[:3].tolist()), sorted(cards[3:6].tolist())
     ([0, 1, 2], [0, 1, 2])
     """
-    n_decks = -(-n_draws // n_items)
-    return shuffled(rng, np.full(n_decks, n_items)).ravel()[:n_draws]
+    n_decks, n_more = divmod(n_draws, n_items)
+    if n_decks == 0:
+        return _some(rng, n_items, n_more)
+    decks: IntArray = rng.permuted(np.tile(np.arange(n_items), (n_decks, 1)), axis=1).ravel()
+    return decks if n_more == 0 else np.concatenate([decks, _some(rng, n_items, n_more)])
+
+
+def _some(rng: np.random.Generator, n_items: int, n_take: int) -> IntArray:
+    if n_items <= 8 * n_take:
+        order: IntArray = rng.permutation(n_items)
+        return order[:n_take]
+    return choose(rng, n_items, n_take, 1).ravel()

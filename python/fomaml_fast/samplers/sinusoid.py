@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_count, as_number, float_dtype
+from fomaml_fast._arrays import as_count, as_number
 from fomaml_fast.batch import TaskBatch
-from fomaml_fast.samplers.arrays import Array, interval
 from fomaml_fast.samplers.random import Seed, as_generator
+from fomaml_fast.samplers.reading import Array, as_dtype, described, interval, read
 
 
 class Curves(NamedTuple):
@@ -30,6 +31,11 @@ class Curves(NamedTuple):
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return the curves' values: x is ``[n]`` for all curves or ``[T, n]``; gives ``[T, n]``.
 
+        Raises
+        ------
+        TypeError, ValueError
+            For parameters or points that are no real numbers, or of other shapes.
+
         Examples
         --------
         >>> import numpy as np
@@ -38,8 +44,20 @@ class Curves(NamedTuple):
         >>> curve([0.0, np.pi / 2])
         array([[0., 2.]])
         """
-        angle = self.frequency[:, None] * np.asarray(x) - self.phase[:, None]
-        return np.asarray(self.amplitude[:, None] * np.sin(angle))
+        curves, points = _checked(self), read("x", x)
+        if points.dtype.kind not in "fiub":
+            raise TypeError(f"x must hold real numbers, got {points.dtype}")
+        n_curves = len(curves.amplitude)
+        if points.ndim > 2 or (points.ndim == 2 and len(points) != n_curves):
+            raise ValueError(
+                f"x must have shape [n] or [{n_curves}, n], one row a curve, got "
+                f"{list(points.shape)}"
+            )
+        return _values(curves, points)
+
+    def __repr__(self) -> str:
+        dtype = getattr(self.amplitude, "dtype", type(self.amplitude).__name__)
+        return f"Curves({np.size(self.amplitude)} sinusoids, {dtype})"
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,8 @@ class Sinusoid:
     Raises
     ------
     TypeError, ValueError
-        For a range that is not a finite pair ``low <= high``, or a negative noise.
+        For a range that is not a finite pair ``low <= high``, or a negative noise; when drawing,
+        for one that float32 cannot hold.
 
     Examples
     --------
@@ -81,8 +100,25 @@ class Sinusoid:
         for name in ("amplitude", "phase", "frequency", "x_range"):
             object.__setattr__(self, name, interval(name, getattr(self, name)))
         object.__setattr__(self, "noise", as_number(self.noise, "noise", least=0))
+        self._check_fit(np.dtype(np.float64))
 
-    def draw(self, rng: Seed, n_tasks: int, dtype: npt.DTypeLike = np.float32) -> Curves:
+    @classmethod
+    def example(cls) -> Sinusoid:
+        """Return the sampler of the MAML paper.
+
+        Returns
+        -------
+        Sinusoid
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Sinusoid
+        >>> Sinusoid.example().sample(0, n_tasks=4).x_query.shape
+        (4, 10, 1)
+        """
+        return cls()
+
+    def draw(self, rng: Seed, n_tasks: int, dtype: npt.DTypeLike | None = None) -> Curves:
         """Draw the parameters of ``n_tasks`` curves.
 
         Parameters
@@ -91,7 +127,8 @@ class Sinusoid:
             A generator, which advances, or a seed: the same seed gives the same curves.
         n_tasks : int
             At least 1.
-        dtype : float32 (default) or float64
+        dtype : float32 or float64, optional
+            float32 by default.
 
         Returns
         -------
@@ -114,8 +151,10 @@ class Sinusoid:
         (True, True)
         """
         generator, n_tasks = as_generator(rng), as_count(n_tasks, "n_tasks", least=1)
-        ranges = (self.amplitude, self.phase, self.frequency)
-        return Curves(*(_uniform(generator, r, (n_tasks,), dtype) for r in ranges))
+        kind = as_dtype(dtype, np.dtype(np.float32))
+        self._check_fit(kind)
+        low, width = _affine((self.amplitude, self.phase, self.frequency), kind)
+        return Curves(*(low + width * generator.random((3, n_tasks), dtype=kind.type)))
 
     def observe(
         self, rng: Seed, curves: Curves, k_support: int = 10, k_query: int | None = None
@@ -157,7 +196,7 @@ class Sinusoid:
         """
         k_support = as_count(k_support, "k_support", least=1)
         k_query = k_support if k_query is None else as_count(k_query, "k_query", least=1)
-        x, y = self._rows(as_generator(rng), curves, k_support + k_query)
+        x, y = self._rows(as_generator(rng), _checked(curves), k_support + k_query)
         return _task_batch(x[:, :k_support], y[:, :k_support], x[:, k_support:], y[:, k_support:])
 
     def observe_on_grid(
@@ -198,10 +237,12 @@ class Sinusoid:
         >>> batch.x_query[2, :, 0].tolist()
         [-5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
         """
-        x, y = self._rows(as_generator(rng), curves, as_count(k_support, "k_support", least=1))
-        grid = np.linspace(*self.x_range, as_count(n_grid, "n_grid", least=1), dtype=x.dtype)
-        x_grid = np.broadcast_to(grid, (len(x), len(grid)))
-        return _task_batch(x, y, np.ascontiguousarray(x_grid), curves(grid))
+        k_support = as_count(k_support, "k_support", least=1)
+        n_grid = as_count(n_grid, "n_grid", least=1)
+        curves = _checked(curves)
+        x, y = self._rows(as_generator(rng), curves, k_support)
+        grid = np.linspace(*self.x_range, n_grid, dtype=x.dtype)
+        return _task_batch(x, y, np.broadcast_to(grid, (len(x), n_grid)), _values(curves, grid))
 
     def sample(
         self,
@@ -209,7 +250,7 @@ class Sinusoid:
         n_tasks: int,
         k_support: int = 10,
         k_query: int | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
     ) -> TaskBatch:
         """Draw curves and see them at random points.
 
@@ -222,35 +263,97 @@ class Sinusoid:
             Support rows per task.
         k_query : int, optional
             Query rows per task; as many as support rows by default.
-        dtype : float32 (default) or float64
+        dtype : float32 or float64, optional
+            float32 by default.
 
         Returns
         -------
         TaskBatch
             x_support ``[n_tasks, k_support, 1]``, x_query ``[n_tasks, k_query, 1]``, y alike.
+
+        Raises
+        ------
+        TypeError
+            For an rng that is neither a generator nor an integer, a number of tasks or rows that
+            is no integer, or another dtype.
+        ValueError
+            For a negative seed, or fewer than one task or row.
+
+        Examples
+        --------
+        >>> from fomaml_fast.samplers import Sinusoid
+        >>> Sinusoid().sample(0, n_tasks=2, k_support=5).y_query.shape
+        (2, 5, 1)
         """
+        k_support = as_count(k_support, "k_support", least=1)
+        k_query = k_support if k_query is None else as_count(k_query, "k_query", least=1)
         generator = as_generator(rng)
-        return self.observe(generator, self.draw(generator, n_tasks, dtype), k_support, k_query)
+        x, y = self._rows(generator, self.draw(generator, n_tasks, dtype), k_support + k_query)
+        return _task_batch(x[:, :k_support], y[:, :k_support], x[:, k_support:], y[:, k_support:])
 
     def _rows(self, rng: np.random.Generator, curves: Curves, n_rows: int) -> tuple[Array, Array]:
         """Return random x and the curves' (noisy) y there, both ``[T, n_rows]``."""
-        dtype = curves.amplitude.dtype
-        x = _uniform(rng, self.x_range, (len(curves.amplitude), n_rows), dtype)
-        y = curves(x)
+        kind = curves.amplitude.dtype
+        self._check_fit(kind)
+        low, width = _affine((self.x_range,), kind)
+        x = low + width * rng.random((len(curves.amplitude), n_rows), dtype=kind.type)
+        y = _values(curves, x)
         if self.noise > 0:
-            y += dtype.type(self.noise) * rng.standard_normal(y.shape, dtype=dtype.type)
+            y += kind.type(self.noise) * rng.standard_normal(y.shape, dtype=kind.type)
         return x, y
 
+    def _check_fit(self, kind: np.dtype[Any]) -> None:
+        """Raise where numbers of that dtype would overflow on the way to a curve's values."""
+        most = float(np.finfo(kind).max) / 16  # noise is not thought to exceed 8 deviations
+        for name in ("amplitude", "phase", "frequency", "x_range", "noise"):
+            value = getattr(self, name)
+            if _reach(value) > most:
+                raise ValueError(f"{name} must fit {kind}, got {value}")
+        if _reach(self.frequency) * _reach(self.x_range) > most:
+            raise ValueError(
+                f"frequency times x_range must fit {kind}, got {self.frequency} and {self.x_range}"
+            )
 
-def _uniform(
-    rng: np.random.Generator,
-    low_high: tuple[float, float],
-    shape: tuple[int, ...],
-    dtype: npt.DTypeLike,
-) -> Array:
-    kind: Any = float_dtype(dtype).type
-    low, high = low_high
-    return np.asarray(kind(low) + kind(high - low) * rng.random(shape, dtype=kind))
+
+def _reach(value: float | tuple[float, float]) -> float:
+    return max(map(abs, value)) if isinstance(value, tuple) else value
+
+
+@lru_cache(maxsize=64)
+def _affine(ranges: tuple[tuple[float, float], ...], kind: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return the lower ends and widths ``[ranges, 1]`` that numbers in [0, 1) are mapped to."""
+    low = np.array([[low] for low, _ in ranges], dtype=kind)
+    width = np.array([[high - low] for low, high in ranges], dtype=kind)
+    return low, width
+
+
+def _values(curves: Curves, x: Array) -> Array:
+    angle = curves.frequency[:, None] * x
+    angle -= curves.phase[:, None]
+    np.sin(angle, out=angle)
+    angle *= curves.amplitude[:, None]
+    return angle
+
+
+def _checked(curves: Curves) -> Curves:
+    """Return curves of one float dtype and length, all finite, or say what came instead."""
+    if not isinstance(curves, Curves):
+        raise TypeError(f"curves must be Curves, as draw gives them, got {described(curves)}")
+    arrays = [read(f"curves.{name}", getattr(curves, name)) for name in Curves._fields]
+    for name, array in zip(Curves._fields, arrays, strict=True):
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"curves.{name} must hold real numbers, got {array.dtype}")
+        if array.ndim != 1 or len(array) == 0 or len(array) != len(arrays[0]):
+            raise ValueError(
+                f"curves.{name} must have shape [{np.size(arrays[0])}], one number a curve, got "
+                f"{list(array.shape)}"
+            )
+        if not np.isfinite(array).all():
+            row = int((~np.isfinite(array)).argmax())
+            raise ValueError(f"curves.{name} must be finite, but number {row} is {array[row]}")
+    single = all(array.dtype == np.float32 for array in arrays)
+    kind = np.float32 if single else np.float64
+    return Curves(*(array.astype(kind, copy=False) for array in arrays))
 
 
 def _task_batch(x_support: Array, y_support: Array, x_query: Array, y_query: Array) -> TaskBatch:

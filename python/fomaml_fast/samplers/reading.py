@@ -1,0 +1,121 @@
+"""What users pass, read as plain arrays: array-likes, columns and frames. Errors name the argument.
+
+Frames and columns of pandas, polars and pyarrow are known by their methods: nothing is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fomaml_fast._arrays import as_array, as_number, float_dtype
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_LONGEST = 60
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message should show it: one short line, without NumPy's type."""
+    if isinstance(value, np.datetime64 | np.timedelta64):  # whose items may be mere integers
+        return str(value)
+    text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun.
+
+    >>> from fomaml_fast.samplers.reading import counted
+    >>> counted(1, "class"), counted(2, "class"), counted(3, "row")
+    ('1 class', '2 classes', '3 rows')
+    """
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number} {what}{'' if number == 1 else plural}"
+
+
+def described(value: object) -> str:
+    """Return what came, for an argument that is no array: its type, and its value if short."""
+    if value is None:
+        return "None"
+    if isinstance(value, str | bytes | bool | int | float | complex | np.generic):
+        return f"{type(value).__name__} {shown(value)}"
+    return f"a {type(value).__name__}"
+
+
+def read(name: str, value: npt.ArrayLike) -> Array:
+    """Return ``value`` as a plain array of at least one axis."""
+    if type(value) is np.ndarray and value.ndim:
+        return value
+    try:
+        array = as_array(value, name)
+    except Exception:
+        if isinstance(value, np.ma.MaskedArray):
+            raise
+        if isinstance(value, list | tuple):
+            raise TypeError(
+                f"{name} must be an array, got a {type(value).__name__} whose items differ in shape"
+            ) from None
+        raise TypeError(f"{name} must be an array, got {described(value)}") from None
+    if array.ndim == 0:
+        raise TypeError(f"{name} must be an array, got {described(value)}")
+    return array
+
+
+def columns_of(value: object) -> list[tuple[object, Any]] | None:
+    """Return the (label, column) pairs of a frame of pandas, polars or pyarrow; None for others."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return None
+    if hasattr(value, "column_names") and hasattr(value, "columns"):  # pyarrow
+        return list(zip(value.column_names, value.columns, strict=True))
+    if hasattr(value, "get_columns"):  # polars
+        return [(column.name, column) for column in value.get_columns()]
+    if hasattr(value, "columns") and hasattr(value, "iloc"):  # pandas
+        return list(value.items())  # type: ignore[attr-defined]
+    return None
+
+
+def is_missing(value: object) -> bool:
+    """Whether an object stands for "no value": None, NaN, NA, NaT, or a tuple that holds one."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+        return True
+    if isinstance(value, tuple):
+        return any(map(is_missing, value))
+    if getattr(value, "is_valid", True) is False:  # a scalar of pyarrow
+        return True
+    try:
+        return bool(value != value)
+    except Exception:  # a signalling NaN of decimal, or an object that cannot be compared
+        return type(value).__name__ == "Decimal"
+
+
+def interval(name: str, value: Sequence[float]) -> tuple[float, float]:
+    """Return ``value`` as a pair (low, high) of finite floats, low ≤ high."""
+    try:
+        pair = () if isinstance(value, str | bytes) else tuple(value)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        raise TypeError(f"{name} must be a pair (low, high), got {shown(value)}")
+    try:
+        low, high = (as_number(v, f"{name}[{i}]") for i, v in enumerate(pair))
+    except ValueError:  # NaN or infinity
+        low, high = np.nan, np.nan
+    if not (low <= high and np.isfinite(high - low)):
+        raise ValueError(f"{name} must be finite with low <= high, got {shown(value)}")
+    return low, high
+
+
+def as_dtype(dtype: npt.DTypeLike | None, default: np.dtype[Any]) -> np.dtype[Any]:
+    """Return float32 or float64; ``None`` means the default."""
+    if dtype is None:
+        return default
+    try:
+        return float_dtype(dtype)
+    except TypeError:
+        raise
+    except Exception:  # whatever NumPy says of texts that are no dtype
+        raise TypeError(f"dtype must be float32 or float64, got {shown(dtype)}") from None
