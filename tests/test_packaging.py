@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +149,30 @@ def test_the_best_of_both_is_chosen(compiled, runnable, chosen):
 def test_no_choice(compiled, runnable, forced, message):
     with pytest.raises(ImportError, match=message):
         choose_isa(compiled, runnable, forced)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "runnable", "forced", "isas"),
+    [
+        (("x86_64_v4",), ("x86_64_v3", "x86_64_v2", "generic"), None, "all"),
+        (("x86_64_v4",), ("generic",), None, "generic"),  # "all" starts at x86_64_v2
+        (("x86_64_v3",), ("x86_64_v4", "x86_64_v3", "generic"), "x86_64_v4", "x86_64_v4"),
+    ],
+)
+def test_an_installation_that_does_not_fit_names_the_build_option(
+    compiled, runnable, forced, isas
+):
+    with pytest.raises(ImportError) as caught:
+        choose_isa(compiled, runnable, forced)
+    (option,) = re.findall(r"cmake\.define\.(FOMAML_FAST_ISAS)=(\w+)'", str(caught.value))
+    assert option == ("FOMAML_FAST_ISAS", isas)
+
+
+def test_the_build_knows_the_option_that_the_loader_names():
+    cmake = Path(__file__).parents[1] / "CMakeLists.txt"
+    if not cmake.exists():
+        pytest.skip("the build files are not part of this copy")
+    assert "set(FOMAML_FAST_ISAS " in cmake.read_text(encoding="utf-8")
 
 
 V2 = {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"}

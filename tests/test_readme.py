@@ -15,7 +15,10 @@ from fomaml_fast import cli
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 FENCE = re.compile(r"^```(?P<kind>[\w+-]*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -74,7 +77,11 @@ def check(words):
     elif program == "fomaml-fast":
         run_or_parse(arguments)
     elif program in {"python", "python3"} and arguments[:1] == ["-m"]:
-        check(["fomaml-fast" if arguments[1] == "fomaml_fast" else arguments[1], *arguments[2:]])
+        module = arguments[1]
+        if (ROOT / module.split(".")[0]).is_dir():
+            assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+        else:
+            check(["fomaml-fast" if module == "fomaml_fast" else module, *arguments[2:]])
     elif program == "pytest" or program.startswith("."):
         for argument in [program, *arguments]:
             if "/" in argument and not argument.startswith("-"):

@@ -47,7 +47,7 @@ class WorkerArenas {
 
  private:
   // Processors fetch ahead of the strides they see, many rows of a matrix, and thereby take lines
-  // away from a neighbour that writes them (docs/performance.md, Threads). What is shared is
+  // away from a neighbour that writes them (docs/notebook.md). What is shared is
   // written once a call: a page is enough.
   static constexpr std::size_t kAfterShared = std::size_t{4} << 10, kApart = std::size_t{128} << 10;
 

@@ -255,7 +255,7 @@ void multiply(const Grid& grid, const Term<V, B>& term, const Start& start, V* c
 template <class V, class B, class Start>
 void multiply(const Grid& grid, const Term<V, B>& first, const Term<V, V>& second,
               const Start& start, V* c) {
-  // A third of 48 KB: measured from 8 to 96 wide (docs/performance.md).
+  // A third of 48 KB: measured from 8 to 96 wide (docs/notebook.md).
   constexpr Index kPanelBytes = 16 * 1024;
   const Index width = std::min<Index>(detail::kTileColumns, grid.width);
   if ((first.depth + second.depth) * width * kVectorBytes > kPanelBytes) {
