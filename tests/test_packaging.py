@@ -159,9 +159,7 @@ def test_no_choice(compiled, runnable, forced, message):
         (("x86_64_v3",), ("x86_64_v4", "x86_64_v3", "generic"), "x86_64_v4", "x86_64_v4"),
     ],
 )
-def test_an_installation_that_does_not_fit_names_the_build_option(
-    compiled, runnable, forced, isas
-):
+def test_an_installation_that_does_not_fit_names_the_build_option(compiled, runnable, forced, isas):
     with pytest.raises(ImportError) as caught:
         choose_isa(compiled, runnable, forced)
     (option,) = re.findall(r"cmake\.define\.(FOMAML_FAST_ISAS)=(\w+)'", str(caught.value))
