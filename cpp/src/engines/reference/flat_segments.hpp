@@ -1,4 +1,4 @@
-// Which runs of the flat parameter vector adapt.
+// The runs of the flat parameter vector that adapt.
 #pragma once
 
 #include "engines/engine.hpp"
