@@ -62,7 +62,7 @@ def compiled_isas() -> tuple[str, ...]:
 
 
 def _how_to_build(isas: str) -> str:
-    command = f"pip install . -C cmake.define.FOMAML_FAST_ISAS={isas}"
+    command = f"pip install . --config-settings=cmake.define.FOMAML_FAST_ISAS={isas}"
     return f"build one with {command!r} in a clone (docs/install.md)"
 
 
