@@ -8,7 +8,7 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
-/// Normalisation between a hidden layer's affine map and its activation.
+/// What stands between a hidden layer's affine map and its activation.
 enum class Norm : std::uint8_t {
   none,
   layer,  ///< statistics over the units of each row (Ba, Kiros & Hinton 2016)
@@ -22,7 +22,7 @@ struct NetworkSpec {
   std::array<Index, kMaxLayers + 1> sizes{};           ///< n_0 … n_L
   std::array<ActivationId, kMaxLayers> activations{};  ///< of layers 0 … L-2; the last is linear
   std::array<Norm, kMaxLayers> norms{};                ///< of layers 0 … L-2
-  LossSpec loss{};  ///< default; engines ask the RowShape of the rows for the loss to compute
+  LossSpec loss{};  ///< of rows that do not say otherwise: what computes asks their RowShape
 
   [[nodiscard]] Index inputs() const { return sizes[0]; }
   [[nodiscard]] Index outputs() const { return sizes[at(depth)]; }

@@ -1,6 +1,6 @@
-// Copies between the user's flat theta and packed parameters: those of a group of tasks or, before
-// the first step, of all tasks alike. Packed parameters keep theta's order, with room between the
-// rows of some weights (grid.hpp). That room is 0 in every vector, so that sums may run over it.
+// Between the user's flat theta and packed parameters: those of a group of tasks, or, before the
+// first step, of all tasks alike. In theta's order, with room between the rows of some weights
+// (grid.hpp): that room is 0 in every vector, so that sums over all of it mean the same.
 #pragma once
 
 #include "base/arena.hpp"
@@ -8,7 +8,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// Sets the room between rows to 0 in `count` consecutive vectors, `behind` numbers apart.
+/// Makes the room between rows 0 in `count` vectors, and what stands `behind` each, in a row.
 template <class E>
 void clear_room(const Plan& plan, E* vectors, Index count, Index behind = 0) {
   if (!plan.padded()) return;
@@ -24,7 +24,7 @@ void clear_room(const Plan& plan, E* vectors, Index count, Index behind = 0) {
   }
 }
 
-/// `count` vectors of packed parameters, each with `behind` more numbers. E is a pack or a scalar.
+/// `count` vectors of packed parameters with what stands `behind` each. E is a pack or a scalar.
 template <class E>
 E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
   E* const vectors = arena.take<E>(count * (plan.size + behind));
@@ -32,8 +32,8 @@ E* take_vectors(const Plan& plan, Index count, Arena& arena, Index behind = 0) {
   return vectors;
 }
 
-/// Calls body(packed, flat, count) for runs of numbers that are contiguous in both orders, within
-/// the packed offsets from `first` to before `last`.
+/// Calls body(packed, flat, count) for runs of numbers that are neighbours in both, among those
+/// that are packed from `first` to before `last`.
 template <class Body>
 void for_each_run(const Plan& plan, Index first, Index last, Body&& body) {
   const auto within = [&](Index packed, Index flat, Index count) {
@@ -57,7 +57,7 @@ void for_each_run(const Plan& plan, Index first, Index last, Body&& body) {
   }
 }
 
-/// Packed vectors that all tasks share. They are the user's own where packing changes nothing.
+/// Vectors that all tasks share, packed: the user's own where packing changes nothing.
 template <class T>
 struct Shared {
   const T* theta = nullptr;  ///< unless each task has its own
@@ -85,7 +85,7 @@ struct Shared {
 template <class T>
 void gather_parameters(const Plan& plan, const T* flat, Index stride, Group group, Vec<T>* packs);
 
-/// The inverse.
+/// The way back.
 template <class T>
 void scatter_parameters(const Plan& plan, const Vec<T>* packs, Group group, T* flat, Index stride);
 

@@ -21,13 +21,13 @@ View<E> transpose(const E* data, const Grid& grid) {
   return {data, 1, grid.stride};
 }
 
-/// Inputs of a layer: x, or the outputs of the layer below.
+/// What a layer is fed: x, or the outputs before it.
 template <class T>
 const Vec<T>* input(const LaneRows<T>& rows, const Activity<T>& activity, int layer) {
   return layer == 0 ? rows.x : activity.h[at(layer - 1)];
 }
 
-/// Buffers of the layer's normalisation for these rows.
+/// What the layer's normalisation keeps of these rows.
 template <class T>
 normalization::Layer<Vec<T>> norm_of(const Activity<T>& activity, int layer, Index rows) {
   return activity.norms[at(layer)].with_rows(rows);

@@ -1,4 +1,4 @@
-// The runs of the flat parameter vector that adapt.
+// Which runs of the flat parameter vector adapt.
 #pragma once
 
 #include "engines/engine.hpp"

@@ -11,9 +11,8 @@ inline bool has_fused_steps(const Problem& problem) {
   return problem.is_plain() && !problem.net.normalized();
 }
 
-/// One affine layer, and where its parts stand in packed parameters. Members have no default
-/// values: a plan has room for many more layers than most networks have, and writing all of them
-/// would slow small calls down.
+/// One affine layer, and where its parts stand in packed parameters. No default values: a plan has
+/// room for many more layers than networks have, and small calls would feel the writing of them.
 struct Layer {
   Index fan_in, fan_out;
   Index in_vectors, out_vectors;

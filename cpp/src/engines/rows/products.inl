@@ -72,8 +72,8 @@ struct DerivativeTangent {
   }
 };
 
-/// The product, by several workers if sharing pays and workers are idle. Each element is the same
-/// sum, whoever computes it.
+/// The product, by several workers if it is worth that and some are idle. Each element is the sum
+/// that it would be anyway.
 template <class T, class Finish>
 void multiply_shared(const Product<T>& p, const Finish& finish) {
   const Index panels = panel_count(p.vectors);
