@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fomaml_fast._loader import choose_isa
 from test_readme import FENCE, PAGES, ROOT, check
 
 DOCS = ROOT / "docs"
@@ -64,6 +65,15 @@ def test_the_install_page_lists_every_build_option_with_its_default():
     options = build_options()
     assert len(options) > 5
     assert dict(rows) == options
+
+
+def test_the_loader_names_an_option_of_the_build_and_the_page_about_it():
+    with pytest.raises(ImportError) as caught:
+        choose_isa((), ("x86_64_v2", "generic"), None)
+    (option,) = re.findall(r"cmake\.define\.(\w+)=", str(caught.value))
+    assert option in build_options()
+    assert "docs/install.md" in str(caught.value)
+    assert option in read(DOCS / "install.md")
 
 
 def sources():
