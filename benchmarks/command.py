@@ -1,4 +1,4 @@
-"""What the commands of this directory have in common: ``--quick``, blocks and their length."""
+"""Options that the commands of this directory share: ``--quick``, blocks and their length."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`workload`: the members of WORKLOADS that ``--only`` and the module's own list leave."""
+    """Give `workload` the members of WORKLOADS that ``--only`` and the test's own list allow."""
     if "workload" not in metafunc.fixturenames:
         return
     from benchmarks.workloads import WORKLOADS

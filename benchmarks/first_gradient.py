@@ -1,8 +1,8 @@
 """Seconds to the first gradient of a new shape in a new process, import included.
 
 ``python -m benchmarks.first_gradient fomaml_fast sine-1 first`` prints them. The data are drawn
-before the clock that counts starts; NumPy, which draws them, is part of everybody's import and
-added again.
+before the clock starts. NumPy draws them, so its import is timed apart and added: every contender
+needs it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def measure(who: str, workload: str, order: str) -> float:
 def in_new_process(who: str, workload: str, order: str) -> float:
     """`measure` in a process of its own; torch's compile cache is set aside.
 
-    What happens once per installation has happened: a process before it has brought the files into
-    memory and, where it may write, kept the bytecode that Python compiles of them.
+    Another process runs first and is not timed. It brings the files into memory and, where it may
+    write, keeps the bytecode that Python compiles of them: work that is done once per installation.
     """
     command = [sys.executable, "-m", "benchmarks.first_gradient", who, workload, order]
     environment = {**os.environ, "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}

@@ -1,9 +1,9 @@
 """Interleaved timing: every contender runs in every block, and only times of one block are divided.
 
-A drifting clock, a neighbour or a warm cache then touches both sides of a ratio. Within a block the
-median over calls is taken. A call that took over `HELD_UP` times that median lost its processor and
-says nothing about the library: it is discarded for everybody alike, counted, and the count is
-shown. Compilation and warm-up stay outside.
+A drifting clock, a neighbour or a warm cache then touches both sides of a ratio. The figure of a
+block is the median over its calls. A call that took over `HELD_UP` times that median lost its
+processor and says nothing about the library. Such calls are discarded for every contender alike,
+and the tables show how many. Compilation and warm-up are not timed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEAST_CALLS = 5
 WARM_UP = 2
 HELD_UP = 4
 PATIENCE = 4
-"""Blocks of what is slower than this many times its length shrink to a single call."""
+"""A call that takes longer than this many blocks makes a block of its own."""
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -67,7 +67,7 @@ def interleave(runs: Mapping[str, Run], blocks: int, seconds: float) -> dict[str
 
 @dataclass(frozen=True)
 class Record:
-    """What one workload and order measured; plain data, so that it survives a trip through JSON."""
+    """Times of one workload and order, as data that JSON can hold."""
 
     workload: str
     order: str
@@ -76,11 +76,11 @@ class Record:
     first_calls: dict[str, float] = field(default_factory=dict)
     """Seconds until the first answer of a peer: compilation."""
     discarded: dict[str, str] = field(default_factory=dict)
-    """Calls discarded of calls made, over all blocks, of whoever had any."""
+    """Per contender with discarded calls: calls discarded / calls made, over all blocks."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What else the test knows: the engine, executed operations."""
+    """Further facts: the engine, executed operations."""
     kind: str = "workload"
-    """Which table it belongs to."""
+    """The table that this record belongs to."""
 
     @classmethod
     def of(

@@ -13,7 +13,7 @@ from benchmarks.workloads import INNER_RATE, Workload, flatten, problem
 
 
 def missing(concept: str) -> str | None:
-    """What this build lacks for `concept`, or None."""
+    """The reason why this build cannot compute `concept`, or None."""
     needs = {
         "adam": (ff.inner, "Adam"),
         "anil": (ff, "anil"),

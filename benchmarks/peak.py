@@ -1,4 +1,4 @@
-"""What this machine can do: the denominators of every "fraction of peak"."""
+"""Peak rates of this machine: the denominators of every "share of peak"."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def sinusoid_table(records: Sequence[Record], iterations: int, per_call: int) ->
 
 
 def summary(records: Sequence[Record]) -> Iterable[str]:
-    """One line an order: how often ours wins, how many bars are met, the geometric mean."""
+    """One line per order: how often ours wins, how many bars are met, the geometric mean."""
     for order in ORDERS:
         ratios = {r.workload: r.ratio(r.peers[0]) for r in records if r.order == order}
         if not ratios:

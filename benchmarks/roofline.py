@@ -33,7 +33,7 @@ LANES_WIDEST, LANES_BYTES, LANES_USE = 48, 400e3, 0.7
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates of all threads together; the defaults are two AVX2 cores of docs/performance.md."""
+    """Rates of all threads together; the defaults are machine B of docs/measurements.md."""
 
     gflops: float = 180.0
     memory: float = 20.0

@@ -26,7 +26,7 @@ FLAT = 0.15
 """How far the cost per task may be from that of the smallest number of tasks."""
 SECOND_LOOK = 10
 """Where a peer seems to win, blocks this many times as long decide: threads of the contender before
-may still spin, and calls that they hold up go on alone for a while (docs/performance.md)."""
+may still spin, and calls that they hold up go on alone for a while (docs/notebook.md)."""
 MOST_NUMBERS = 40_000_000
 """T × P beyond which a point is left out: NumPy and JAX hold several copies of that."""
 

@@ -1,4 +1,4 @@
-"""One workload in one configuration, in a process of its own: what a forced ISA needs.
+"""One workload in one configuration, in a process of its own, since an ISA is forced per process.
 
 ``python -m benchmarks.variants WORKLOAD ORDER``, with ``FOMAML_FAST_ISA`` in the environment,
 prints the block medians and the FMA loop's GFLOP/s as JSON.

@@ -55,7 +55,7 @@ def test_engines_beside_each_other():
 
 
 def test_roofline_in_the_docs_is_what_is_printed():
-    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
     assert run_module("benchmarks.roofline").strip() in page
 
 

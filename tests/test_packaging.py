@@ -190,6 +190,21 @@ def test_no_choice(compiled, runnable, forced, message):
         choose_isa(compiled, runnable, forced)
 
 
+@pytest.mark.parametrize(
+    ("compiled", "runnable", "forced", "isas"),
+    [
+        (("x86_64_v4",), ("x86_64_v3", "x86_64_v2", "generic"), None, "all"),
+        (("x86_64_v4",), ("generic",), None, "generic"),  # "all" starts at x86_64_v2
+        (("x86_64_v3",), ("x86_64_v4", "x86_64_v3", "generic"), "x86_64_v4", "x86_64_v4"),
+    ],
+)
+def test_an_installation_that_does_not_fit_names_the_build_option(compiled, runnable, forced, isas):
+    with pytest.raises(ImportError) as caught:
+        choose_isa(compiled, runnable, forced)
+    (option,) = re.findall(r"cmake\.define\.(FOMAML_FAST_ISAS)=(\w+)'", str(caught.value))
+    assert option == ("FOMAML_FAST_ISAS", isas)
+
+
 V2 = {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"}
 V3 = V2 | {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
 V4 = V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}

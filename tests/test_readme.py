@@ -17,8 +17,7 @@ from fomaml_fast import cli
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
 PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
     ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
@@ -85,7 +84,11 @@ def check(words):
         command._parser(arguments[1].partition(".")[2] or None).parse_args(arguments[2:])
         assert (ROOT / arguments[1].replace(".", "/") / "__main__.py").exists()
     elif program in {"python", "python3"} and arguments[:1] == ["-m"]:
-        check(["fomaml-fast" if arguments[1] == "fomaml_fast" else arguments[1], *arguments[2:]])
+        module = arguments[1]
+        if (ROOT / module.split(".")[0]).is_dir():
+            assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+        else:
+            check(["fomaml-fast" if module == "fomaml_fast" else module, *arguments[2:]])
     elif program == "pytest" or program.startswith("."):
         for argument in [program, *arguments]:
             if "/" in argument and not argument.startswith("-"):

@@ -64,6 +64,11 @@ def compiled_isas() -> tuple[str, ...]:
     )
 
 
+def _how_to_build(isas: str) -> str:
+    command = f"pip install . --config-settings=cmake.define.FOMAML_FAST_ISAS={isas}"
+    return f"build one with {command!r} in a clone (docs/install.md)"
+
+
 def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str | None) -> str:
     """Name of the core to load.
 
@@ -83,7 +88,8 @@ def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str
     ------
     ImportError
         If `forced` was not compiled or does not run here, or if nothing compiled runs here. The
-        message names what is compiled and what the processor can run.
+        message names what is compiled, what the processor can run, and the build option that adds
+        what is missing.
 
     Examples
     --------
@@ -93,14 +99,17 @@ def choose_isa(compiled: tuple[str, ...], runnable: tuple[str, ...], forced: str
     facts = f"compiled: {', '.join(compiled) or 'none'}; this processor runs: {', '.join(runnable)}"
     if forced:
         if forced not in compiled:
-            raise ImportError(f"{ISA_VARIABLE}={forced!r} has no compiled core ({facts})")
+            hint = f": {_how_to_build(forced)}" if forced in ISAS else ""
+            raise ImportError(f"{ISA_VARIABLE}={forced!r} has no compiled core ({facts}){hint}")
         if forced not in runnable:
             raise ImportError(f"{ISA_VARIABLE}={forced!r} does not run on this machine ({facts})")
         return forced
     for isa in runnable:
         if isa in compiled:
             return isa
-    raise ImportError(f"fomaml_fast holds no core that runs on this machine ({facts})")
+    # A processor without any of the named levels runs none of those that "all" builds.
+    hint = _how_to_build("all" if len(runnable) > 1 else runnable[0])
+    raise ImportError(f"fomaml_fast holds no core that runs on this machine ({facts}): {hint}")
 
 
 def count(value: object, name: str, least: int) -> int:

@@ -33,22 +33,23 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-/// Where the workers of a call carve buffers of their own: behind what they share, and apart.
+/// Places of the arenas of a call's workers: behind the buffers that all workers share, and far
+/// from each other.
 class WorkerArenas {
  public:
-  /// Bytes that all share, and that each has of its own.
+  /// `shared`: bytes that all workers share. `each`: bytes of one worker alone.
   WorkerArenas(std::size_t shared, std::size_t each) : shared_(shared), each_(each) {}
 
   [[nodiscard]] Arena of(int worker, std::byte* memory) const {
     return Arena(memory + place(worker));
   }
-  /// Of everything; there is at least one worker.
+  /// Bytes of the whole workspace; there is at least one worker.
   [[nodiscard]] std::size_t bytes(int workers) const { return place(workers - 1) + each_; }
 
  private:
-  // Processors fetch ahead of the strides they see, many rows of a matrix, and thereby take lines
-  // away from a neighbour that writes them (docs/performance.md, Threads). What is shared is
-  // written once a call: a page is enough.
+  // Processors fetch ahead along the strides they see, past the end of a matrix. Lines fetched from
+  // a neighbour's memory are taken away from the neighbour that writes them (docs/notebook.md).
+  // Shared buffers are written once a call, so a page between is enough for them.
   static constexpr std::size_t kAfterShared = std::size_t{4} << 10, kApart = std::size_t{128} << 10;
 
   [[nodiscard]] std::size_t place(int worker) const {

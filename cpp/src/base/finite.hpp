@@ -1,4 +1,4 @@
-// Finding what is not finite.
+// Finds numbers that are not finite.
 #pragma once
 
 #include "base/config.hpp"
@@ -32,7 +32,7 @@ bool all_finite(const T* x, Index count) {
 /// 0 in the lanes of packs x whose numbers are all finite, NaN in the others.
 template <class V>
 V defect_of(const V* x, Index count) {
-  // Four sums: one would wait for itself.
+  // Four sums: the additions of a single sum would wait for each other.
   V defect[4]{};
   Index i = 0;
   for (; i + 4 <= count; i += 4) {

@@ -16,9 +16,10 @@ namespace FOMAML_FAST_NAMESPACE {
 
 namespace {
 
-// As many workspaces stay as concurrent calls are likely; more are freed on return.
+// Workspaces that the pool keeps: enough for the concurrent calls of most programs. A workspace
+// that finds no place in the pool is freed on return.
 constexpr std::size_t kPooled = 8;
-// From here on huge pages spare the TLB.
+// Workspaces of this size or more take huge pages, which spare the TLB.
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 struct Block {
@@ -76,7 +77,7 @@ Workspace::~Workspace() {
   Pool& shared = pool();
   {
     const std::lock_guard lock(shared.mutex);
-    // An empty place takes the block; otherwise the smallest of all is given up, for a larger block
+    // An empty place takes the block. Without one the smallest block is freed, since a larger block
     // serves more calls.
     Block* place = nullptr;
     for (Block& block : shared.blocks) {

@@ -8,7 +8,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::math::detail {
 
-/// Bits are unsigned: those of a NaN may go anywhere, and arithmetic with them has to wrap.
+/// Bits are unsigned, because arithmetic with the bits of a NaN may overflow and has to wrap.
 template <class T>
 struct FloatFormat;
 template <>

@@ -33,8 +33,8 @@ struct Product {
   Columns<T> c;
 };
 
-/// The panels of C from `first` to before `last`, as a product of its own: whole panels that are
-/// neighbours fall into the same panels again.
+/// The panels of C from `first` to before `last`, as a product of its own. Neighbouring whole
+/// panels are cut into the same panels again.
 template <class T>
 Product<T> some_panels(const Product<T>& p, Index first, Index last) {
   const Index begin = panel_of(p.vectors, first).first;
@@ -47,8 +47,9 @@ Product<T> some_panels(const Product<T>& p, Index first, Index last) {
   return part;
 }
 
-/// Rows of the register tile `vectors` wide: accumulators, one row of B and one broadcast have to
-/// fit in the register file. NEON has no operands in memory: there every broadcast takes one.
+/// Rows of the register tile `vectors` wide. Accumulators, one row of B and one broadcast have to
+/// fit in the register file. NEON's instructions take no operand from memory, so every broadcast
+/// takes a register there.
 constexpr int tile_rows(int vectors) {
   constexpr std::array<int, 5> kRows = kVectorRegisters < 32 ? std::array{0, 12, 6, 0, 0}
                                        : kVectorBytes == 64  ? std::array{0, 14, 12, 8, 6}
@@ -56,10 +57,10 @@ constexpr int tile_rows(int vectors) {
   return kRows[static_cast<std::size_t>(vectors)];
 }
 
-/// Finish: what is done to a sum before it is stored. `row` and `vector` count from the tile's
-/// place; `at` moves the place. `piles`: several tiles are computed in one call; not where that
-/// place would have to move, or where the constants of an activation would be kept in the registers
-/// of the sums meanwhile.
+/// A finish turns a sum into the number that is stored. `row` and `vector` count from the place of
+/// the tile, and `at` moves that place. `piles` says whether one call computes several tiles. One
+/// call per tile is better where the place would have to move from tile to tile, and where the
+/// constants of an activation would be kept in registers that the sums need.
 struct Store {
   static constexpr bool piles = true;
   [[nodiscard]] Store at(Index /*row*/, Index /*vector*/) const { return *this; }
@@ -120,8 +121,8 @@ FOMAML_FAST_INLINE void compute_tile(const Tile<T>& tile, const T* a, const T* s
   }
 }
 
-/// `count` tiles on top of each other, the first at a, start and c: a call's own work is as much as
-/// that of a shallow tile.
+/// `count` tiles on top of each other, the first at a, start and c. One call for all of them, since
+/// a call takes as long as a shallow tile.
 template <class T, class Finish, int kVectors, int kRows>
 [[gnu::noinline]] void compute_pile(const Tile<T>& tile, const T* a, const T* start, T* c,
                                     Index count, const Finish& finish_here) {
@@ -155,7 +156,7 @@ void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index
     return kPiles[static_cast<std::size_t>(rows - 1)](tile, tile.a, tile.start, tile.c, 1,
                                                       finish.at(0, first_vector));
   }
-  // Not in the tile: numbers that have just been written take longer to read.
+  // These are not members of the tile: numbers that were just written take longer to read.
   const T *a = tile.a, *start = tile.start;
   T* c = tile.c;
   Index done = 0;
@@ -243,11 +244,12 @@ void multiply_panels(const Product<T>& p, const Finish& finish) {
   });
 }
 
-// A row-major matrix that does not stay in the cache is walked a few rows at a time, all of their
-// columns: a panel from top to bottom would touch a line of every row, each in a page of its own,
-// and come back for its neighbours when all are forgotten. Prefetchers do not follow several rows
-// of a page, so the next rows are asked for one turn ahead. What every turn goes over again, C or
-// B, has to stay in the first-level cache.
+// A row-major matrix that does not stay in the cache is walked a few rows at a time, over all of
+// their columns. A panel from top to bottom would touch one line of every row, each in a page of
+// its own, and the next panel would find the neighbours of these lines gone from the cache.
+// Hardware prefetchers do not follow several rows of a page, so the next rows are prefetched one
+// turn ahead. The matrix that every turn goes over again, C or B, has to stay in the first-level
+// cache.
 
 inline constexpr Index kStreamedBytes = 256 * 1024;
 inline constexpr Index kStayingBytes = 16 * 1024;
@@ -262,15 +264,15 @@ inline bool stays(Index rows, Index vectors) {
   return rows * vectors * kVectorBytes <= kStayingBytes;
 }
 
-/// Asks for rows of a matrix that come next, line after line as they lie in memory: what fetches
-/// ahead by itself then sees a stream.
+/// Prefetches the next rows of a matrix, line after line as they lie in memory, so that the
+/// processor's own prefetcher sees a stream.
 template <bool kWritten, class T>
 class Ahead {
  public:
   Ahead(const T* first, Index row_step, Index rows, Index vectors)
       : row_(first), at_(first), row_step_(row_step), rows_(rows), width_(vectors * kLanes<T>) {}
 
-  /// As many lines as `panel` has in these rows.
+  /// Prefetches as many lines as `panel` has in these rows.
   FOMAML_FAST_INLINE void ask(const Panel& panel, Index rows) {
     constexpr Index kStep = kLineBytes / static_cast<Index>(sizeof(T));
     for (Index i = rows * panel.count * kLanes<T>; i > 0 && rows_ > 0; i -= kStep) {
@@ -287,7 +289,7 @@ class Ahead {
   Index row_step_, rows_, width_;
 };
 
-/// A few rows of B after another.
+/// The product, a few rows of B at a time.
 template <class T, class Finish>
 void stream_right(Product<T> p, const Finish& finish) {
   while (true) {
@@ -313,7 +315,7 @@ void stream_right(Product<T> p, const Finish& finish) {
   }
 }
 
-/// A tile's rows of C after another.
+/// The product, the rows of one tile of C at a time.
 template <class T, class Finish>
 void stream_result(Product<T> p, const Finish& finish) {
   constexpr Index kMost = tile_rows(kPanelVectors);
@@ -340,7 +342,7 @@ template <class T, class Finish>
 void multiply(const Product<T>& p, const Finish& finish) {
   if (p.vectors <= kPanelVectors &&
       p.depth <= detail::longest_stretch(static_cast<int>(p.vectors))) {
-    // Small products would feel the questions below.
+    // The tests below would take a noticeable share of small products.
     const Panel only{0, static_cast<int>(p.vectors)};
     detail::multiply_panel(detail::tile_of(p, only), p.rows, only.count, finish, 0);
   } else if (detail::stays(p.rows, p.vectors) && detail::is_streamed(p.b, p.depth, p.vectors)) {

@@ -2,7 +2,7 @@
 //
 // A packed matrix is cut into panels of one to kPanelVectors vectors of columns; each panel is
 // contiguous, its rows one after another, and the last is padded with zeros. The micro-kernel then
-// walks memory in one direction, whatever the matrix is wide.
+// walks memory in one direction, for matrices of any width.
 #pragma once
 
 #include <algorithm>
@@ -106,7 +106,7 @@ constexpr Index packed_size(Index rows, Index columns) {
   return rows * padded<T>(columns);
 }
 
-/// memcpy of a few numbers, most of them whole vectors: a call each time would cost more.
+/// memcpy of a few numbers, mostly whole vectors. Calls of memcpy itself would cost more.
 template <class T>
 FOMAML_FAST_INLINE void copy_numbers(const T* from, Index count, T* to) {
   Index i = 0;

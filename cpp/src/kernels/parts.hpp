@@ -9,9 +9,9 @@
 namespace FOMAML_FAST_NAMESPACE {
 
 struct Parts {
-  Index count;   ///< of parts
-  Index size;    ///< of the shorter ones
-  Index longer;  ///< how many have one more
+  Index count;   ///< number of parts
+  Index size;    ///< length of the shorter parts
+  Index longer;  ///< number of parts that are longer by one
 
   constexpr Parts(Index whole, Index most)
       : count((whole + most - 1) / most),

@@ -12,8 +12,8 @@
 
 namespace FOMAML_FAST_NAMESPACE {
 
-// The register file that kernels are shaped for: the ISA's, or one that a developer asks for to run
-// another processor's code here; the compiler then splits every vector.
+// The register file that kernels are shaped for: the ISA's, unless a developer asks for another to
+// run another processor's code here. The compiler then splits every vector.
 #if defined(FOMAML_FAST_VECTOR_BYTES)
 inline constexpr int kVectorBytes = FOMAML_FAST_VECTOR_BYTES;
 inline constexpr int kVectorRegisters = FOMAML_FAST_VECTOR_REGISTERS;

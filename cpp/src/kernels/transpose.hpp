@@ -96,7 +96,7 @@ void pack_transposed(const T* from, Index rows, Index columns, T* packed) {
   }
 }
 
-/// The way back, into rows padded to whole vectors; the padding becomes 0.
+/// The inverse, into rows padded to whole vectors; the padding becomes 0.
 template <class T>
 void scatter_columns(const Vec<T>* packs, Index rows, Index columns, T* to, Index stride) {
   using V = Vec<T>;

@@ -7,7 +7,7 @@ namespace FOMAML_FAST_NAMESPACE::math {
 
 namespace detail {
 
-/// What exp needs to know of a format. `polynomial` is P in exp(f) = 1 + f + f^2 P(f) on
+/// Constants of exp for a format. `polynomial` is P in exp(f) = 1 + f + f^2 P(f) on
 /// |f| <= ln(2)/2, a minimax fit of the relative error (Lawson's iteration, 50 digits): 2^-28.3
 /// and 2^-58.0. ln(2) is split so that n * ln2_high is exact (Cody & Waite 1980, the constants of
 /// Cephes). Beyond `low` and `high` results are 0 and infinity.

@@ -26,8 +26,8 @@ struct Log<double> {
   static constexpr double ln2_low = 1.90821492927058770002e-10;
 };
 
-/// log(x) + correction for x > 0 and a correction far smaller than x; x may be denormal. What x <=
-/// 0 and infinities give is for `log_special`.
+/// log(x) + correction for x > 0 and a correction far smaller than x; x may be denormal.
+/// `log_special` handles x <= 0 and infinities.
 template <class V>
 FOMAML_FAST_INLINE V log_positive(V x, V correction) {
   using T = Element<V>;

@@ -7,7 +7,7 @@ namespace FOMAML_FAST_NAMESPACE::math {
 
 namespace detail {
 
-/// What sin and cos need to know of a format, |r| <= pi/4, z = r^2:
+/// Constants of sin and cos for a format, |r| <= pi/4, z = r^2:
 ///   sin r = r + r z S(z)         S, C interpolate at the Chebyshev nodes (60 digits); the relative
 ///   cos r = 1 - z/2 + z^2 C(z)   errors are 2^-26.2 and 2^-30.1 (float), 2^-55.4 and 2^-59.5
 /// pi/2 is split in three so that n times the first two parts is exact for |x| <= limit (Cody &

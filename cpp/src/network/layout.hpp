@@ -1,6 +1,6 @@
-// Where each layer's parameters stand in the flat vector theta: W_l row-major [fan_in, fan_out],
-// then b_l, and where the layer is normalised its gains gamma_l and shifts beta_l; layer after
-// layer. The one place that knows it.
+// Where each layer's parameters stand in the flat vector theta. Layer after layer: W_l row-major
+// [fan_in, fan_out], then b_l, then the gains gamma_l and shifts beta_l of a normalised layer. No
+// other file knows this order.
 #pragma once
 
 #include "network/spec.hpp"
@@ -26,7 +26,7 @@ struct Layout {
     }
   }
 
-  /// Of the network that it is the layout of.
+  /// Layout of the parameters of `net`.
   [[nodiscard]] LayerOffsets layer(const NetworkSpec& net, int l) const {
     const Index weight = first[NetworkSpec::at(l)], units = net.fan_out(l);
     const Index bias = weight + net.fan_in(l) * units, after = bias + units;

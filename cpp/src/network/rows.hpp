@@ -1,4 +1,4 @@
-// The examples of many tasks, side by side in memory, tasks of different lengths allowed.
+// The rows (examples) of many tasks, side by side in memory. Tasks may differ in length.
 #pragma once
 
 #include "network/spec.hpp"
@@ -13,7 +13,7 @@ struct RowSet {
   const Index* offsets = nullptr;        ///< task t holds rows offsets[t] … offsets[t+1]-1
   /// c_i / n for every row (0 removes it); null means 1 / (rows of the task) for all.
   const T* coefficients = nullptr;
-  /// All tasks see the same rows 0 … offsets[1]-1.
+  /// True if all tasks see the same rows 0 … offsets[1]-1.
   bool shared = false;
   /// Which classes each task has, [tasks, n_L]: 0 leaves an output out of the softmax; null: all.
   const std::uint8_t* classes = nullptr;
@@ -30,7 +30,7 @@ struct RowSet {
   }
 };
 
-/// Shape of a RowSet and the loss of its rows: all that a planner may look at.
+/// Shape of a RowSet and the loss of its rows. Planners look at nothing else.
 struct RowShape {
   Index longest = 0;    ///< rows of the longest task
   Index total = 0;      ///< rows over all tasks

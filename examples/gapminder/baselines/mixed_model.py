@@ -65,10 +65,11 @@ class MixedModel:
     def random_effects(self, columns: IntArray, given: FloatArray) -> FloatArray:
         """Return û ``[M, 2]`` of M countries."""
         Z = self.design[columns]
-        covariance = Z @ self.psi @ Z.mT + self.noise * np.eye(columns.shape[1])
+        transposed = Z.swapaxes(-1, -2)  # .mT came with NumPy 2
+        covariance = Z @ self.psi @ transposed + self.noise * np.eye(columns.shape[1])
         residual = given - Z @ self.beta
         weights = np.linalg.solve(covariance, residual[..., None])
-        return np.asarray((self.psi @ Z.mT @ weights)[..., 0])
+        return np.asarray((self.psi @ transposed @ weights)[..., 0])
 
     def predict(self, columns: IntArray, given: FloatArray) -> FloatArray:
         """Predict every year by the country's own line.

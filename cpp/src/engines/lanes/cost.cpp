@@ -9,7 +9,7 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
 
-// Measured (docs/performance.md, `python -m benchmarks.engines`): forming tasks into lanes pays
+// Measured (docs/measurements.md, `python -m benchmarks.engines`): forming tasks into lanes pays
 // most where layers are narrow, and less for each doubling of the widest; less also in long sets,
 // over which Rows spreads what it does once per task and step.
 struct Curve {

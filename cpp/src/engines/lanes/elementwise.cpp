@@ -4,7 +4,7 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
 
-/// Calls body(first, count) for stretches of packs, without those between rows.
+/// Calls body(first, count) for stretches of packs that leave out the padding between rows.
 template <class Body>
 FOMAML_FAST_INLINE void for_each_stretch(const Grid& grid, Body&& body) {
   if (grid.stride == grid.width) return body(Index{0}, grid.rows * grid.width);

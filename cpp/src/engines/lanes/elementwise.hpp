@@ -1,4 +1,5 @@
-// Activations over matrices of packs that lie alike. Dispatch once per call.
+// Activations over matrices of packs, all of the same layout. The activation is dispatched once per
+// call.
 #pragma once
 
 #include "engines/lanes/plan.hpp"

@@ -10,15 +10,15 @@ struct Grid {
   Index rows = 0, width = 0, stride = 0;
 };
 
-/// How far the rows of a matrix are apart. Where their distance is a multiple of a large power of
-/// two, they share few sets of the first-level cache and throw each other out: products with 64
-/// columns ran at 60 GFLOP/s instead of 80, with 128 at 45. One line more spreads them over all
-/// sets. It is added where a panel two lines wide of a square matrix would not fit.
+/// Distance between the rows of a matrix. Rows whose distance is a multiple of a large power of two
+/// share few sets of the first-level cache and throw each other out (docs/notebook.md). One line
+/// more spreads them over all sets. The line is added where a panel two lines wide of a square
+/// matrix would not fit.
 inline Index row_stride(Index width) {
   constexpr Index kCache = Index{32} << 10, kPanel = 2;
   const Index bytes = width * kVectorBytes;
   const Index power_of_two = bytes & -bytes;
-  // Rows that are padded hold a square of lanes: gather and scatter count on that.
+  // Padded rows hold at least a square of lanes: gather and scatter rely on that.
   constexpr Index kMostLanes = kLanes<float>;
   const bool crowded = width >= kMostLanes && kPanel * width * power_of_two > kCache;
   return width + (crowded ? kLineBytes / kVectorBytes : 0);

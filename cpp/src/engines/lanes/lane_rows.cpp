@@ -11,9 +11,10 @@ void clear_where_zero(V coefficient, Index count, V* packs) {
   for (Index i = 0; i < count; ++i) packs[i] = select(coefficient == V{}, V{}, packs[i]);
 }
 
-/// Calls body(left) for squares of lanes x lanes numbers from `left` on that all lanes have which
-/// have any, and returns how many of the first `length` numbers that were. The last square overlaps
-/// the one before it where that spares the rest.
+/// Calls body(left) for squares of lanes x lanes numbers, the first number of each lane being
+/// `left`. A square counts only if all lanes but the empty ones have its numbers. Returns how many
+/// of the first `length` numbers the squares cover. The last square overlaps the one before it if
+/// both then cover everything.
 template <class E, class Body>
 FOMAML_FAST_INLINE Index in_squares(const LaneArrays<E>& arrays, Index length, Body&& body) {
   Index common = length;
@@ -28,8 +29,8 @@ FOMAML_FAST_INLINE Index in_squares(const LaneArrays<E>& arrays, Index length, B
   return length;
 }
 
-/// Adds neighbouring lanes of `2^rounds` packs until each pack is one lane: log2(lanes) rounds of
-/// half as many additions.
+/// Lane i of packs[0] becomes the sum of all lanes of packs[i]: log2(lanes) rounds, each of half as
+/// many additions as the one before. The other packs are scratch.
 template <int kBit, class V>
 FOMAML_FAST_INLINE void fold(V* packs) {
   constexpr int kWidth = kLanes<Element<V>>;
@@ -43,7 +44,7 @@ FOMAML_FAST_INLINE void fold(V* packs) {
   if constexpr (2 * kBit < kWidth) fold<2 * kBit>(packs);
 }
 
-/// Numbers `first` and following of all lanes that have any, into as many packs as there are lanes.
+/// A square: numbers `first` and following of all lanes, one pack per number; empty lanes become 0.
 template <class T>
 FOMAML_FAST_INLINE void gather_square(const LaneArrays<const T>& from, Index first, Vec<T>* packs) {
   using V = Vec<T>;
@@ -58,7 +59,7 @@ FOMAML_FAST_INLINE void gather_square(const LaneArrays<const T>& from, Index fir
   for (Index i = 0; i < kWidth; ++i) packs[i] = square[i];
 }
 
-/// The way back.
+/// The inverse of gather_square.
 template <class T>
 FOMAML_FAST_INLINE void scatter_square(const Vec<T>* packs, const LaneArrays<T>& to, Index first) {
   using V = Vec<T>;

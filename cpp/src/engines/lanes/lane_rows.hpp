@@ -1,4 +1,4 @@
-// Between tasks in memory and tasks in lanes.
+// Copies between tasks in memory and tasks in lanes.
 #pragma once
 
 #include "engines/lanes/plan.hpp"
@@ -17,7 +17,8 @@ struct Group {
   }
 };
 
-/// Where each lane's numbers start (null: it has none), and how many there are. E is T or const T.
+/// For each lane, where its numbers start (null: an empty lane) and how many there are. E is T or
+/// const T.
 template <class E>
 struct LaneArrays {
   static constexpr std::size_t kWidth = kLanes<std::remove_const_t<E>>;
@@ -49,11 +50,11 @@ struct LaneArrays {
 template <class T>
 void gather(const LaneArrays<const T>& from, Index length, Vec<T>* packs);
 
-/// The way back: number i of every lane that has it, for i < length.
+/// The inverse: number i of every lane that has one, for i < length.
 template <class T>
 void scatter(const Vec<T>* packs, Index length, const LaneArrays<T>& to);
 
-/// The same for matrices that every lane has all of, or nothing, and whose rows are neighbours.
+/// The same for matrices with contiguous rows, of which a lane has all numbers or none.
 template <class T>
 void gather(const LaneArrays<const T>& from, const Grid& grid, Vec<T>* packs);
 template <class T>
@@ -72,9 +73,8 @@ Vec<T> first_lanes(Index count) {
 template <class T>
 bool lane_sums(const Vec<T>* packs, Index length, Index lanes, T* sums);
 
-/// Some rows of a group of tasks. Rows that a task does not have, or that it gives the coefficient
-/// 0, are all zeros, whatever memory holds; but where rows enter each other's statistics, those
-/// that it has stay what they are.
+/// Some rows of a group of tasks. Rows that a task does not have are zeros. Rows with coefficient 0
+/// are zeros too, whatever memory holds, unless rows enter each other's statistics.
 template <class T>
 struct LaneRows {
   using V = Vec<T>;

@@ -1,8 +1,8 @@
 // Forward and backward through the network, for one group of tasks and one piece of its rows.
 //
 // Parameters are packed vectors (packing.hpp). Their elements, B, are packs, or scalars while all
-// tasks share them. What starts at layer `first` finds the outputs of the layers below in place:
-// where these do not adapt, they are the same at every step.
+// tasks share the parameters. A pass that starts at layer `first` expects the outputs of the layers
+// below in place: layers that do not adapt have the same outputs at every step.
 #pragma once
 
 #include "engines/lanes/lane_rows.hpp"
@@ -11,7 +11,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
-/// What a forward and backward pass leaves behind, per layer: layer.outputs(rows).
+/// Results of a forward and backward pass, per layer: layer.outputs(rows).
 template <class T>
 struct Activity {
   using V = Vec<T>;
@@ -24,18 +24,18 @@ struct Activity {
   PerLayer<V*> du{};  ///< gradient on u: apart from d where a normalisation stands between
   PerLayer<V*> dh{};  ///< gradient on h; apart from du only where a second derivative wants it
   PerLayer<normalization::Layer<V>> norms{};
-  T delta_scale = 1;  ///< of d, du and dh, as the last step or product left them
+  T delta_scale = 1;  ///< factor in d, du and dh since the last step or product
 
   static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
 };
 
-/// What a Hessian-vector product keeps on the way: tangents of h, u (which is z where the layer is
-/// not normalised), d, and of what the normalisation keeps.
+/// Tangents that a Hessian-vector product keeps: of h, of u (which is z without normalisation), of
+/// d, and of the normalisation's own buffers.
 template <class T>
 struct Tangents {
   using V = Vec<T>;
   std::array<V*, kMaxLayers> rh{}, rz{}, rd{}, r_xhat{}, r_log_scale{};
-  /// The lowest layer's b-part of v, where not v's own: [fan_out].
+  /// The part of v in the lowest layer's b, [fan_out]; null: v's own.
   const V* lowest_bias = nullptr;
 
   static Tangents carve(const Plan& plan, Index most_rows, Arena& arena);
@@ -46,34 +46,35 @@ template <class T, class B>
 void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
              int first = 0);
 
-/// After `forward`, and with the gradient on the last outputs in place: the gradients on z of all
-/// layers below, and nothing else.
+/// The gradients on z of all layers below the last. Needs `forward`, and the gradient on the last
+/// outputs in place.
 template <class T, class B>
 void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity);
 
-/// After `forward`, and with the gradient on the last outputs in place: `to` = the gradient on the
-/// parameters of layer `first` and above, or that much more where `add`.
+/// `to` = the gradient on the parameters of layer `first` and above; with `add`, the gradient is
+/// added to `to`. Needs `forward`, and the gradient on the last outputs in place.
 template <class T, class B>
 void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first = 0);
 
-/// In the same place: `to` = theta - rates[l] * gradient in layer l; without rates, minus the rate
-/// is in the deltas already. `to` may be theta: a layer's parameters are written after their last
-/// use.
+/// `to` = theta - rates[l] * gradient in layer l, with the same needs as `gradient`. Without rates
+/// the deltas hold the factor minus the rate already. `to` may be theta: a layer's parameters are
+/// written after their last use.
 template <class T, class B>
 void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
              const T* rates, Vec<T>* to);
 
-/// After `gradient`, `descend` or `deltas` at the same theta: to = from + Hessian . v, times the
-/// scale of the deltas, `from` being 0 where null. `to` is not v, but may be `from`. From layer
-/// `first` on; the tangent of the gradient on the outputs of the layer below it is added to
+/// to = from + delta_scale * Hessian . v, over the parameters of layer `first` and above. Needs
+/// `gradient`, `descend` or `deltas` at the same theta. A null `from` stands for 0; `to` may be
+/// `from` but not v. The tangent of the gradient on the outputs below layer `first` is added to
 /// `below_first`, unless that is null.
 template <class T, class B>
 void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
                     const Vec<T>* from, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
 
-/// The gradients on u, in place, and on z of a layer from that on its outputs, which lies in `du`.
+/// The gradients on u and on z of a layer, from the gradient on its outputs. That gradient lies in
+/// `du`, where the gradient on u replaces it.
 template <class T, class B>
 void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T>& rows,
                    const Activity<T>& activity);

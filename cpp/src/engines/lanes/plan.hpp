@@ -56,7 +56,7 @@ struct Plan {
       const ActivationSpec activation = net.activation(l);
       const LayerOffsets flat = problem.layout.layer(net, l);
       const Index fan_in = net.fan_in(l), fan_out = net.fan_out(l);
-      // Losses and normalisation know their rows as neighbours.
+      // Losses and normalisation expect contiguous rows.
       const bool together = net.is_last(l) || net.normalized(l);
       const Index stride = together ? fan_out : row_stride(fan_out);
       const Index before = size - flat.weight, more = fan_in * (stride - fan_out) + before;
@@ -85,7 +85,7 @@ struct Plan {
 
   [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }
   [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
-  /// What layer l is fed.
+  /// Inputs of layer l.
   [[nodiscard]] Grid inputs(int l, Index rows) const {
     if (l > 0) return (*this)[l - 1].outputs(rows);
     return {rows, layers[0].fan_in, input_stride};

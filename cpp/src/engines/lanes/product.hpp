@@ -48,7 +48,7 @@ FOMAML_FAST_INLINE V pack_at(const B* place) {
   }
 }
 
-// Where sums start. `row` is the offset of C's row.
+// Starts: the number that a sum begins with. `row` is the offset of C's row.
 
 struct Zero {
   template <class V>
@@ -77,9 +77,10 @@ struct Row {
   }
 };
 
-// What is done to a sum before it is stored in C; other matrices lie as C does. `row` is the offset
-// of C's row. `piles`: several tiles are computed in one call; not where the constants of an
-// activation would be kept in the registers of the sums meanwhile.
+// Finishes: they turn a sum into the number that is stored in C. Other matrices have C's layout,
+// and `row` is the offset of C's row. `piles` says whether one call computes several tiles. One
+// call per tile is better where the constants of an activation would be kept in registers that the
+// sums need.
 
 struct Store {
   static constexpr bool piles = true;
@@ -188,7 +189,8 @@ FOMAML_FAST_INLINE void compute_tile(const Work<V, B, Second, Start, Finish>& wo
   }
 }
 
-/// `count` tiles on top of each other: a call's own work is as much as that of a shallow tile.
+/// `count` tiles on top of each other. One call for all of them, since a call takes as long as a
+/// shallow tile.
 template <int kRows, int kColumns, class V, class B, class Second, class Start, class Finish>
 [[gnu::noinline]] void compute_pile(const Work<V, B, Second, Start, Finish>& work, Index row,
                                     Index column, Index count) {
@@ -252,12 +254,12 @@ void multiply(const Grid& grid, const Term<V, B>& term, const Start& start, V* c
   detail::compute(Work{term, {}, start, c, grid.stride, finish}, grid.rows, grid.width);
 }
 
-/// From two terms: in one go over C, unless the panels of two B's would throw A out of the
-/// first-level cache at every turn. The sums are the same either way.
+/// C from two terms. One pass over C computes both, unless the panels of two B's would throw A out
+/// of the first-level cache at every turn. The sums are the same either way.
 template <class V, class B, class Start>
 void multiply(const Grid& grid, const Term<V, B>& first, const Term<V, V>& second,
               const Start& start, V* c) {
-  // A third of 48 KB: measured from 8 to 96 wide (docs/performance.md).
+  // A third of 48 KB: measured from 8 to 96 wide (docs/notebook.md).
   constexpr Index kPanelBytes = 16 * 1024;
   const Index width = std::min<Index>(detail::kTileColumns, grid.width);
   if ((first.depth + second.depth) * width * kVectorBytes > kPanelBytes) {

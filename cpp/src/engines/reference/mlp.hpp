@@ -2,7 +2,7 @@
 //
 // Formulas: Rumelhart, Hinton & Williams 1986; Pearlmutter 1994, "Fast exact multiplication by the
 // Hessian"; normalisation: network/normalization.hpp; context parameters: Zintgraf et al. 2019.
-// Obvious rather than fast: the fast engines are held against it.
+// Obvious rather than fast: tests compare the fast engines with this one.
 #pragma once
 
 #include <Eigen/Core>

@@ -13,7 +13,8 @@ T scale_of(const HessianProduct<T>& p, int l) {
   return p.rates == nullptr ? T(1) : -p.rates[l];
 }
 
-/// Where a layer's Rz, then Ru, is formed: apart where the derivative rule will ask for it again.
+/// Buffer in which a layer's Rz, then Ru, is formed. It is a buffer of its own where the derivative
+/// rule needs Ru again.
 template <class T>
 T* rz_of(const HessianProduct<T>& p, int l) {
   T* kept = p.scratch.layers[l].rz;

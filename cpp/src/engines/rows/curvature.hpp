@@ -8,8 +8,8 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Parameters of all layers as operands: packed, but for weights that are read or written where
-/// they stand in a vector of the user's. T is const for what is only read.
+/// Parameters of all layers as operands. They are packed, except weights that are read or written
+/// in place in a vector of the user's. T is const for parameters that are only read.
 template <class T>
 struct LayerViews {
   T* packed = nullptr;
@@ -31,7 +31,7 @@ struct LayerViews {
   operator LayerViews<const T>() const { return {packed, flat, smallest}; }
 };
 
-/// Buffers that do not outlive one product.
+/// Buffers of one product; nothing in them outlives it.
 template <class T>
 struct CurvatureScratch {
   struct OfLayer {
@@ -79,11 +79,11 @@ struct HessianProduct {
   LayerViews<T> to;
   DualLayer<T>* dual = nullptr;  ///< holds layer 0's part of tangent, start and `to`
   int first = 0;                 ///< the lowest layer that the tangent moves
-  /// Added to: R of the gradient on the outputs below `first`, where somebody wants it.
+  /// R of the gradient on the outputs below `first` is added here, unless null.
   T* below_first = nullptr;
-  /// What the pass's deltas are multiplied by: so is H.
+  /// Factor of the pass's deltas, and so of H.
   T delta_scale = 1;
-  /// R of the gradient on the outputs, [rows, n_L], where it is not the loss's curvature.
+  /// R of the gradient on the outputs, [rows, n_L]; null: from the loss's curvature.
   const T* output_tangents = nullptr;
 };
 

@@ -1,7 +1,8 @@
-// Layers whose gradient is formed when many tasks are through, as one product over all their rows.
+// Deferred layers: their gradient is formed after many tasks, as one product over all their rows.
 //
 // For large layers a partial sum per block of tasks would move more memory than the product itself.
-// Instead the rows stay, and each chunk of a layer's inputs sums over all of them by itself.
+// Instead the rows of these tasks are kept, and each chunk of a layer's inputs sums over all of
+// them.
 #pragma once
 
 #include "engines/rows/operation.hpp"

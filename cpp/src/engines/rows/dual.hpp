@@ -3,7 +3,7 @@
 // Gradient descent moves W_0 within the span of the support rows: W_0 at step k is W_0 + X_s' E,
 // E the sum of the scaled deltas so far. So Z = X W_0 is formed once, and a step only needs the
 // small matrices X_s X_s' and X_q X_s'. The bias is the weight of an input that is always 1, which
-// adds 1 to every entry of them: both are held with that 1.
+// adds 1 to every entry of these matrices. Both are stored with that 1.
 #pragma once
 
 #include "engines/rows/pass.hpp"

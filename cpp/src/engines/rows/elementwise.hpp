@@ -1,5 +1,5 @@
-// Passes over whole activations and parameters: what the products do not do on the way.
-// Lengths are multiples of the vector: buffers are padded.
+// Passes over whole activations and parameters, for work that is not fused into the products.
+// Lengths are multiples of the vector, since buffers are padded.
 #pragma once
 
 #include "activations/registry.hpp"

@@ -18,8 +18,8 @@ struct Frame {
   const Plan<T>& plan;
 };
 
-/// Workers among whom tasks, or the rows of one, are shared out. Only rows can be shared out within
-/// a task, and only where nothing is summed over them.
+/// Workers that share the tasks, or the rows of a single task. Rows can be shared only where
+/// nothing is summed over them.
 inline int team_size(const Problem& problem, int workers) {
   const bool shares_rows =
       problem.operation == Operation::predict || problem.operation == Operation::loss;

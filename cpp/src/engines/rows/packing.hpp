@@ -1,4 +1,4 @@
-// Between the user's flat theta and packed parameters, one panel of one layer at a time.
+// Copies between the user's flat theta and packed parameters, one panel of one layer at a time.
 #pragma once
 
 #include "engines/rows/plan.hpp"

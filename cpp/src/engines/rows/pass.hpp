@@ -7,7 +7,7 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// What a pass has to remember.
+/// How much a pass keeps.
 enum class Keep : std::uint8_t {
   outputs,       ///< forward only
   deltas,        ///< forward and backward

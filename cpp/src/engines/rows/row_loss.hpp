@@ -53,8 +53,8 @@ struct LossScratch {
 };
 
 /// Sum over the rows of c_i l_i for outputs o [rows, stride]. With `d`, also `scale` times the
-/// gradient on the outputs, same shape. Rows whose coefficient is 0 count for nothing, whatever
-/// they hold.
+/// gradient on the outputs, of the same shape. Rows with coefficient 0 add nothing, whatever they
+/// hold.
 template <class T>
 T loss(const Targeted<T>& rows, const T* o, Index stride, const LossScratch<T>& scratch, T* d,
        T scale = 1);
