@@ -135,6 +135,18 @@ FOMAML_FAST_INLINE void for_each_element(const Layer<V>& layer, const Body& body
   }
 }
 
+/// Adds to every unit's gain and shift the sums over the rows of their terms.
+template <class V, class GainTerm, class ShiftTerm>
+void add_to_units(const Layer<V>& layer, const GainTerm& gain_term, const ShiftTerm& shift_term,
+                  V* gain, V* shift) {
+  for (Index unit = 0; unit < layer.units; ++unit) {
+    gain[unit] +=
+        sum_of<V>(layer.rows, [&](Index row) { return gain_term(row * layer.units + unit); });
+    shift[unit] +=
+        sum_of<V>(layer.rows, [&](Index row) { return shift_term(row * layer.units + unit); });
+  }
+}
+
 }  // namespace detail
 
 /// u = gamma xhat + beta from z, in place; keeps xhat and s.
@@ -185,6 +197,11 @@ void apply_tangent(const Layer<V>& layer, const B* gain, const C* r_gain, const 
 /// Adds the gradients on the gains and shifts, from du.
 template <class V>
 void add_parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shift) {
+  if (layer.rows > kFewTerms) {
+    return detail::add_to_units(
+        layer, [&](Index i) { return du[i] * layer.xhat[i]; }, [&](Index i) { return du[i]; },
+        d_gain, d_shift);
+  }
   detail::for_each_element(layer, [&](Index i, Index unit) {
     d_gain[unit] += du[i] * layer.xhat[i];
     d_shift[unit] += du[i];
@@ -195,6 +212,11 @@ void add_parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shif
 template <class V>
 void add_parameter_sums_tangent(const Layer<V>& layer, const V* du, const V* r_du, V* r_gain,
                                 V* r_shift) {
+  if (layer.rows > kFewTerms) {
+    return detail::add_to_units(
+        layer, [&](Index i) { return r_du[i] * layer.xhat[i] + du[i] * layer.r_xhat[i]; },
+        [&](Index i) { return r_du[i]; }, r_gain, r_shift);
+  }
   detail::for_each_element(layer, [&](Index i, Index unit) {
     r_gain[unit] += r_du[i] * layer.xhat[i] + du[i] * layer.r_xhat[i];
     r_shift[unit] += r_du[i];

@@ -1,5 +1,7 @@
 #include "engines/rows/elementwise.hpp"
 
+#include "kernels/compensated.hpp"
+
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
@@ -40,9 +42,39 @@ void derivative_rule(ActivationId activation, const T* s, const T* u, const T* r
   });
 }
 
+namespace {
+
+/// add_rows of more than a few rows.
+template <class T>
+void add_many_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
+  using V = Vec<T>;
+  constexpr Index kTogether = 4;
+  for (Index c = 0; c < stride; c += kTogether * kLanes<T>) {
+    const Index columns = std::min(kTogether, (stride - c) / kLanes<T>);
+    V totals[kTogether]{}, errors[kTogether]{};
+    for (Index first = 0; first < rows; first += kBlockTerms) {
+      V block[kTogether]{};
+      for (Index r = first; r < std::min(rows, first + kBlockTerms); ++r) {
+        const T* row = from + r * stride + c;
+        for (Index v = 0; v < columns; ++v) block[v] += load<V>(row + v * kLanes<T>);
+      }
+      for (Index v = 0; v < columns; ++v) add_compensated(block[v], totals[v], errors[v]);
+    }
+    for (Index v = 0; v < columns; ++v) {
+      store(sum + c + v * kLanes<T>, load<V>(start + c + v * kLanes<T>) + totals[v]);
+    }
+  }
+}
+
+}  // namespace
+
 template <class T>
 void scale_rows(const T* from, Index rows, Index stride, T scale, T* to, const T* start, T* sum) {
   using V = Vec<T>;
+  if (rows > kFewTerms) {
+    for_each_pack(rows * stride, to, [=](Index i) { return scale * load<V>(from + i); });
+    return add_rows(to, rows, stride, start, sum);
+  }
   for (Index c = 0; c < stride; c += kLanes<T>) {
     V total = load<V>(start + c);
     for (Index r = 0; r < rows; ++r) {
@@ -59,6 +91,7 @@ void add_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
   using V = Vec<T>;
   constexpr Index kTogether = 4;  // columns of so many vectors: whole cache lines of every row
   Index c = 0;
+  if (rows > kFewTerms) return add_many_rows(from, rows, stride, start, sum);
   for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
     V totals[kTogether];
     for (Index v = 0; v < kTogether; ++v) totals[v] = load<V>(start + c + v * kLanes<T>);
@@ -82,8 +115,26 @@ void accumulate(const T* from, Index count, T* to) {
 }
 
 template <class T>
+void accumulate(const T* from, Index count, T factor, T* to, T* error) {
+  using V = Vec<T>;
+  for (Index i = 0; i < count; i += kLanes<T>) {
+    V sum = load<V>(to + i), lost = load<V>(error + i);
+    add_compensated(factor * load<V>(from + i), sum, lost);
+    store(to + i, sum);
+    store(error + i, lost);
+  }
+}
+
+template <class T>
 void sum_terms(const T* from, Index terms, Index distance, Index count, T scale, T* to) {
   using V = Vec<T>;
+  if (terms > kBlockTerms) {
+    return for_each_pack(count, to, [=](Index i) {
+      CompensatedSum<V> sum;
+      for (Index k = 0; k < terms; ++k) sum.add(load<V>(from + k * distance + i));
+      return sum.value() * scale;
+    });
+  }
   for_each_pack(count, to, [=](Index i) {
     V sum = load<V>(from + i);
     for (Index k = 1; k < terms; ++k) sum += load<V>(from + k * distance + i);
@@ -116,6 +167,7 @@ bool is_finite(const T* x, Index count) {
   template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                     \
   template void add_rows<T>(const T*, Index, Index, const T*, T*);                              \
   template void accumulate<T>(const T*, Index, T*);                                             \
+  template void accumulate<T>(const T*, Index, T, T*, T*);                                      \
   template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                             \
   template bool is_finite<T>(const T*, Index);
 FOMAML_FAST_ROWS_ELEMENTWISE(float)

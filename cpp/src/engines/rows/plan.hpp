@@ -59,6 +59,7 @@ struct Plan {
           layer.activation != ActivationId::relu && layer.activation != ActivationId::identity;
       widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
       widths += layer.out_stride;
+      largest_layer = std::max(largest_layer, packed_size<T>(layer.fan_in, layer.fan_out));
       panels += panel_count(layer.out_vectors);
     }
     // W_0 comes last: adapted parameters begin at 0 whether it is among them or not.
@@ -83,6 +84,7 @@ struct Plan {
   Index packed_transposes = 0;
   Index widest = 0;  ///< largest leading dimension
   Index widths = 0;  ///< sum of the leading dimensions of all outputs
+  Index largest_layer = 0;  ///< numbers in packed weights
   Index panels = 0;  ///< over all layers
   Index outputs = 0;
 
