@@ -179,6 +179,7 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
     const Segment segment = adapted.segments[s];
     const SegmentRates<V, kEach> rates(adapted, k, segment);
     V share{};
+    CompensatedSum<V> shares;
     for (Index i = segment.first; i < segment.last; ++i) {
       const State<V, Optimizer::kStates> own(old, states, size, i);
       const V g = terms.gradient(i);
@@ -189,6 +190,10 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
           co.rate[i] -= co.theta[i] * d;
         } else {
           share += co.theta[i] * d;
+          if ((i - segment.first) % kBlockTerms == kBlockTerms - 1) {
+            shares.add(share);
+            share = V{};
+          }
         }
       }
       if constexpr (kExact) {
@@ -208,7 +213,8 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
       }
     }
     if (kRates && !kEach) {
-      co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(share);
+      shares.add(share);
+      co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(shares.value());
     }
   }
 }

@@ -39,10 +39,10 @@ class CompensatedSum {
   V error_{};
 };
 
-/// term(0) + … + term(count - 1).
+/// term(0) + … + term(count - 1), one after another if there are `few`.
 template <class V, class Term>
-FOMAML_FAST_INLINE V sum_of(Index count, const Term& term) {
-  if (count <= kFewTerms) {
+FOMAML_FAST_INLINE V sum_of(Index count, const Term& term, Index few = kFewTerms) {
+  if (count <= few) {
     V sum{};
     for (Index i = 0; i < count; ++i) sum += term(i);
     return sum;

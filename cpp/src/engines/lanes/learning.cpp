@@ -42,7 +42,9 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan, Ar
   }
   if (plan.meta) {
     lambda = take(1);
-    total = arena.take<V>(partial_size(problem, plan));
+    const Index size = partial_size(problem, plan);
+    total = arena.take<V>(size);
+    if (plan.long_blocks) totals = {total, arena.take<V>(size), arena.take<V>(size)};
   }
   const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
   tape = arena.take<Activity<T>>(slots);

@@ -118,20 +118,21 @@ class Run {
     const Learning<T> learning(problem_, call_, work.mlp, work.learning);
     const Index blocks = problem_.partial_sums(problem_.tasks), size = partial_size(problem_);
     team.share(blocks, [&](Index block) {
-      T* partial = partials + block * size;
-      std::fill_n(partial, size, T(0));
+      T* partial = partials + 2 * block * size;
+      std::fill_n(partial, 2 * size, T(0));
       const Index first = problem_.tasks * block / blocks;
       const Index last = problem_.tasks * (block + 1) / blocks;
       for (Index task = first; task < last && !team.stopped(); ++task) {
-        learning.add_meta_gradient(task, partial);
+        learning.add_meta_gradient(task, partial, partial + size);
       }
     });
     team.barrier();
     constexpr Index kChunk = 1024;
     team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
       for (Index i = chunk * kChunk; i < std::min(size, (chunk + 1) * kChunk); ++i) {
-        T sum = 0;
-        for (Index block = 0; block < blocks; ++block) sum += partials[block * size + i];
+        CompensatedSum<T> total;
+        for (Index block = 0; block < blocks; ++block) total.add(partials[2 * block * size + i]);
+        const T sum = total.value();
         (i < n_params() ? call_.grad[i] : call_.rate_grad[i - n_params()]) = sum * call_.grad_scale;
       }
     });
@@ -146,7 +147,8 @@ const char* unsupported(const Problem&) { return nullptr; }
 template <class T>
 T* take_partials(const Problem& problem, Arena& arena) {
   if (problem.operation != Operation::meta_gradient) return nullptr;
-  return arena.take<T>(problem.partial_sums(problem.tasks) * partial_size(problem));
+  // With every partial sum what adding it up has lost.
+  return arena.take<T>(2 * problem.partial_sums(problem.tasks) * partial_size(problem));
 }
 
 template <class T>

@@ -35,6 +35,7 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   blocks = problem.partial_sums(problem.tasks);
   summed = plan.packed_parameters + rates_summed;
   partials = arena.take<T>(blocks * summed);
+  if (problem.has_long_partial_sums(problem.tasks)) errors = arena.take<T>(blocks * summed);
 }
 
 template <class T>
@@ -265,7 +266,7 @@ void Learning<T>::adapt(Index task) {
 }
 
 template <class T>
-void Learning<T>::meta_gradient(Index task, T* partial) {
+void Learning<T>::meta_gradient(Index task, T* partial, T* error) {
   const Call<T>& call = frame_.call;
   const Index size = worker_.vectors.size;
   start(task);
@@ -290,14 +291,25 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
     unpack(frame_.plan, gradient, call.task_vectors + task * frame_.plan.parameters);
   }
   const T weight = call.task_weights == nullptr ? T(1) : call.task_weights[task];
-  V* const sum = reinterpret_cast<V*>(partial);
-  meta::add_scaled(lambda, broadcast<V>(weight), size, sum);
+  const auto add = [&](const V* from, Index place) {
+    V* const sum = reinterpret_cast<V*>(partial) + place;
+    if (error == nullptr) {
+      meta::add_scaled(from, broadcast<V>(weight), size, sum);
+    } else {
+      add_compensated(from, size, broadcast<V>(weight), sum, reinterpret_cast<V*>(error) + place);
+    }
+  };
+  add(lambda, 0);
   if (vectors.co_rate == nullptr) return;
-  if (frame_.problem.algorithm.rates_per_parameter) {
-    meta::add_scaled(vectors.co_rate, broadcast<V>(weight), size, sum + size);
-  } else {
-    T* const rates = partial + frame_.plan.packed_parameters;
-    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * vectors.co_rate[i][0];
+  if (frame_.problem.algorithm.rates_per_parameter) return add(vectors.co_rate, size);
+  const Index rates = frame_.plan.packed_parameters;
+  for (Index i = 0; i < shared_.n_rates; ++i) {
+    const T share = weight * vectors.co_rate[i][0];
+    if (error == nullptr) {
+      partial[rates + i] += share;
+    } else {
+      add_compensated(share, partial[rates + i], error[rates + i]);
+    }
   }
 }
 
@@ -338,10 +350,12 @@ void Learning<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worke
   }
   team.share(shared.blocks, [&](Index block) {
     T* partial = shared.partials + block * shared.summed;
+    T* error = shared.errors == nullptr ? nullptr : shared.errors + block * shared.summed;
     std::fill_n(partial, shared.summed, T(0));
+    if (error != nullptr) std::fill_n(error, shared.summed, T(0));
     const Index last = tasks * (block + 1) / shared.blocks;
     for (Index task = tasks * block / shared.blocks; task < last && !team.stopped(); ++task) {
-      learning.meta_gradient(task, partial);
+      learning.meta_gradient(task, partial, error);
     }
   });
   team.barrier();

@@ -24,6 +24,7 @@ class Learning {
     Index rates_summed = 0;  ///< numbers of it in a partial sum
     Index summed = 0;        ///< numbers in a partial sum: the meta-gradient, then the rates'
     T* partials = nullptr;   ///< [blocks, summed]
+    T* errors = nullptr;     ///< the same: what adding up many tasks has lost; null for few
     Weights<T> rates;        ///< per parameter, packed
   };
 
@@ -49,7 +50,7 @@ class Learning {
   bool unroll(Tasks& tasks, Index task);
   void trace(Tasks& tasks, Index task, int k, T loss);
   void adapt(Index task);
-  void meta_gradient(Index task, T* partial);
+  void meta_gradient(Index task, T* partial, T* error);
   static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
 
   [[nodiscard]] Weights<T> weights(const V* theta) const {

@@ -45,6 +45,7 @@ MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Are
     summed = deferred.any() ? plan[0].weight : plan.packed_parameters;  // W_0 comes last
   }
   partials = arena.take<T>(blocks * summed);
+  if (problem.has_long_partial_sums(problem.tasks)) errors = arena.take<T>(blocks * summed);
 }
 
 template <class T>
@@ -57,7 +58,8 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
       query_targets(TargetPacks<T>::carve(problem.query.longest, plan.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(plan, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
-  if (shared.apart) gradient.values = arena.take<T>(shared.summed);
+  const bool long_sums = problem.has_long_partial_sums(problem.tasks);
+  if (shared.apart || long_sums) gradient.values = arena.take<T>(shared.summed);
 }
 
 /// theta_S, then the query rows through it, forward and back. False if something is not finite.
@@ -103,7 +105,25 @@ void MetaGradient<T>::Block::in_groups() {
       ++task;
     } while (task < last && !set.shared && filled + set.count(task) <= shared.group_rows);
     const Rows<T> rows{set.x + set.first(group) * frame.problem.net.inputs(), filled};
-    add_gradient(frame.plan, rows, worker.query, group == first, Weights<T>{partial, nullptr});
+    if (error == nullptr) {
+      add_gradient(frame.plan, rows, worker.query, group == first, Weights<T>{partial, nullptr});
+    } else {
+      add_gradient(frame.plan, rows, worker.query, true, worker.gradient);
+      add_to_partial(group == first);
+    }
+  }
+}
+
+/// partial (+)= worker.gradient.
+template <class T>
+void MetaGradient<T>::Block::add_to_partial(bool from_zero) {
+  if (from_zero) {
+    std::copy_n(worker.gradient.values, shared.summed, partial);
+    if (error != nullptr) std::fill_n(error, shared.summed, T(0));
+  } else if (error != nullptr) {
+    accumulate(worker.gradient.values, shared.summed, T(1), partial, error);
+  } else {
+    accumulate(worker.gradient.values, shared.summed, partial);
   }
 }
 
@@ -157,13 +177,14 @@ void MetaGradient<T>::Block::dual_gradient(Index task) {
   const Columns<T> weight = worker.gradient.weight(layer);
   T* bias = worker.gradient.bias(layer);
   weight_gradient<T>(plan, 0, query, worker.query, zeros<T>(), weight);
-  multiply_add<T>({layer.fan_in,
-                   layer.out_vectors,
-                   support.count,
-                   {support.x, 1, layer.fan_in},
-                   row_major(sums, layer.out_stride),
-                   weight,
-                   weight});
+  multiply_add_rows<T>({layer.fan_in,
+                        layer.out_vectors,
+                        support.count,
+                        {support.x, 1, layer.fan_in},
+                        row_major(sums, layer.out_stride),
+                        weight,
+                        weight},
+                       worker.adaptation.pass(0).sums());
   std::fill_n(bias, layer.out_stride, T(0));
   add_rows<T>(deltas, query.count, layer.out_stride, bias, bias);
   add_rows<T>(sums, support.count, layer.out_stride, bias, bias);
@@ -193,11 +214,7 @@ void MetaGradient<T>::Block::one_by_one() {
     if (frame.call.task_vectors != nullptr) {
       unpack(plan, worker.gradient, frame.call.task_vectors + task * plan.parameters);
     }
-    if (task == first && round.first == 0) {
-      std::copy_n(worker.gradient.values, shared.summed, partial);
-    } else {
-      accumulate(worker.gradient.values, shared.summed, partial);
-    }
+    add_to_partial(task == first && round.first == 0);
   }
 }
 
@@ -233,6 +250,7 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
     const Index tasks = round.last - round.first;
     team.share(shared.blocks, [&](Index i) {
       T* partial = shared.partials + i * shared.summed;
+      T* error = shared.errors == nullptr ? nullptr : shared.errors + i * shared.summed;
       Block block{frame,
                   shared,
                   worker,
@@ -240,9 +258,11 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
                   round,
                   round.first + tasks * i / shared.blocks,
                   round.first + tasks * (i + 1) / shared.blocks,
-                  partial};
+                  partial,
+                  error};
       if (block.first == block.last && round.first == 0) {
         std::fill_n(partial, shared.summed, T(0));
+        if (error != nullptr) std::fill_n(error, shared.summed, T(0));
       }
       if (deferred.all_layers()) {
         block.leave_rows();

@@ -25,6 +25,7 @@ class MetaGradient {
     Deferred<T> deferred;
     Index summed = 0;       ///< packed parameters that are not deferred: a leading part
     T* partials = nullptr;  ///< [blocks, summed]
+    T* errors = nullptr;    ///< the same: what adding up many tasks has lost; null for few
     Index group_rows = 0;   ///< query rows that are differentiated together
   };
 
@@ -49,6 +50,7 @@ class MetaGradient {
     Round round;
     Index first, last;
     T* partial;
+    T* error;
 
     void in_groups();
     void one_by_one();
@@ -59,6 +61,7 @@ class MetaGradient {
     void task_gradient(Index task);
     void through_steps(Index task);
     void dual_gradient(Index task);
+    void add_to_partial(bool from_zero);
     void flag(Index task, bool finite) {
       if (!finite) frame.call.diverged[task] = 1;
     }
