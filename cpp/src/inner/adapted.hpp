@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/compensated.hpp"
+#include "kernels/math.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::inner {
 
@@ -76,6 +77,12 @@ struct Adapted {
       }
     }
     return over_task(total.value());
+  }
+  /// The largest size among a task's adapted parameters, in every lane of the task.
+  [[nodiscard]] V largest(const V* x) const {
+    V most{};
+    for_each([&](Index i) { most = max(most, math::abs(x[i])); });
+    return across ? max_over_lanes(most) : most;
   }
   [[nodiscard]] V dot(const V* a, const V* b) const {
     return sum([&](Index i) { return a[i] * b[i]; });

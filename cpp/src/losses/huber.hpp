@@ -12,9 +12,7 @@ struct Huber {
 
   template <class V>
   FOMAML_FAST_INLINE static V value(LossParameter p, const V* o, const V* y, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += term(p, o[j] - y[j]);
-    return sum * share<V>(n);
+    return sum_of<V>(n, [&](Index j) { return term(p, o[j] - y[j]); }) * share<V>(n);
   }
 
   template <class V>

@@ -13,6 +13,7 @@
 
 #include <limits>
 
+#include "kernels/compensated.hpp"
 #include "kernels/math.hpp"
 #include "kernels/vector_math.hpp"
 

@@ -12,11 +12,10 @@ struct Quantile {
 
   template <class V>
   FOMAML_FAST_INLINE static V value(LossParameter p, const V* o, const V* y, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) {
+    const V sum = sum_of<V>(n, [&](Index j) {
       const V e = y[j] - o[j];
-      sum += e * slope(p, e);
-    }
+      return e * slope(p, e);
+    });
     return sum * share<V>(n);
   }
 

@@ -135,6 +135,31 @@ FOMAML_FAST_INLINE void for_each_element(const Layer<V>& layer, const Body& body
   }
 }
 
+// Exact, and small enough for the squares of the largest numbers.
+template <class T>
+inline constexpr T kShrink = sizeof(T) == sizeof(float) ? T(0x1p-80) : T(0x1p-600);
+
+/// xhat and s of one group from z, the statistics being those of `shrink` z: a power of two that
+/// changes nothing, unless a variance would overflow. Returns NaN where it does.
+template <class V>
+FOMAML_FAST_INLINE V normalize(const Layer<V>& layer, const Group<V>& group, const V* z, V shrink) {
+  const V* x = z + group.first;
+  V* xhat = layer.xhat + group.first;
+  const Index stride = group.stride;
+  const V center = group.mean([&](Index i) { return shrink * x[i * stride]; });
+  const V variance = group.mean([&](Index i) {
+    const V e = group.hold(i, shrink * x[i * stride] - center);
+    return e * e;
+  });
+  const V epsilon = broadcast<V>(static_cast<Element<V>>(kEpsilon)) * shrink * shrink;
+  const V scale = broadcast<V>(1) / math::sqrt(variance + epsilon);
+  for (Index i = 0; i < group.size; ++i) {
+    xhat[i * stride] = group.hold(i, (shrink * x[i * stride] - center) * scale);
+  }
+  layer.scales[group.index] = shrink * scale;
+  return variance - variance;
+}
+
 /// Adds to every unit's gain and shift the sums over the rows of their terms.
 template <class V, class GainTerm, class ShiftTerm>
 void add_to_units(const Layer<V>& layer, const GainTerm& gain_term, const ShiftTerm& shift_term,
@@ -152,22 +177,16 @@ void add_to_units(const Layer<V>& layer, const GainTerm& gain_term, const ShiftT
 /// u = gamma xhat + beta from z, in place; keeps xhat and s.
 template <class V, class B>
 void apply(const Layer<V>& layer, const B* gain, const B* shift, V* z) {
+  V overflow{};  // of squares
   detail::for_each_group(layer, [&](const detail::Group<V>& group) {
-    const V* x = z + group.first;
-    V* xhat = layer.xhat + group.first;
-    const Index stride = group.stride;
-    const V center = group.mean([&](Index i) { return x[i * stride]; });
-    const V variance = group.mean([&](Index i) {
-      const V e = group.hold(i, x[i * stride] - center);
-      return e * e;
-    });
-    const V one = broadcast<V>(1), epsilon = broadcast<V>(static_cast<Element<V>>(kEpsilon));
-    const V scale = one / math::sqrt(variance + epsilon);
-    for (Index i = 0; i < group.size; ++i) {
-      xhat[i * stride] = group.hold(i, (x[i * stride] - center) * scale);
-    }
-    layer.scales[group.index] = scale;
+    overflow += detail::normalize(layer, group, z, broadcast<V>(1));
   });
+  if (!math::all_lanes_finite(overflow)) {
+    const V shrink = broadcast<V>(detail::kShrink<Element<V>>);
+    detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+      detail::normalize(layer, group, z, shrink);
+    });
+  }
   detail::for_each_element(
       layer, [&](Index i, Index unit) { z[i] = gain[unit] * layer.xhat[i] + shift[unit]; });
 }
