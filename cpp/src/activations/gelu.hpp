@@ -44,7 +44,7 @@ struct Gelu {
 
     FOMAML_FAST_INLINE explicit Gate(V unlimited) {
       // Beyond, s is 0 or 1 to the last bit, and z^3 would overflow.
-      const V z = math::limited(unlimited, kSaturated);
+      const V z = math::limited(unlimited, -kSaturated, kSaturated);
       const V u2 = z * (constant<V>(2 * kScale) + constant<V>(2 * kScale * kCubic) * z * z);
       // Only e^-|2u| is formed: it cannot overflow.
       const V e = math::exp(-math::abs(u2));

@@ -54,12 +54,13 @@ FOMAML_FAST_INLINE V abs(V x) {
   return select(x < broadcast<V>(0), -x, x);
 }
 
-/// x limited to [-most, most]; a NaN comes through, every comparison with it being false.
+/// x limited to [low, high]; a NaN comes through, every comparison with it being false.
 template <class V>
-FOMAML_FAST_INLINE V limited(V x, double most) {
-  const V high = broadcast<V>(static_cast<Element<V>>(most));
-  const V not_above = select(x > high, high, x);
-  return select(not_above < -high, -high, not_above);
+FOMAML_FAST_INLINE V limited(V x, double low, double high) {
+  const V least = broadcast<V>(static_cast<Element<V>>(low));
+  const V most = broadcast<V>(static_cast<Element<V>>(high));
+  const V not_above = select(x > most, most, x);
+  return select(not_above < least, least, not_above);
 }
 
 /// Whether x is finite in all lanes.

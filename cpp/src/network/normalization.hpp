@@ -177,14 +177,15 @@ void add_to_units(const Layer<V>& layer, const GainTerm& gain_term, const ShiftT
 /// u = gamma xhat + beta from z, in place; keeps xhat and s.
 template <class V, class B>
 void apply(const Layer<V>& layer, const B* gain, const B* shift, V* z) {
+  const V one = broadcast<V>(1), shrink = broadcast<V>(detail::kShrink<Element<V>>);
   V overflow{};  // of squares
   detail::for_each_group(layer, [&](const detail::Group<V>& group) {
-    overflow += detail::normalize(layer, group, z, broadcast<V>(1));
+    overflow += detail::normalize(layer, group, z, one);
   });
   if (!math::all_lanes_finite(overflow)) {
-    const V shrink = broadcast<V>(detail::kShrink<Element<V>>);
     detail::for_each_group(layer, [&](const detail::Group<V>& group) {
-      detail::normalize(layer, group, z, shrink);
+      const V defect = detail::normalize(layer, group, z, one);
+      detail::normalize(layer, group, z, select(defect == V{}, one, shrink));
     });
   }
   detail::for_each_element(
