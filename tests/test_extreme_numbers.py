@@ -180,7 +180,7 @@ def test_logits_of_binary_cross_entropy(engine, dtype, size):
 @pytest.mark.parametrize("delta", [1e-3, 1.0, 1e30])
 def test_far_residuals_of_huber_and_quantile(engine, dtype, delta):
     # The largest difference of two numbers overflows: the gradient does not.
-    big, x = np.finfo(dtype).max, np.zeros((1, 1), dtype)
+    big, x = float(np.finfo(dtype).max), np.zeros((1, 1), dtype)
     for o, y in ((1e12, 0.0), (-1e12, 0.0), (big, -big), (-big, big)):
         theta, target = np.array([0, o], dtype), np.array([[y]], dtype)
         e = float(np.array(o, dtype)) - float(np.array(y, dtype))
@@ -189,7 +189,7 @@ def test_far_residuals_of_huber_and_quantile(engine, dtype, delta):
         )
         assert_extreme(gradient[1] / delta, np.clip(e / delta, -1, 1), dtype)
         right = delta * (abs(e) - delta / 2) if abs(e) > delta else e * e / 2
-        if np.isfinite(np.array(right, dtype)) and abs(e) < big:
+        if max(right, abs(e)) < big:
             assert_extreme(value / right, 1, dtype)
         else:
             assert not np.isfinite(value)
@@ -200,7 +200,13 @@ def test_far_residuals_of_huber_and_quantile(engine, dtype, delta):
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 @pytest.mark.parametrize(
     ("dtype", "scale"),
-    [("float32", 1e18), ("float32", 1e25), ("float32", 1e36), ("float64", 1e200), ("float64", 1e290)],
+    [
+        ("float32", 1e18),
+        ("float32", 1e25),
+        ("float32", 1e36),
+        ("float64", 1e200),
+        ("float64", 1e290),
+    ],
 )
 def test_normalisation_of_numbers_whose_squares_overflow(engine, norm, dtype, scale):
     # Normalised, numbers and any multiple of them are the same, but for epsilon.
@@ -210,7 +216,7 @@ def test_normalisation_of_numbers_whose_squares_overflow(engine, norm, dtype, sc
     net = ff.MLP([3, 4, 2], "tanh", norm=norm)
     theta = net.init(0).astype(dtype)
     theta[12:16] = 0
-    near, far = np.array(1e3, dtype), np.array(scale, dtype)
+    near, far = np.array(1e8, dtype), np.array(scale, dtype)
     x[1] *= near / far  # one task of common size: it is not disturbed
     plain = net.predict(theta, x * near)
     ours = net.predict(theta, x * far)
@@ -219,11 +225,9 @@ def test_normalisation_of_numbers_whose_squares_overflow(engine, norm, dtype, sc
         oracle.Net((3, 4, 2), ("tanh",), "mse", (norm,)), theta, np.float64(x[1]) * float(far)
     )
     assert_extreme(ours[1], right, dtype)
-    for multiple, gradient in (
-        (far, net.value_and_grad(theta, x * far, y)[1]),
-        (far, net.hvp(theta, x * far, y, np.r_[np.zeros(16), np.ones(18)].astype(dtype))),
-    ):
-        assert np.isfinite(gradient).all()
+    assert np.isfinite(net.value_and_grad(theta, x * far, y)[1]).all()
+    v = np.r_[np.zeros(16), np.ones(18)].astype(dtype)
+    assert np.isfinite(net.hvp(theta, x * far, y, v)).all()
     scaled = net.value_and_grad(theta, x[:1] * far, y[:1])[1]
     common = net.value_and_grad(theta, x[:1] * near, y[:1])[1]
     assert_extreme(scaled[:, 16:], common[:, 16:], dtype)

@@ -38,7 +38,7 @@ def n(request):
 
 @pytest.fixture(params=["random", "equal"])
 def rows(request, n):
-    """Inputs, targets far above any output, and parameters that keep every unit's terms positive."""
+    """Inputs, and targets far above any output: every unit's terms have one sign."""
     rng = np.random.default_rng(n)
     if request.param == "equal":
         return np.full((n, 3), 0.7, np.float32), np.full((n, 2), 9.1, np.float32)
@@ -190,7 +190,7 @@ def test_normalised_layers(engine, n, kind):
     d = 2 * (h @ top + shift - y) / (n * 2)
     gradient = unless_declined(engine, kind, n, lambda: net.value_and_grad(theta, x, y)[1])
     (_, _, *ours), (on_top, on_shift) = net.unflatten(gradient)
-    # The sum on a gain has terms of both signs; beside the largest of them it is exact all the same.
+    # The sum on a gain has terms of both signs: it is as exact as that of their sizes.
     scale = np.abs((d @ top.T) * xhat).sum(axis=0).max()
     error = np.abs(ours[0] - ((d @ top.T) * xhat).sum(axis=0)).max() / scale
     assert error < 2e-6
@@ -230,24 +230,21 @@ def test_many_tasks(engine, tasks, algorithm, equal):
         x, y = 1 + rng.random(x.shape, np.float32), 9 + rng.random(y.shape, np.float32)
     theta = theta_of(NET)
     result = ff.meta_grad(mlp(NET), theta, ff.TaskBatch(x, y, x, y), algorithm)
-    with _debug.force_engine("reference"):  # each task's own, which is no sum
-        each = ff.meta_grad(
-            mlp(NET), theta, ff.TaskBatch(x, y, x, y), algorithm, per_task=True
-        ).task_grads
-    close(NET, result.grad, each.astype(np.float64).mean(axis=0))
-    if algorithm.learn_rates:
-        assert result.rate_grad is not None
-        expected = rate_gradient(theta, x, y)
+    each = per_task(theta, x, y, algorithm)
+    close(NET, result.grad, each.mean(axis=0))
+    if algorithm.learn_rates:  # -g_query . g_support; the two sets are one
+        before = per_task(theta, x, y, ff.fomaml(0.0))
+        expected = -(each * before).sum(axis=1).mean()
         assert_close(result.rate_grad, expected, "long_sum", "float32")
 
 
-def rate_gradient(theta, x, y):
-    """-g_query . g_support, mean over the tasks; equal sets, one row each."""
-    rate, total = 1e-3, []
-    for row, target in zip(x, y, strict=True):
-        g = oracle.gradient(NET, theta, row, target)
-        total.append(-g @ oracle.gradient(NET, theta - rate * g, row, target))
-    return math.fsum(total) / len(total)
+def per_task(theta, x, y, algorithm):
+    """Each task's meta-gradient in float64: none is a long sum."""
+    arrays = [part.astype(np.float64) for part in (x, y, x, y)]
+    with _debug.force_engine("reference"):
+        batch = ff.TaskBatch(*arrays)
+        theta = theta.astype(np.float64)
+        return ff.meta_grad(mlp(NET), theta, batch, algorithm, per_task=True).task_grads
 
 
 def test_tasks_of_a_large_network_are_summed_in_rounds():
@@ -302,9 +299,7 @@ def test_many_outputs(engine, loss):
         theta[size:] = np.linspace(-0.3, -0.2, size)
         value, gradient = net.value_and_grad(theta, x, np.zeros(2, np.int32))
         logits = theta[size:].astype(np.float64)
-        assert_close(
-            value, np.log(np.exp(logits).sum()) - logits[0], "long_sum", "float32"
-        )
+        assert_close(value, np.log(np.exp(logits).sum()) - logits[0], "long_sum", "float32")
         softmax = np.exp(logits) / np.exp(logits).sum()
         assert_close(gradient[size + 1 :], softmax[1:], "long_sum", "float32")
 

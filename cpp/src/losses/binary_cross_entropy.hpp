@@ -12,8 +12,8 @@ struct BinaryCrossEntropy {
 
   template <class V>
   FOMAML_FAST_INLINE static V value(LossParameter, const V* o, const V* y, Index n) {
-    const V sum = sum_of<V>(
-        n, [&](Index j) { return term(o[j], y[j], math::exp(-math::abs(o[j]))); });
+    const V sum =
+        sum_of<V>(n, [&](Index j) { return term(o[j], y[j], math::exp(-math::abs(o[j]))); });
     return sum * share<V>(n);
   }
 

@@ -41,8 +41,7 @@ struct SoftCrossEntropy {
   template <class V>
   FOMAML_FAST_INLINE static V below(const V* o, const V* p, V shift, Index n) {
     const V zero{};
-    return sum_of<V>(
-        n, [&](Index j) { return select(p[j] == zero, zero, p[j] * (shift - o[j])); });
+    return sum_of<V>(n, [&](Index j) { return select(p[j] == zero, zero, p[j] * (shift - o[j])); });
   }
 };
 

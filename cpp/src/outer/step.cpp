@@ -61,8 +61,8 @@ double outer_step(const OuterSpec& spec, double lr, Index t, Index n_params, con
     const auto element = [&]<class V>(V, Index i) {
       V state[outer::kMostMoments];
       for (int m = 0; m < count; ++m) state[m] = load<V>(moments + m * n_params + i);
-      store<V>(new_theta + i,
-               O::step(coefficients, load<V>(theta + i), load<V>(gradient + i) * shrink * factor, state));
+      store<V>(new_theta + i, O::step(coefficients, load<V>(theta + i),
+                                      load<V>(gradient + i) * shrink * factor, state));
       for (int m = 0; m < count; ++m) store<V>(new_moments + m * n_params + i, state[m]);
     };
     Index i = 0;

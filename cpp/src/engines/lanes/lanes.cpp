@@ -133,11 +133,9 @@ struct Run {
       // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
       // tells as much; only if it is not finite is the block run again to find the tasks.
       for (const bool flag_vectors : {false, true}) {
-        const Vec<T>* const sum =
-            sum_groups(team, first, last, plan.size, work.totals, work.total,
-                       [&](Index i, bool starts) {
-                         groups.meta_gradient(group(i), starts, flag_vectors);
-                       });
+        const Vec<T>* const sum = sum_groups(
+            team, first, last, plan.size, work.totals, work.total,
+            [&](Index i, bool starts) { groups.meta_gradient(group(i), starts, flag_vectors); });
         if (lane_sums<T>(sum, plan.size, lanes(first, last), partial)) break;
       }
     });

@@ -71,9 +71,7 @@ struct LongSum {
     std::fill_n(sum, size, V{});
     std::fill_n(error, size, V{});
   }
-  void add(const V* x, Index size) const {
-    add_compensated(x, size, broadcast<V>(1), sum, error);
-  }
+  void add(const V* x, Index size) const { add_compensated(x, size, broadcast<V>(1), sum, error); }
 };
 
 /// Vectors that all tasks share, packed: the user's own where packing changes nothing.

@@ -78,8 +78,7 @@ void block_products(const Layer& layer, const V* x, const Grid& in, const V* d, 
 /// The gradient on b from that on z. Before batch normalisation a shift changes nothing: it is 0,
 /// and not the rounding that adaptive optimisers would turn into steps.
 template <class V, class Finish>
-void bias_sums(const Layer& layer, const V* d, Index rows, Index few, V* to,
-               const Finish& finish) {
+void bias_sums(const Layer& layer, const V* d, Index rows, Index few, V* to, const Finish& finish) {
   column_sums(d, layer.outputs(layer.norm == Norm::batch ? 0 : rows), few, to + layer.bias, finish);
 }
 

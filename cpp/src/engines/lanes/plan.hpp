@@ -104,8 +104,8 @@ struct Plan {
   Index n_params;                        ///< numbers in theta
   Index size = 0;  ///< the same with room between rows of weights: a vector of packed parameters
   Index input_stride;
-  Index groups;  ///< of kLanes tasks
-  Index blocks;  ///< of groups: the partial sums of a meta-gradient
+  Index groups;      ///< of kLanes tasks
+  Index blocks;      ///< of groups: the partial sums of a meta-gradient
   bool long_blocks;  ///< of more groups than are added one after another
   Pieces support, query;
   int steps = 0;

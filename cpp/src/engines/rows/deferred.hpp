@@ -66,8 +66,7 @@ class Deferred {
   template <class Body>
   static void for_each_part(const Plan<T>& plan, Chunk chunk, const Body& body) {
     const Layer& layer = plan[chunk.layer];
-    body(layer.weight + chunk.from * layer.out_stride,
-         (chunk.to - chunk.from) * layer.out_stride);
+    body(layer.weight + chunk.from * layer.out_stride, (chunk.to - chunk.from) * layer.out_stride);
     if (chunk.from == 0) body(layer.bias, layer.out_stride);
   }
   /// Moves what total_ holds of a chunk to the sum.

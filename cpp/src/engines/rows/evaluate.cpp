@@ -283,8 +283,8 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {
-      weight_gradient<T>(plan, l, rows, worker.pass,
-                         starts ? zeros<T>() : so_far.weight(plan[l]), to.weight(plan[l]));
+      weight_gradient<T>(plan, l, rows, worker.pass, starts ? zeros<T>() : so_far.weight(plan[l]),
+                         to.weight(plan[l]));
       if (starts) std::fill_n(to.bias(plan[l]), plan[l].row_parameters(), T(0));
       add_row_gradients(plan, l, rows.count, worker.pass, to.bias(plan[l]), to.gain(plan[l]),
                         to.shift(plan[l]));

@@ -152,11 +152,11 @@ const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& 
                     to.bias(layer));
     }
     if (l < first) continue;
-    multiply_add_rows<T>({layer.fan_in, layer.out_vectors, rows.count,
-                          by_columns(layer_input(l, rows, pass), layer.in_stride),
-                          row_major<const T>(scaled, layer.out_stride), from.weight(layer),
-                          to.weight(layer)},
-                         pass.sums());
+    multiply_add_rows<T>(
+        {layer.fan_in, layer.out_vectors, rows.count,
+         by_columns(layer_input(l, rows, pass), layer.in_stride),
+         row_major<const T>(scaled, layer.out_stride), from.weight(layer), to.weight(layer)},
+        pass.sums());
     if (l == 0 || !transposes_too) continue;
     if (rows.count < kFewRows) {
       multiply_add<T>({layer.fan_out, layer.in_vectors, rows.count,

@@ -82,10 +82,10 @@ struct Plan {
   Index packed_parameters = 0;   ///< numbers in packed weights and biases
   Index adapted_parameters = 0;  ///< of those, what a step writes
   Index packed_transposes = 0;
-  Index widest = 0;  ///< largest leading dimension
-  Index widths = 0;  ///< sum of the leading dimensions of all outputs
+  Index widest = 0;         ///< largest leading dimension
+  Index widths = 0;         ///< sum of the leading dimensions of all outputs
   Index largest_layer = 0;  ///< numbers in packed weights
-  Index panels = 0;  ///< over all layers
+  Index panels = 0;         ///< over all layers
   Index outputs = 0;
 
  private:

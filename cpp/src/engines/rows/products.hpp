@@ -21,8 +21,8 @@ constexpr bool is_curvature_fused(ActivationId id) { return id == ActivationId::
 template <class T>
 void multiply_add(const Product<T>& product);
 
-/// The same where B's rows are rows of a set: summed so that many lose no more than a few. `buffers`
-/// may lack where there are few.
+/// The same where B's rows are rows of a set: summed so that many lose no more than a few.
+/// `buffers` may lack where there are few.
 template <class T>
 void multiply_add_rows(const Product<T>& product, const LongSums<T>& buffers);
 
