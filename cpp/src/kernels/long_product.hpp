@@ -26,20 +26,6 @@ struct LongSums {
   }
 };
 
-/// What stands in C already, and the sum.
-template <class T>
-struct AddTo {
-  static constexpr bool piles = false;
-  const T* c;
-  Index stride;
-  [[nodiscard]] AddTo at(Index row, Index vector) const {
-    return {c + row * stride + vector * kLanes<T>, stride};
-  }
-  FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int row, int vector) const {
-    return load<Vec<T>>(c + row * stride + vector * kLanes<T>) + sum;
-  }
-};
-
 namespace detail {
 
 // Rows of a block: fewer would have the tiles wait for memory. Blocks of a run: as many lose
@@ -51,19 +37,15 @@ template <class T>
 T* sum_panel(Tile<T> tile, Index rows, int vectors, const LongSums<T>& buffers) {
   const Index width = vectors * kLanes<T>, size = rows * width;
   const Index depth = tile.depth;
-  tile.start = zeros<T>().data;
-  tile.start_row = 0;
   tile.c = buffers.run;
   tile.c_row = width;
   for (Index done = 0; done < depth;) {
     const Index end = std::min(depth, done + kRunRows);
     for (bool first = true; done < end; first = false) {
       tile.depth = std::min(kBlockRows, end - done);
-      if (first) {
-        multiply_panel(tile, rows, vectors, Store{}, 0);
-      } else {
-        multiply_panel(tile, rows, vectors, AddTo<T>{buffers.run, width}, 0);
-      }
+      tile.start = first ? zeros<T>().data : buffers.run;
+      tile.start_row = first ? 0 : width;
+      multiply_panel(tile, rows, vectors, StoreAdded{}, 0);
       tile.a += tile.depth * tile.a_depth;
       tile.b += tile.depth * tile.b_row;
       done += tile.depth;

@@ -14,6 +14,7 @@ template <class T>
 struct DeferredShape {
   DeferredShape(const Problem& problem, const Plan<T>& plan);
 
+  bool many = false;       ///< rows: sums over them are cut into blocks
   int layers = 0;          ///< the first so many: all, layer 0 alone (exact), or none
   bool exact = false;      ///< only layer 0, with a share from the support rows
   Index query_rows = 0;    ///< a round of tasks ends where this is full

@@ -44,25 +44,21 @@ void derivative_rule(ActivationId activation, const T* s, const T* u, const T* r
 
 namespace {
 
-/// add_rows of more than a few rows.
-template <class T>
+/// add_rows of more than a few rows, for kColumns vectors of columns.
+template <int kColumns, class T>
 void add_many_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
   using V = Vec<T>;
-  constexpr Index kTogether = 4;
-  for (Index c = 0; c < stride; c += kTogether * kLanes<T>) {
-    const Index columns = std::min(kTogether, (stride - c) / kLanes<T>);
-    V totals[kTogether]{}, errors[kTogether]{};
-    for (Index first = 0; first < rows; first += kBlockTerms) {
-      V block[kTogether]{};
-      for (Index r = first; r < std::min(rows, first + kBlockTerms); ++r) {
-        const T* row = from + r * stride + c;
-        for (Index v = 0; v < columns; ++v) block[v] += load<V>(row + v * kLanes<T>);
-      }
-      for (Index v = 0; v < columns; ++v) add_compensated(block[v], totals[v], errors[v]);
+  V totals[kColumns]{}, errors[kColumns]{};
+  for (Index first = 0; first < rows; first += kBlockTerms) {
+    V block[kColumns]{};
+    const T* row = from + first * stride;
+    for (Index r = std::min(kBlockTerms, rows - first); r > 0; --r, row += stride) {
+      for (Index v = 0; v < kColumns; ++v) block[v] += load<V>(row + v * kLanes<T>);
     }
-    for (Index v = 0; v < columns; ++v) {
-      store(sum + c + v * kLanes<T>, load<V>(start + c + v * kLanes<T>) + totals[v]);
-    }
+    for (Index v = 0; v < kColumns; ++v) add_compensated(block[v], totals[v], errors[v]);
+  }
+  for (Index v = 0; v < kColumns; ++v) {
+    store(sum + v * kLanes<T>, load<V>(start + v * kLanes<T>) + totals[v]);
   }
 }
 
@@ -91,7 +87,15 @@ void add_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
   using V = Vec<T>;
   constexpr Index kTogether = 4;  // columns of so many vectors: whole cache lines of every row
   Index c = 0;
-  if (rows > kFewTerms) return add_many_rows(from, rows, stride, start, sum);
+  if (rows > kFewTerms) {
+    for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
+      add_many_rows<kTogether>(from + c, rows, stride, start + c, sum + c);
+    }
+    for (; c < stride; c += kLanes<T>) {
+      add_many_rows<1>(from + c, rows, stride, start + c, sum + c);
+    }
+    return;
+  }
   for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
     V totals[kTogether];
     for (Index v = 0; v < kTogether; ++v) totals[v] = load<V>(start + c + v * kLanes<T>);

@@ -113,15 +113,15 @@ void multiply_add_rows(const Product<T>& p, const LongSums<T>& buffers) {
 
 template <class T>
 void multiply_accumulate(const Product<T>& product) {
+  using namespace FOMAML_FAST_NAMESPACE::detail;
   Product<T> p = product;
-  p.start = zeros<T>();
+  p.start = p.c;
   for_each_panel(p.vectors, [&](Panel panel) {
-    auto tile = FOMAML_FAST_NAMESPACE::detail::tile_of(p, panel);
-    const Parts stretches(p.depth, FOMAML_FAST_NAMESPACE::detail::longest_stretch(panel.count));
+    Tile<T> tile = tile_of(p, panel);
+    const Parts stretches(p.depth, longest_stretch(panel.count));
     for (Index i = 0; i < stretches.count; ++i) {
       tile.depth = stretches.length(i);
-      FOMAML_FAST_NAMESPACE::detail::multiply_panel(tile, p.rows, panel.count,
-                                                    AddTo<T>{tile.c, tile.c_row}, 0);
+      multiply_panel(tile, p.rows, panel.count, StoreAdded{}, 0);
       tile.a += tile.depth * tile.a_depth;
       tile.b += tile.depth * tile.b_row;
     }
