@@ -62,7 +62,8 @@ class ConjugateGradient {
       solution.iterations += on;
       // Without a first step there is no iterate: then it is g itself.
       const V fallback = k == 0 ? bent : zero;
-      const V step = select(on > zero, squared / curvature, fallback);
+      // A curvature that has overflowed gives NaN: steps of 0 would hide it.
+      const V step = select(on > zero, squared / curvature + (curvature - curvature), fallback);
       adapted.for_each([&](Index i) {
         x_[i] += step * direction_[i];
         residual_[i] -= step * product_[i];
