@@ -32,7 +32,8 @@ STREET = {
 OUTSIDERS = {
     # The bindings read Eigen's version number for build_info.
     r"Eigen/.*|unsupported/.*": r"src/engines/reference/.*|bindings/register_info\.cpp",
-    r"omp\.h|thread|condition_variable|future": r"src/base/parallel\.(cpp|hpp)",
+    r"omp\.h|future": r"src/base/parallel\.cpp",
+    r"thread|condition_variable": r"src/base/(parallel|team|processors)\.(cpp|hpp)",
     r"mutex|shared_mutex": r"src/base/.*",
     r"pybind11/.*|Python\.h": r"bindings/.*",
     # The core prints nothing and reports by status code.

@@ -22,53 +22,30 @@ Problem some_work() {
   return problem;
 }
 
-/// How long runs go alone after one that took `elapsed`.
-std::chrono::nanoseconds pause_after(std::chrono::nanoseconds elapsed) {
-  const auto start = std::chrono::steady_clock::now();
-  api::learn_from(some_work(), 2, elapsed);
-  while (api::crowded()) std::this_thread::sleep_for(1ms);
-  return std::chrono::steady_clock::now() - start;
-}
-
-/// Bounds from below, and from above by what would have been far longer: sleep takes its time.
-void pauses_grow_while_runs_are_held_up() {
-  for (const auto least : {20ms, 40ms, 80ms, 160ms, 200ms, 200ms})
-    CHECK(pause_after(10ms) >= least);
-
-  for (int run = 0; run < 100; ++run) api::learn_from(some_work(), 2, 100us);
-  api::learn_from(some_work(), 2, 1s);  // 2 s, not 20: the patience is back
-  std::this_thread::sleep_for(2500ms);
-  CHECK(!api::crowded());
-
-  api::learn_from(some_work(), 2, 1s);
-  CHECK(api::crowded());
-  api::learn_from(some_work(), 1, 2s);  // the work takes that long: nobody was held up
-  CHECK(!api::crowded());
-  api::learn_from(some_work(), 2, 10us);  // or only that once: the usual pace again
-}
-
-void held_up_runs_send_the_next_ones_alone() {
-  const Problem problem = some_work();
+/// The caller's number is the caller's.
+void a_number_that_was_given_stands() {
   Execution execution;
-  execution.workers = 2;
+  execution.workers = 3;
   execution.exact = true;
-  const auto workers = [&] { return api::plan<float>(problem, execution).workers; };
-  CHECK(workers() == 2);
-  const std::size_t workspace = api::plan<float>(problem, execution).workspace_bytes;
+  CHECK(api::present_workers(3, execution) == 3);
+  for (int call = 0; call < 20; ++call) {
+    const api::Attendance attendance(3, execution);
+    std::this_thread::sleep_for(1ms);
+  }
+  CHECK(api::present_workers(3, execution) == 3);
+}
 
-  api::learn_from(problem, 2, 1s);  // far too long: the next ones go alone
-  CHECK(api::crowded() && workers() == 1);
-  // When the crowd is gone, nothing is allocated.
-  CHECK(api::plan<float>(problem, execution).workspace_bytes == workspace);
-  api::learn_from(problem, 1, 10ms);  // and are much faster
-  CHECK(api::crowded() && workers() == 1);
-
-  api::learn_from(problem, 1, 1800ms);  // or are not: the work takes that long
-  CHECK(!api::crowded() && workers() == 2);
-  api::learn_from(problem, 2, 1s);  // which is known from now on
-  CHECK(workers() == 2);
-  api::learn_from(problem, 2, 20s);
-  CHECK(workers() == 1);
+/// When the crowd is gone, nothing is allocated.
+void a_workspace_is_for_all_that_may_come() {
+  const Problem problem = some_work();
+  Execution given;
+  given.workers = 2;
+  given.exact = true;
+  Execution free = given;
+  free.exact = false;
+  CHECK(api::plan<float>(problem, given).workers == 2);
+  CHECK(api::plan<float>(problem, given).workspace_bytes ==
+        api::plan<float>(problem, free).workspace_bytes);
 }
 
 /// A single task has only its products to share out, if they are large.
@@ -134,7 +111,7 @@ int main() {
   workers_are_bounded();
   one_task_gets_threads_where_it_is_wide();
   only_short_calls_are_brief();
-  pauses_grow_while_runs_are_held_up();
-  held_up_runs_send_the_next_ones_alone();
+  a_number_that_was_given_stands();
+  a_workspace_is_for_all_that_may_come();
   return check::report();
 }

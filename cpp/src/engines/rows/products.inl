@@ -82,10 +82,14 @@ void multiply_shared(const Product<T>& p, const Finish& finish) {
   }
   const auto workers = std::min<Index>(parallel::Spare::workers(), panels);
   if (workers <= 1) return multiply(p, finish);
+  // Some pieces a worker, for whoever comes late.
+  constexpr Index kPieces = 4;
+  const Index pieces = std::min(panels, kPieces * workers);
   parallel::run(static_cast<int>(workers), {}, [&](Team& team) {
-    const Index first = panels * team.worker() / team.size();
-    const Index last = panels * (team.worker() + 1) / team.size();
-    multiply(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
+    team.share(pieces, [&](Index piece) {
+      const Index first = panels * piece / pieces, last = panels * (piece + 1) / pieces;
+      multiply(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
+    });
   });
 }
 
