@@ -1,9 +1,11 @@
 // How many threads a call gets, and what earlier calls have to do with it.
 #include "api/workers.hpp"
 
-#include <thread>
+#include <chrono>
+#include <string_view>
 
 #include "api/plan.hpp"
+#include "base/processors.hpp"
 #include "check.hpp"
 
 using namespace FOMAML_FAST_NAMESPACE;
@@ -22,30 +24,41 @@ Problem some_work() {
   return problem;
 }
 
-/// The caller's number is the caller's.
-void a_number_that_was_given_stands() {
+/// A number that the caller gave is used even where it does not pay.
+void a_number_that_was_given_is_used() {
+  Problem problem = some_work();
+  problem.support.total = 1;
   Execution execution;
-  execution.workers = 3;
+  execution.workers = 2;
+  CHECK(api::worthwhile_workers(problem, execution, true) == 1);
   execution.exact = true;
-  CHECK(api::present_workers(3, execution) == 3);
-  for (int call = 0; call < 20; ++call) {
-    const api::Attendance attendance(3, execution);
-    std::this_thread::sleep_for(1ms);
-  }
-  CHECK(api::present_workers(3, execution) == 3);
+  CHECK(api::worthwhile_workers(problem, execution, true) == 2);
 }
 
-/// When the crowd is gone, nothing is allocated.
+/// What runs on one thread while others hold processors gets the workspace of all: when they are
+/// gone, nothing is allocated.
 void a_workspace_is_for_all_that_may_come() {
   const Problem problem = some_work();
-  Execution given;
-  given.workers = 2;
-  given.exact = true;
-  Execution free = given;
-  free.exact = false;
-  CHECK(api::plan<float>(problem, given).workers == 2);
-  CHECK(api::plan<float>(problem, given).workspace_bytes ==
-        api::plan<float>(problem, free).workspace_bytes);
+  Execution execution;
+  execution.workers = 2;
+  execution.exact = true;
+  const auto bytes = [&] { return api::plan<float>(problem, execution).workspace_bytes; };
+  const std::size_t before = bytes();
+  // Runs of which every thread waits for a processor: 40 of them on one.
+  for (int run = 0; run < 10 && api::plan<float>(problem, execution).workers == 2; ++run) {
+    const api::Attendance attendance(2);
+    parallel::run(40, {}, [](Team&) {
+      const auto end = std::chrono::steady_clock::now() + 100ms;
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    });
+  }
+  if (waited_for_processor().count() >= 0 && allowed_processors() < 20 &&
+      allowed_processors() > 1 && std::string_view(parallel::backend()) != "none") {
+    CHECK(api::plan<float>(problem, execution).workers == 1);
+    CHECK(api::present_workers(2) == 1 && api::present_workers(1) == 1);
+  }
+  CHECK(bytes() == before);
 }
 
 /// A single task has only its products to share out, if they are large.
@@ -111,7 +124,7 @@ int main() {
   workers_are_bounded();
   one_task_gets_threads_where_it_is_wide();
   only_short_calls_are_brief();
-  a_number_that_was_given_stands();
+  a_number_that_was_given_is_used();
   a_workspace_is_for_all_that_may_come();
   return check::report();
 }

@@ -21,7 +21,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   if (workspace.memory() == nullptr) return Status::out_of_memory;
   Status status{};
   {
-    const Attendance attendance(planned.workers, execution);
+    const Attendance attendance(planned.workers);
     status = engine<T>(planned.chosen).run(problem, call, chosen, workspace.memory());
   }
   if (status != Status::ok || call.diverged == nullptr) return status;

@@ -42,13 +42,10 @@ double microseconds_alone(const Problem& problem) { return operations(problem) /
 
 }  // namespace
 
-int present_workers(int worthwhile, const Execution& execution) {
-  return execution.exact || worthwhile == 1 ? worthwhile : crowd().limit(worthwhile);
-}
+int present_workers(int worthwhile) { return worthwhile == 1 ? 1 : crowd().limit(worthwhile); }
 
-Attendance::Attendance(int workers, const Execution& execution)
-    : several_(workers > 1 && !execution.exact) {
-  if (execution.exact || (!several_ && crowd().taken() == 0)) return;
+Attendance::Attendance(int workers) : several_(workers > 1) {
+  if (!several_ && crowd().taken() == 0) return;
   const Crowd::Clock::time_point now = Crowd::Clock::now();
   const Crowd::Wish wish = crowd().before(now, several_);
   if (wish == Crowd::Wish::idle) crowd().idle(now, idle_time());

@@ -10,8 +10,8 @@ namespace FOMAML_FAST_NAMESPACE::api {
 /// `shares_products`: whether the engine does.
 int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products);
 
-/// Of those, as many as find a processor, if the caller leaves the choice.
-int present_workers(int worthwhile, const Execution& execution);
+/// Of those, as many as find a processor.
+int present_workers(int worthwhile);
 
 /// Whether a call is over before anybody can ask it to stop: then nobody looks at the clock.
 bool is_brief(const Problem& problem);
@@ -20,7 +20,7 @@ bool is_brief(const Problem& problem);
 /// this thread get.
 class Attendance {
  public:
-  Attendance(int workers, const Execution& execution);
+  explicit Attendance(int workers);
   ~Attendance();
   Attendance(const Attendance&) = delete;
   Attendance& operator=(const Attendance&) = delete;
