@@ -137,6 +137,7 @@ void work(Team team, Team::Common& shared, Region region, void* context) {
 }  // namespace
 
 void watch(bool afresh) {
+  if (afresh) noted = {};
   watched = true;
   afresh_asked = afresh;
 }
