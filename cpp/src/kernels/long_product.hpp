@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/arena.hpp"
+#include "base/watch.hpp"
 #include "kernels/compensated.hpp"
 #include "kernels/micro_kernel.hpp"
 
@@ -32,14 +33,16 @@ namespace detail {
 // little, and make the third buffer's turn rare.
 inline constexpr Index kBlockRows = 2 * kBlockTerms, kRunRows = 8 * kBlockRows;
 
-/// sum = A B over the whole depth, in the packed buffers of one panel; returns where it is.
+/// sum = A B over the whole depth, in the packed buffers of one panel; returns where it is. Between
+/// runs the caller may stop it.
 template <class T>
 T* sum_panel(Tile<T> tile, Index rows, int vectors, const LongSums<T>& buffers) {
   const Index width = vectors * kLanes<T>, size = rows * width;
   const Index depth = tile.depth;
   tile.c = buffers.run;
   tile.c_row = width;
-  for (Index done = 0; done < depth;) {
+  Watch& watch = Watch::of_thread();
+  for (Index done = 0; done < depth && !watch.stopped(2 * kRunRows * size);) {
     const Index end = std::min(depth, done + kRunRows);
     for (bool first = true; done < end; first = false) {
       tile.depth = std::min(kBlockRows, end - done);

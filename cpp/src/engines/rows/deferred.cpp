@@ -98,20 +98,14 @@ Index Deferred<T>::chunks(const Plan<T>& plan, int l) const {
 template <class T>
 void Deferred<T>::add(const Frame<T>& frame, Round round, Team& team) const {
   const Plan<T>& plan = frame.plan;
-  Index size = 0;
-  for (int l = 0; l < shape_.layers; ++l) size += plan[l].fan_in * plan[l].out_stride;
-  // Every worker walks the same list and takes the chunks that begin in its share of the numbers.
-  Index before = 0;
-  for (int l = 0; l < shape_.layers; ++l) {
-    const Index count = chunks(plan, l), inputs = plan[l].fan_in;
-    for (Index i = 0; i < count; ++i) {
-      const Chunk chunk{l, inputs * i / count, inputs * (i + 1) / count};
-      const Index length = (chunk.to - chunk.from) * plan[l].out_stride;
-      const Index owner = (before + length / 2) * team.size() / size;
-      before += length;
-      if (owner == team.worker() && !team.stopped()) add_chunk(frame, round, chunk);
-    }
-  }
+  Index count = 0;
+  for (int l = 0; l < shape_.layers; ++l) count += chunks(plan, l);
+  team.share(count, [&](Index i) {
+    int l = 0;
+    for (; i >= chunks(plan, l); ++l) i -= chunks(plan, l);
+    const Index inputs = plan[l].fan_in, of_layer = chunks(plan, l);
+    add_chunk(frame, round, {l, inputs * i / of_layer, inputs * (i + 1) / of_layer});
+  });
 }
 
 template <class T>
@@ -150,8 +144,10 @@ void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, cons
                                       : side.set->x + side.set->first(round.first) * layer.fan_in;
   const Index run = repeats ? side.set->count(0) : all;
   Index latest = 0;
+  Watch& watch = Watch::of_thread();
   for (Index done = 0; done < all; done += run) {
     for (Index row = 0; row < run; row += kBlockRows) {
+      if (watch.stopped(2 * kBlockRows * inputs * layer.out_stride)) return;
       const T* block = a + (repeats ? row : done + row) * layer.in_stride + chunk.from;
       const T* deltas = side.deltas + (done + row) * layer.out_stride;
       const Index rows = std::min(kBlockRows, run - row);

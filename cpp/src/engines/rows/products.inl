@@ -122,12 +122,16 @@ FOMAML_FAST_INLINE void share_panels(const Product<T>& p, const Body& body) {
   }
   const auto workers = std::min<Index>(parallel::Spare::workers(), panels);
   if (workers <= 1) return body(p, Index{0});
+  // Some pieces a worker, for whoever comes late.
+  constexpr Index kPieces = 4;
+  const Index pieces = std::min(panels, kPieces * workers);
   Watch& watch = Watch::of_thread();
   parallel::run(static_cast<int>(workers), {}, [&](Team& team) {
     const Watch::Region helps(watch);
-    const Index first = panels * team.worker() / team.size();
-    const Index last = panels * (team.worker() + 1) / team.size();
-    body(some_panels(p, first, last), panel_of(p.vectors, first).first);
+    team.share(pieces, [&](Index piece) {
+      const Index first = panels * piece / pieces, last = panels * (piece + 1) / pieces;
+      body(some_panels(p, first, last), panel_of(p.vectors, first).first);
+    });
   });
 }
 
