@@ -75,12 +75,10 @@ struct DerivativeTangent {
   }
 };
 
-/// The product, in pieces between which the caller may stop it where it takes long. Each element
-/// is the sum that it would be anyway.
+/// The product, in pieces between which the caller may stop it. Each element is the sum that it
+/// would be anyway.
 template <class T, class Finish>
-void multiply_watched(Product<T> p, const Finish& finish) {
-  const Index work = 2 * p.rows * p.vectors * kLanes<T> * p.depth;
-  if (work < Watch::kLongest) return multiply(p, finish);
+[[gnu::noinline]] void multiply_in_pieces(const Product<T>& p, const Finish& finish, Index work) {
   // Thinner pieces would fetch the other operand too often.
   constexpr Index kThinnest = 256;
   Index pieces = work / Watch::kLongest + 1;
@@ -110,6 +108,15 @@ void multiply_watched(Product<T> p, const Finish& finish) {
                finish.at(0, panel_of(p.vectors, first).first));
     }
   }
+}
+
+/// The product; small ones would feel more than the question.
+template <class T, class Finish>
+FOMAML_FAST_INLINE void multiply_watched(const Product<T>& p, const Finish& finish) {
+  const Index work = 2 * p.rows * p.vectors * kLanes<T> * p.depth;
+  if (work < Watch::kLongest) [[likely]]
+    return multiply(p, finish);
+  multiply_in_pieces(p, finish, work);
 }
 
 /// The product, by several workers if it is worth that and some are idle. Each element is the sum
