@@ -29,8 +29,8 @@ struct NetworkSpec {
   [[nodiscard]] Index fan_in(int layer) const { return sizes[at(layer)]; }
   [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
   [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
-  [[nodiscard]] ActivationSpec activation(int layer) const {
-    return is_last(layer) ? ActivationSpec(ActivationId::identity) : activations[at(layer)];
+  [[nodiscard]] const ActivationSpec& activation(int layer) const {
+    return is_last(layer) ? kLinear : activations[at(layer)];
   }
   [[nodiscard]] Norm norm(int layer) const { return norms[at(layer)]; }
   [[nodiscard]] bool normalized(int layer) const { return norm(layer) != Norm::none; }
