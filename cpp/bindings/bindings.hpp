@@ -43,7 +43,11 @@ struct Network {
 
 /// A problem of that network, and nothing else yet.
 inline core::Problem problem_of(const Network& net, core::Operation operation) {
-  return {.operation = operation, .net = net.spec, .layout = net.layout};
+  core::Problem problem;  // an aggregate's braces would clear all of it first
+  problem.operation = operation;
+  problem.net = net.spec;
+  problem.layout = net.layout;
+  return problem;
 }
 
 /// A member of a family: its name, and the values of its options.
@@ -75,7 +79,7 @@ struct Rows {
 
   /// Whether the core may compute with `net`, that loss and parameters of that dtype on these rows.
   /// The context takes the place of some of the network's inputs.
-  [[nodiscard]] bool fit(const Network& net, core::LossSpec loss, bool theta_is_double,
+  [[nodiscard]] bool fit(const Network& net, const core::LossSpec& loss, bool theta_is_double,
                          Index context = 0) const;
 
   template <class T>
@@ -95,7 +99,7 @@ struct Rows {
   }
 
   /// The shape of a problem's rows whose loss is `loss`.
-  [[nodiscard]] core::RowShape shape_with(core::LossSpec loss) const {
+  [[nodiscard]] core::RowShape shape_with(const core::LossSpec& loss) const {
     core::RowShape with = shape;
     with.loss = loss;
     return with;

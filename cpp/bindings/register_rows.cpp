@@ -115,7 +115,8 @@ core::LossSpec loss_for(const Network& net, const Rows& rows,
   return numbers ? core::of_numbers(loss) : loss;
 }
 
-bool Rows::fit(const Network& net, core::LossSpec loss, bool theta_is_double, Index context) const {
+bool Rows::fit(const Network& net, const core::LossSpec& loss, bool theta_is_double,
+               Index context) const {
   const core::NetworkSpec& spec = net.spec;
   if (is_double != theta_is_double || columns != spec.inputs() - context) return false;
   const core::LossFacts& facts = core::facts_of(loss);
