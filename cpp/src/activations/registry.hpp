@@ -26,24 +26,36 @@ inline constexpr std::size_t kMostActivationOptions = 2;
 #include "activations/registry.def"
 #undef FOMAML_FAST_ACTIVATION
 
+namespace activations {
+inline constexpr Parameters kDefaults[] = {
+#define FOMAML_FAST_ACTIVATION(identifier, Struct) default_parameters<Struct>(),
+#include "activations/registry.def"
+#undef FOMAML_FAST_ACTIVATION
+};
+}  // namespace activations
+
 /// An activation and the values of its options. Not initialised: plans have room for many.
 struct ActivationSpec {
   ActivationId id;
   std::array<double, kMostActivationOptions> options;
 
   ActivationSpec() = default;
-  ActivationSpec(ActivationId which, const Parameters& parameters) : id(which) {
-    std::copy_n(parameters.value.begin(), options.size(), options.begin());
+  constexpr ActivationSpec(ActivationId which, const Parameters& parameters) : id(which) {
+    for (std::size_t i = 0; i < options.size(); ++i) options[i] = parameters.value[i];
   }
   /// With the defaults of its options.
-  ActivationSpec(ActivationId which);
+  constexpr ActivationSpec(ActivationId which)
+      : ActivationSpec(which, activations::kDefaults[static_cast<std::size_t>(which)]) {}
 
-  [[nodiscard]] Parameters parameters() const {
+  [[nodiscard]] FOMAML_FAST_INLINE Parameters parameters() const {
     Parameters all;
     std::copy(options.begin(), options.end(), all.value.begin());
     return all;
   }
 };
+
+/// What stands where nothing is applied: behind the last layer.
+inline constexpr ActivationSpec kLinear{ActivationId::identity};
 
 /// Calls `visitor` with the activation itself: dispatch once per layer, not per element.
 template <class Visitor>
@@ -56,15 +68,6 @@ decltype(auto) visit_activation(const ActivationSpec& spec, Visitor&& visitor) {
 #undef FOMAML_FAST_ACTIVATION
   }
   __builtin_unreachable();
-}
-
-inline ActivationSpec::ActivationSpec(ActivationId which) : id(which) {
-  constexpr Parameters kDefaults[] = {
-#define FOMAML_FAST_ACTIVATION(identifier, Struct) default_parameters<activations::Struct>(),
-#include "activations/registry.def"
-#undef FOMAML_FAST_ACTIVATION
-  };
-  *this = {which, kDefaults[static_cast<std::size_t>(which)]};
 }
 
 /// What an engine's plan asks of an activation.

@@ -8,7 +8,7 @@ namespace FOMAML_FAST_NAMESPACE::reference {
 template <class T>
 class TaskObjective {
  public:
-  TaskObjective(const Mlp<T>& mlp, LossSpec loss, const RowSet<T>& rows, Index task)
+  TaskObjective(const Mlp<T>& mlp, const LossSpec& loss, const RowSet<T>& rows, Index task)
       : mlp_(mlp),
         loss_(loss),
         rows_(rows),
