@@ -10,8 +10,9 @@ import numpy.typing as npt
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Seed: TypeAlias = np.random.Generator | int | np.integer[Any]
 
-#: A row that takes at least one in so many of its numbers sorts all of them, which is faster.
-_SPARSE = 8
+#: Sorting random keys for all numbers of a row is fastest up to so many times the numbers taken;
+#: keeping new numbers of a sequence needs at least so many times them.
+_DENSE, _SPARSE = 10, 3
 
 
 def as_generator(rng: Seed) -> np.random.Generator:
@@ -65,11 +66,11 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
     sizes = np.broadcast_to(np.asarray(n_from, dtype=np.int64), (n_rows,))
     if n_rows == 0 or n_take == 0:
         return np.empty((n_rows, n_take), dtype=np.int64)
-    few = sizes <= _SPARSE * n_take
-    if few.all():
+    if int(sizes.max()) <= _DENSE * n_take:
         return _by_sorted_keys(rng, sizes, n_take)
-    if not few.any():
+    if int(sizes.min()) >= _SPARSE * n_take:
         return _by_first_occurrence(rng, sizes, n_take)
+    few = sizes <= _DENSE * n_take
     chosen = np.empty((n_rows, n_take), dtype=np.int64)
     chosen[few] = _by_sorted_keys(rng, sizes[few], n_take)
     chosen[~few] = _by_first_occurrence(rng, sizes[~few], n_take)
