@@ -63,7 +63,9 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
     -----
     Time and memory follow ``n_rows * n_take``, whatever ``n_from`` is.
     """
-    sizes = np.broadcast_to(np.asarray(n_from, dtype=np.int64), (n_rows,))
+    sizes = np.asarray(n_from, dtype=np.int64)
+    if sizes.shape != (n_rows,):
+        sizes = np.full(n_rows, n_from, dtype=np.int64)
     if n_rows == 0 or n_take == 0:
         return np.empty((n_rows, n_take), dtype=np.int64)
     if int(sizes.max()) <= _DENSE * n_take:
@@ -80,9 +82,8 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
 def _by_sorted_keys(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:
     widest = int(sizes.max())
     keys = rng.random((len(sizes), widest))
-    if int(sizes.min()) < widest:
-        keys[np.arange(widest) >= sizes[:, None]] = 2.0  # sorts after every key, which are below 1
-    return keys.argsort(axis=1)[:, :n_take].astype(np.int64, copy=False)
+    keys += np.arange(widest) >= sizes[:, None]  # sorts after all that are below 1
+    return keys.argsort(axis=1)[:, :n_take]
 
 
 def _by_first_occurrence(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:
