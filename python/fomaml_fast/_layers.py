@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 
 #: What a layer holds, in theta's order; the last two only where it is normalised.
 PARTS = ("W", "b", "gamma", "beta")
@@ -20,8 +21,8 @@ MOST_PARAMS = 2**40
 
 def as_sizes(sizes: Any) -> tuple[int, ...]:
     """Units of all layers, inputs and outputs included."""
-    if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
-        raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
+    if not is_sequence(sizes):
+        raise TypeError(f"sizes must be a sequence of integers, got {shown(sizes)}")
     units = tuple(as_count(n, f"sizes[{i}]", least=1) for i, n in enumerate(sizes))
     if not 2 <= len(units) <= core.max_layers + 1:
         raise ValueError(
@@ -40,14 +41,13 @@ def per_hidden_layer(
     if value is None or isinstance(value, str):
         one_of(value, name, choices)
         return (value,) * hidden
-    try:
-        named = tuple(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a name or a sequence of names, got {value!r}") from None
-    if len(named) != hidden:
+    if not is_sequence(value):
+        raise TypeError(f"{name} must be a name or a sequence of names, got {shown(value)}")
+    if len(value) != hidden:
         raise ValueError(
-            f"{name} must be one name or {hidden}, one per hidden layer, got {len(named)}"
+            f"{name} must be one name or {hidden}, one per hidden layer, got {len(value)}"
         )
+    named = tuple(value)
     for i, item in enumerate(named):
         one_of(item, f"{name}[{i}]", choices)
     return named
@@ -102,11 +102,15 @@ def join(
     out: FloatArray | None,
 ) -> FloatArray:
     """One flat vector of the parts of each layer, which are checked against `shapes`."""
+    if not is_sequence(layers):
+        raise TypeError(f"layers must be a sequence of (W, b, ...), got {shown(layers)}")
     if len(layers) != len(shapes):
         raise ValueError(f"layers must hold {len(shapes)} tuples (W, b, ...), got {len(layers)}")
     flat: list[FloatArray] = []
     lead: tuple[int, ...] | None = None
     for i, (layer, wanted) in enumerate(zip(layers, shapes, strict=True)):
+        if not is_sequence(layer):
+            raise TypeError(f"layers[{i}] must be a tuple (W, b, ...), got {shown(layer)}")
         if len(layer) != len(wanted):
             names = ", ".join(PARTS[: len(wanted)])
             raise ValueError(f"layers[{i}] must hold ({names}), got {len(layer)} arrays")
@@ -119,4 +123,15 @@ def join(
                     f"layers[{i}][{j}] must have shape {[*lead, *shape]}, got {list(array.shape)}"
                 )
             flat.append(array.reshape(*lead, -1))
+    if out is None:
+        return np.concatenate(flat, axis=-1)
+    length = sum(part.shape[-1] for part in flat)
+    wanted_shape = (*flat[0].shape[:-1], length)
+    if not isinstance(out, np.ndarray) or out.dtype != flat[0].dtype or out.shape != wanted_shape:
+        raise TypeError(
+            f"out must be an array of {flat[0].dtype} and shape {list(wanted_shape)}, got "
+            + (f"{out.dtype} {list(out.shape)}" if isinstance(out, np.ndarray) else shown(out))
+        )
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable")
     return np.concatenate(flat, axis=-1, out=out)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
@@ -109,8 +110,7 @@ def adapt(
         as_algorithm(algorithm)
     if rates is None and algorithm.learn_rates is not False:
         question_rates(algorithm.learn_rates is not False, rates)
-    if on_divergence not in ON_DIVERGENCE:
-        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     masks = on_divergence == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
     if uses_custom(net, algorithm):
@@ -133,8 +133,8 @@ def _trace_points(trace: Any, steps: int) -> list[int]:
     """Steps whose parameters are wanted, ascending."""
     if isinstance(trace, bool | np.bool_):
         return list(range(steps + 1)) if trace else []
-    if not isinstance(trace, Sequence | np.ndarray) or isinstance(trace, str):
-        raise TypeError(f"trace must be True, False or a sequence of steps, got {trace!r}")
+    if not is_sequence(trace):
+        raise TypeError(f"trace must be True, False or a sequence of steps, got {shown(trace)}")
     points = [as_count(step, f"trace[{i}]") for i, step in enumerate(trace)]
     for i, (point, before) in enumerate(zip(points, [-1, *points], strict=False)):
         if point > steps:
@@ -160,7 +160,9 @@ def _adapt_custom(
     one_set = not isinstance(x, list) and x.ndim == 2
     if one_set:
         x, y, weights, mask = (
-            None if a is None else convert(a, name, role, str(theta.dtype), False, False)[None]
+            None
+            if a is None
+            else _as_one_task(convert(a, name, role, str(theta.dtype), False, False))
             for a, name, role in (
                 (x, "x", "numbers"),
                 (y, "y", "targets"),
@@ -238,8 +240,8 @@ def evaluate(
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     question_rates(algorithm.learn_rates is not False, rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    if not isinstance(steps, Sequence | np.ndarray) or isinstance(steps, str):
-        raise TypeError(f"steps must be a sequence of integers, got {steps!r}")
+    if not is_sequence(steps):
+        raise TypeError(f"steps must be a sequence of integers, got {shown(steps)}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")
@@ -261,6 +263,11 @@ def evaluate(
         first = min(points[column] for column in np.flatnonzero(lost.any(axis=0)))
         raise DivergenceError(bad, first, len(batch))
     return Evaluation(points, losses, lost)
+
+
+def _as_one_task(array: Any) -> Any:
+    """Add the axis of tasks, but to what has too many axes already."""
+    return array[None] if array.ndim < 4 else array
 
 
 def _evaluate_custom(

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fomaml_fast._arrays import as_array, as_number
+from fomaml_fast._arrays import as_array, as_number, is_sequence, one_of
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 
 #: Learning rates: one, one per layer [L], per step and layer [S, L], or per parameter [P].
 Rates = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
@@ -36,7 +37,7 @@ def _as_rates(value: Any, name: str) -> Rates:
     return tuple(nested) if rates.ndim == 1 else tuple(map(tuple, nested))
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     """As repr, but many rates by their shape."""
     shape = np.shape(value)
     if np.prod(shape, dtype=int) <= 8:
@@ -81,7 +82,7 @@ class Inner:
 
     def _check_flag(self, name: str) -> None:
         if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
 
     def _option(self, name: str) -> float:
         return float(getattr(self, name))
@@ -104,7 +105,7 @@ class Inner:
     def __repr__(self) -> str:
         """The rate, and whatever is not at its default."""
         shown = [
-            f"{f.name}={_shown(getattr(self, f.name))}"
+            f"{f.name}={_short(getattr(self, f.name))}"
             for f in sorted(fields(self), key=lambda f: bool(f.kw_only))
             if f.name == "lr" or getattr(self, f.name) != f.default
         ]
@@ -196,10 +197,9 @@ class Adam(Inner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            first, second = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {self.betas!r}") from None
+        if not is_sequence(self.betas) or len(self.betas) != 2:
+            raise TypeError(f"betas must be two numbers, got {shown(self.betas)}")
+        first, second = self.betas
         betas = (as_number(first, "betas[0]", least=0), as_number(second, "betas[1]", least=0))
         if max(betas) >= 1:
             raise ValueError(f"betas must be below 1, got {betas}")
@@ -359,6 +359,4 @@ def get(name: str) -> type[Inner]:
     >>> get("adam")(lr=0.1)
     Adam(lr=0.1)
     """
-    if name not in _BY_NAME:
-        raise ValueError(f"name must be one of {', '.join(names())}, got {name!r}")
-    return _BY_NAME[name]
+    return _BY_NAME[str(one_of(name, "name", names()))]

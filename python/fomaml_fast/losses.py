@@ -14,6 +14,7 @@ import numpy as np  # noqa: F401  for the examples
 from fomaml_fast._arrays import as_number
 from fomaml_fast._loader import core
 from fomaml_fast._registry import check_registered, resolve
+from fomaml_fast._shown import shown
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class Custom(Loss):
 
     def __post_init__(self) -> None:
         if not callable(self.fn):
-            raise TypeError(f"fn must be callable, got {self.fn!r}")
+            raise TypeError(f"fn must be callable, got {shown(self.fn)}")
 
     def __hash__(self) -> int:
         """Equal for equal functions, also where these have no hash of their own."""
@@ -261,5 +262,5 @@ def get(loss: Any, name: str = "loss") -> Loss:
     MSE()
     """
     if callable(loss) and not isinstance(loss, type | Loss):
-        raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({loss!r})")
+        raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({shown(loss)})")
     return resolve(loss, Loss, _BY_NAME, name)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from fomaml_fast._arrays import as_number
+from fomaml_fast._arrays import as_number, is_sequence
 from fomaml_fast._loader import core
 from fomaml_fast._registry import check_registered
+from fomaml_fast._shown import shown
 
 #: A learning rate: a number, or a schedule that maps the step (from 0) to one.
 Rate = float | Callable[[int], float]
@@ -38,7 +39,7 @@ class Outer:
 
     def _check_flag(self, name: str) -> None:
         if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step.
@@ -156,10 +157,9 @@ class Adam(Outer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            first, second = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {self.betas!r}") from None
+        if not is_sequence(self.betas) or len(self.betas) != 2:
+            raise TypeError(f"betas must be two numbers, got {shown(self.betas)}")
+        first, second = self.betas
         betas = (
             as_number(first, "betas[0]", least=0, most=1),
             as_number(second, "betas[1]", least=0, most=1),

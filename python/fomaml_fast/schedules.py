@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from fomaml_fast._arrays import as_count, as_number
+from fomaml_fast._arrays import as_count, as_number, is_sequence
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm
 
 #: Share of its first value below which a step's weight does not fall (MAML++'s public code).
@@ -81,7 +82,7 @@ def _with_gradient(algorithm: Algorithm, gradient: str) -> Algorithm:
     if algorithm.gradient not in ("first", "exact"):
         raise ValueError(
             "algorithm.gradient must be 'first' or 'exact' for its order to change, got "
-            f"{algorithm.gradient!r}"
+            f"{shown(algorithm.gradient)}"
         )
     return replace(algorithm, gradient=gradient)
 
@@ -97,7 +98,9 @@ def _with_weights(algorithm: Algorithm, step: int, steps: int) -> Algorithm:
 
 def _check_algorithm(algorithm: object) -> None:
     if not isinstance(algorithm, Algorithm) and not callable(algorithm):
-        raise TypeError(f"algorithm must be an Algorithm or a schedule of one, got {algorithm!r}")
+        raise TypeError(
+            f"algorithm must be an Algorithm or a schedule of one, got {shown(algorithm)}"
+        )
 
 
 def cosine(lr: float, steps: int, final: float = 0.0, warmup: int = 0) -> _Cosine:
@@ -177,6 +180,9 @@ def piecewise(rates: tuple[float, ...], boundaries: tuple[int, ...]) -> _Piecewi
     >>> piecewise((0.1, 0.01), (1000,))(1000)
     0.01
     """
+    for name, items in (("rates", rates), ("boundaries", boundaries)):
+        if not is_sequence(items):
+            raise TypeError(f"{name} must be a sequence of numbers, got {shown(items)}")
     values = tuple(as_number(rate, f"rates[{i}]", least=0) for i, rate in enumerate(rates))
     steps = tuple(as_count(step, f"boundaries[{i}]") for i, step in enumerate(boundaries))
     if len(values) != len(steps) + 1:

@@ -34,7 +34,7 @@ struct Shape {
   std::array<Index, kMostAxes> lengths{};
 
   [[nodiscard]] Index operator[](int axis) const {
-    return lengths[static_cast<std::size_t>(axis)];
+    return axis < kMostAxes ? lengths[static_cast<std::size_t>(axis)] : 0;
   }
   [[nodiscard]] Index last() const { return axes == 0 ? 1 : (*this)[axes - 1]; }
 };
