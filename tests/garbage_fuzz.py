@@ -65,7 +65,7 @@ ALSO: dict[str, tuple[str, ...]] = {
         "layers",
     ),
     "outer": ("state.moments",),
-    "algorithm": ("state.moments", "rates", "context", "takes 0 positional arguments"),
+    "algorithm": ("state.moments", "rates", "context", "takes 0 positional arguments", "has no len()"),
     "rates": ("state.rates", "state.moments"),
     "moments": ("state.moments",),
     # Fields of a specification that have no meaning together.

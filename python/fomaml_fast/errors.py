@@ -77,9 +77,7 @@ def _of_batch_dtype(name: str, other: str, like: str, dtype: str) -> str:
 
 def _of_targets_axis(name: str, other: str, like: str, dtype: str) -> str:
     item = name.partition("[")[0]
-    how = (
-        f"[a[:, numpy.newaxis] for a in {item}]" if item != name else f"{name}[..., numpy.newaxis]"
-    )
+    how = f"[a[:, numpy.newaxis] for a in {item}]" if item != name else f"{name}[..., numpy.newaxis]"
     return f"; for one output add an axis: {how}; class labels must be integers"
 
 

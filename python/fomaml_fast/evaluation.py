@@ -71,9 +71,7 @@ class Evaluation:
         return counts
 
     def _rows(self) -> list[tuple[str, ...]]:
-        columns = zip(
-            self.steps, self.mean, self.interval, self.median, self.n_diverged, strict=True
-        )
+        columns = zip(self.steps, self.mean, self.interval, self.median, self.n_diverged, strict=True)
         return [
             (str(step), f"{mean:.4g}", f"{half:.2g}", f"{median:.4g}", str(bad))
             for step, mean, half, median, bad in columns

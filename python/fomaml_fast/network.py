@@ -315,7 +315,9 @@ class MLP(Derivatives):
         if self._has_custom_loss:
             extras = weights, mask, class_mask
             return CustomEvaluation(self, theta, x, y, threads, check_finite, extras).values()
-        return core.loss(self._core, theta, x, y, weights, mask, class_mask, threads, check_finite)
+        return core.loss(
+            self._core, theta, x, y, weights, mask, class_mask, threads, check_finite
+        )
 
     def value_and_grad(
         self,
