@@ -65,7 +65,13 @@ ALSO: dict[str, tuple[str, ...]] = {
         "layers",
     ),
     "outer": ("state.moments",),
-    "algorithm": ("state.moments", "rates", "context", "takes 0 positional arguments", "has no len()"),
+    "algorithm": (
+        "state.moments",
+        "rates",
+        "context",
+        "takes 0 positional arguments",
+        "has no len()",
+    ),
     "rates": ("state.rates", "state.moments"),
     "moments": ("state.moments",),
     # Fields of a specification that have no meaning together.
