@@ -131,7 +131,8 @@ class Algorithm:
     def __post_init__(self) -> None:
         if not isinstance(self.inner, _inner.Inner) or type(self.inner) is _inner.Inner:
             raise TypeError(
-                f"inner must be an inner optimiser, such as inner.SGD(0.01), got {shown(self.inner)}"
+                "inner must be an inner optimiser, such as inner.SGD(0.01), "
+                f"got {shown(self.inner)}"
             )
         checked = {
             "steps": as_count(self.steps, "steps"),
