@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from fomaml_fast._arrays import as_count, as_number
+from fomaml_fast._arrays import as_count, as_number, is_sequence
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm
 
 #: Share of its first value below which a step's weight does not fall (MAML++'s public code).
@@ -101,7 +102,7 @@ def _with_gradient(algorithm: Algorithm, gradient: str) -> Algorithm:
     if algorithm.gradient not in ("first", "exact"):
         raise ValueError(
             "algorithm.gradient must be 'first' or 'exact' for its order to change, got "
-            f"{algorithm.gradient!r}"
+            f"{shown(algorithm.gradient)}"
         )
     return replace(algorithm, gradient=gradient)
 
@@ -117,7 +118,9 @@ def _with_weights(algorithm: Algorithm, step: int, steps: int) -> Algorithm:
 
 def _check_algorithm(algorithm: object) -> None:
     if not isinstance(algorithm, Algorithm) and not callable(algorithm):
-        raise TypeError(f"algorithm must be an Algorithm or a schedule of one, got {algorithm!r}")
+        raise TypeError(
+            f"algorithm must be an Algorithm or a schedule of one, got {shown(algorithm)}"
+        )
 
 
 def cosine(lr: float, steps: int, final: float = 0.0, warmup: int = 0) -> _Cosine:
@@ -198,8 +201,8 @@ def piecewise(rates: Sequence[float], boundaries: Sequence[int]) -> _Piecewise:
     0.01
     """
     for name, given in (("rates", rates), ("boundaries", boundaries)):
-        if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray):
-            raise TypeError(f"{name} must be a sequence of numbers, got {type(given).__name__}")
+        if not is_sequence(given):
+            raise TypeError(f"{name} must be a sequence of numbers, got {shown(given)}")
         if isinstance(given, np.ndarray) and given.ndim != 1:
             raise TypeError(f"{name} must be a flat sequence of numbers, got {given.ndim} axes")
     values = tuple(as_number(rate, f"rates[{i}]", least=0) for i, rate in enumerate(rates))
