@@ -1,4 +1,4 @@
-"""Arrays that the core reads in place, and the same numbers converted: same bits, shapes, errors."""
+"""Arrays that the core reads in place, and the same numbers converted: same bits and errors."""
 
 from __future__ import annotations
 

@@ -238,10 +238,11 @@ py::tuple check_meta(const api::Network& net, const py::handle& theta_object,
                      const ExamplesObject& support, const ExamplesObject& query,
                      const AlgorithmObject& algorithm, const py::handle& rates_object,
                      const py::handle& check_finite, bool of_state) {
-  const MetaCall asked{net, support, query, algorithm, py::none(), true, false, false, false,
-                    check_finite};
+  const MetaCall asked{net,  support, query, algorithm, py::none(),
+                       true, false,   false, false,     check_finite};
   const Given theta(of_state ? "state.theta" : "theta", theta_object);
-  const GivenRates rates(of_state ? "state.rates" : "rates", rates_object, algorithm, net, theta->dtype());
+  const GivenRates rates(of_state ? "state.rates" : "rates", rates_object, algorithm, net,
+                         theta->dtype());
   api::Fault fault;
   expect(api::check(asked.arguments(*theta, *rates), fault), fault);
   return py::make_tuple(theta.object(), rates->given() ? rates.object() : py::object(py::none()));

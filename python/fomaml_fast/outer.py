@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from fomaml_fast._arrays import as_number, is_sequence
+from fomaml_fast._arrays import as_number
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, MomentSpec, Spec, defaults, names_arguments
 
