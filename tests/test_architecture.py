@@ -35,7 +35,8 @@ BORDER = ("c_api", "bindings")
 OUTSIDERS = {
     # The reference engine computes with Eigen; api/build tells of its version.
     r"Eigen/.*|unsupported/.*": r"src/engines/reference/.*|src/api/build\.cpp",
-    r"omp\.h|thread|condition_variable|future": r"src/base/parallel\.(cpp|hpp)",
+    r"omp\.h|future": r"src/base/parallel\.cpp",
+    r"thread|condition_variable": r"src/base/(parallel|team|processors)\.(cpp|hpp)",
     r"mutex|shared_mutex": r"src/base/.*",
     r"pybind11/.*|Python\.h": r"bindings/.*",
     # The core prints nothing and reports by status code.

@@ -230,7 +230,7 @@ def test_a_task_that_overflows_leaves_those_after_it_alone(engine, width):
     x = rng.normal(size=(48, 5, 2)).astype(np.float32)
     y = rng.normal(size=(48, 5, 1)).astype(np.float32)
     far = x.copy()
-    far[3] *= 1e16
+    far[3] *= 1e18
     net = ff.MLP([2, width, 1], activation="softplus")
     algorithm = ff.Algorithm(ff.inner.SGD(1e-37), gradient=ff.Implicit(1e-4, 1e-6, 10))
     batch, theta = ff.TaskBatch(far, y, x, y), net.init(0)

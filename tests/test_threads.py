@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import textwrap
+from itertools import accumulate
+from pathlib import Path
 
 import pytest
 
@@ -54,9 +57,68 @@ def test_a_useless_number_of_threads_is_reported(value: str) -> None:
     assert printed == f"FOMAML_FAST_NUM_THREADS='{value}' is ignored: not a number from 1 5"
 
 
+def quotas() -> list[int]:
+    """Processors that the usual places of a control group's quota name, rounded up."""
+    named = []
+    paths = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
+    for controllers, path in {(fields[1], fields[2]) for fields in paths if len(fields) == 3}:
+        for group in ("/", *accumulate(f"{part}/" for part in path.split("/"))):
+            place = Path(f"/sys/fs/cgroup/{controllers}/{group}")
+            limit = read(place / "cpu.max") or (
+                f"{read(place / 'cpu.cfs_quota_us')} {read(place / 'cpu.cfs_period_us')}"
+            )
+            quota, *period = limit.split() or [""]
+            if quota.isdigit() and period:
+                named.append(math.ceil(int(quota) / int(period[0])))
+    return named
+
+
+def read(path: str | Path) -> str:
+    """What stands in a file, if it is one."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this platform")
 def test_all_processors_by_default() -> None:
     unset = {"FOMAML_FAST_NUM_THREADS": "", "OMP_NUM_THREADS": ""}
-    assert int(run_python(DEFAULT_THREADS, **unset)) == len(os.sched_getaffinity(0))
+    expected = min([len(os.sched_getaffinity(0)), *quotas()])
+    assert int(run_python(DEFAULT_THREADS, **unset)) == expected
+
+
+@pytest.mark.parametrize("engine", ["rows", "lanes", "reference"])
+def test_busy_neighbours_change_no_bits(engine: str) -> None:
+    output = run_python(
+        f"""
+        import subprocess, sys
+        import numpy as np
+        import fomaml_fast as ff
+        from fomaml_fast._debug import force_engine
+
+        net = ff.MLP([3, 40, 40, 2], "tanh")
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((48, 9, 3)), rng.standard_normal((48, 9, 2))
+        batch, theta = ff.TaskBatch(x, y, x, y), net.init(0, np.float64)
+        compute = lambda threads: ff.meta_grad(net, theta, batch, ff.maml(), threads=threads)
+        with force_engine({engine!r}):
+            alone = compute(1)
+            hogs = [
+                subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                for _ in range(2 * ff.build_info()["default_threads"])
+            ]
+            try:
+                answers = [compute(threads) for threads in (None, 2, 5) for _ in range(25)]
+            finally:
+                for hog in hogs:
+                    hog.kill()
+                    hog.wait()
+        print({{a.grad.tobytes() + a.losses.tobytes() for a in answers}} ==
+              {{alone.grad.tobytes() + alone.losses.tobytes()}})
+        """
+    )
+    assert output == "True"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")

@@ -22,6 +22,9 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "normalised_hvp": {"float64": 1e-12, "float32": 1e-4},
     "adapt": {"float64": 1e-12, "float32": 5e-6},
     "meta_gradient": {"float64": 1e-12, "float32": 1e-5},
+    # Any of these over 10^2 to 10^6 rows, tasks or parameters whose terms have one sign: rounding
+    # of the terms, and of blocks of equal ones, which all round the same way.
+    "long_sum": {"float64": 5e-15, "float32": 2e-6},
     "outer": {"float64": 1e-12, "float32": 2e-6},
     # Every combination of options.  Adam and its kin divide by small numbers, several steps in a
     # row, and normalisation by the spread of a few rows: both multiply rounding errors.

@@ -1,6 +1,10 @@
-// base/: arenas count what they take, workspaces are reused, every block runs once for any team.
+// base/: arenas count what they take, workspaces are reused, every block runs once for any
+// team, and no team waits for a worker that has nothing.
+#include <array>
 #include <atomic>
 #include <limits>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/arena.hpp"
@@ -70,17 +74,70 @@ void every_block_runs_once() {
   }
 }
 
-void barrier_separates_phases() {
-  for (int workers = 1; workers <= 4; ++workers) {
-    std::atomic<int> arrived{0};
+/// Every share sees all that the one before has written, whoever did which block.
+void shares_follow_each_other() {
+  constexpr Index kBlocks = 50, kShares = 200;
+  for (const int workers : {1, 2, 3, 7, 40}) {
+    std::array<std::atomic<Index>, kBlocks> written{};  // relaxed: the shares must order it
     std::atomic<bool> early{false};
     parallel::run(workers, {}, [&](Team& team) {
-      ++arrived;
-      team.barrier();
-      if (arrived != team.size()) early = true;
+      for (Index share = 0; share < kShares; ++share) {
+        team.share(kBlocks, [&](Index block) {
+          for (const auto& other : written) {
+            const Index seen = other.load(std::memory_order_relaxed);
+            if (seen != share && seen != share + 1) early = true;
+          }
+          written[static_cast<std::size_t>(block)].store(share + 1, std::memory_order_relaxed);
+        });
+        if (share % 3 == 0) continue;
+        team.barrier();
+        for (const auto& each : written) {
+          if (each.load(std::memory_order_relaxed) < share + 1) early = true;
+        }
+      }
     });
     CHECK(!early);
+    for (const auto& each : written) CHECK(each == kShares);
   }
+}
+
+/// A worker that the system has put aside holds nobody up: here it waits for all the others' work.
+void work_goes_on_without_a_late_worker() {
+  if (std::string_view(parallel::backend()) == "none") return;
+  for (const int workers : {2, 3, 40}) {
+    std::atomic<bool> done{false};
+    std::atomic<int> blocks{0}, of_the_late{0};
+    parallel::run(workers, {}, [&](Team& team) {
+      const bool late = team.size() > 1 && team.worker() == team.size() - 1;
+      while (late && !done) std::this_thread::yield();
+      for (int share = 0; share < 5; ++share) {
+        team.share(100, [&](Index) {
+          ++blocks;
+          if (late) ++of_the_late;
+        });
+        team.barrier();
+      }
+      done = true;
+    });
+    CHECK(blocks == 500);
+    CHECK(of_the_late == 0);
+  }
+}
+
+/// Many small blocks are taken several at a time, and none twice.
+void a_million_blocks_run_once() {
+  std::atomic<Index> runs{0}, sum{0};
+  const Index count = 1'000'000;
+  parallel::run(3, {}, [&](Team& team) {
+    Index own_runs = 0, own_sum = 0;
+    team.share(count, [&](Index block) {
+      ++own_runs;
+      own_sum += block;
+    });
+    runs += own_runs;
+    sum += own_sum;
+  });
+  CHECK(runs == count && sum == count * (count - 1) / 2);
 }
 
 void interrupt_stops_between_blocks() {
@@ -117,7 +174,9 @@ int main() {
   workers_arenas_lie_apart();
   workspaces_are_reused_and_separate();
   every_block_runs_once();
-  barrier_separates_phases();
+  shares_follow_each_other();
+  work_goes_on_without_a_late_worker();
+  a_million_blocks_run_once();
   interrupt_stops_between_blocks();
   non_finite_numbers_are_found<float>();
   non_finite_numbers_are_found<double>();

@@ -107,6 +107,24 @@ void test_shapes() {
 }
 
 /// The same bits for any number of workers.
+/// Sums over rows, and over groups, of more than a few terms: blocks and runs of pieces.
+void test_long_sums() {
+  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+    for (const Index support : {7, 81, 300}) {
+      Case c{.tasks = 5, .support = support, .query = 310 - support, .rows = rows};
+      c.norms = {Norm::layer};
+      agree_everywhere(c, "long sums");
+      c.theta_per_task = true;
+      c.norms = {Norm::none};
+      agree_everywhere(c, "long sums, theta per task");
+    }
+  }
+  // Groups of a block: some runs of 16, and an empty lane in the last.
+  Case many{.sizes = {2, 3, 1}, .tasks = 40'001, .support = 1, .query = 2, .steps = 1};
+  agree<float>(many, Operation::meta_gradient, Flow::first, 5e-6, "many tasks");
+  agree<double>(many, Operation::meta_gradient, Flow::exact, 1e-12, "many tasks");
+}
+
 void test_workers() {
   for (const Flow flow : {Flow::first, Flow::exact}) {
     Case c;
@@ -226,6 +244,7 @@ void test_interrupt() {
 int main() {
   test_agreement();
   test_shapes();
+  test_long_sums();
   test_workers();
   test_removed_rows();
   test_divergence();

@@ -316,6 +316,30 @@ void wide_inputs_and_large_layers() {
   compare<double>(k, Operation::meta_gradient);
 }
 
+/// Sums over rows, and over tasks, of more than a few terms: blocks, runs of blocks, stretches.
+void long_sums() {
+  for (const Norm norm : {Norm::none, Norm::layer}) {
+    for (const Index rows : {81, 300, 1700}) {
+      Case k{.sizes = {5, 35, 3}, .tasks = 3, .support = rows, .query = rows + 7, .steps = 2};
+      k.norm = norm;
+      k.ragged = true;
+      compare_all(k);
+      k.task_gradients = true;
+      k.one_rate = true;
+      compare_all(k);
+    }
+  }
+  Case wide{.sizes = {900, 40, 3}, .tasks = 2, .support = 100, .query = 90, .steps = 2};
+  compare_all(wide);  // the dual first layer
+  Case many{.sizes = {3, 20, 2}, .tasks = 4200, .support = 1, .query = 2, .steps = 1};
+  for (const bool apart : {false, true}) {
+    many.task_gradients = apart;
+    compare<double>(many, Operation::meta_gradient);
+  }
+  Case deferred{.sizes = {90, 600, 3}, .tasks = 600, .support = 2, .query = 9, .steps = 1};
+  compare<double>(deferred, Operation::meta_gradient);
+}
+
 void any_number_of_steps() {
   for (const int steps : {0, 1, 3, 6}) {
     Case k{.sizes = {40, 24, 3}, .activation = ActivationId::relu, .tasks = 4};
@@ -347,6 +371,7 @@ int main() {
   normalised_layers();
   every_layout_of_rows();
   wide_inputs_and_large_layers();
+  long_sums();
   any_number_of_steps();
   divergence();
   return check::report();

@@ -1,9 +1,11 @@
 // How many threads a call gets, and what earlier calls have to do with it.
 #include "api/workers.hpp"
 
-#include <thread>
+#include <chrono>
+#include <string_view>
 
 #include "api/plan.hpp"
+#include "base/processors.hpp"
 #include "check.hpp"
 
 using namespace FOMAML_FAST_NAMESPACE;
@@ -22,53 +24,41 @@ Problem some_work() {
   return problem;
 }
 
-/// How long runs go alone after one that took `elapsed`.
-std::chrono::nanoseconds pause_after(std::chrono::nanoseconds elapsed) {
-  const auto start = std::chrono::steady_clock::now();
-  api::learn_from(some_work(), 2, elapsed);
-  while (api::crowded()) std::this_thread::sleep_for(1ms);
-  return std::chrono::steady_clock::now() - start;
+/// A number that the caller gave is used even where it does not pay.
+void a_number_that_was_given_is_used() {
+  Problem problem = some_work();
+  problem.support.total = 1;
+  Execution execution;
+  execution.workers = 2;
+  CHECK(api::worthwhile_workers(problem, execution, true) == 1);
+  execution.exact = true;
+  CHECK(api::worthwhile_workers(problem, execution, true) == 2);
 }
 
-/// Bounds from below, and from above by what would have been far longer: sleep takes its time.
-void pauses_grow_while_runs_are_held_up() {
-  for (const auto least : {20ms, 40ms, 80ms, 160ms, 200ms, 200ms})
-    CHECK(pause_after(10ms) >= least);
-
-  for (int run = 0; run < 100; ++run) api::learn_from(some_work(), 2, 100us);
-  api::learn_from(some_work(), 2, 1s);  // 2 s, not 20: the patience is back
-  std::this_thread::sleep_for(2500ms);
-  CHECK(!api::crowded());
-
-  api::learn_from(some_work(), 2, 1s);
-  CHECK(api::crowded());
-  api::learn_from(some_work(), 1, 2s);  // the work takes that long: nobody was held up
-  CHECK(!api::crowded());
-  api::learn_from(some_work(), 2, 10us);  // or only that once: the usual pace again
-}
-
-void held_up_runs_send_the_next_ones_alone() {
+/// What runs on one thread while others hold processors gets the workspace of all: when they are
+/// gone, nothing is allocated.
+void a_workspace_is_for_all_that_may_come() {
   const Problem problem = some_work();
   Execution execution;
   execution.workers = 2;
   execution.exact = true;
-  const auto workers = [&] { return api::plan<float>(problem, execution).workers; };
-  CHECK(workers() == 2);
-  const std::size_t workspace = api::plan<float>(problem, execution).workspace_bytes;
-
-  api::learn_from(problem, 2, 1s);  // far too long: the next ones go alone
-  CHECK(api::crowded() && workers() == 1);
-  // When the crowd is gone, nothing is allocated.
-  CHECK(api::plan<float>(problem, execution).workspace_bytes == workspace);
-  api::learn_from(problem, 1, 10ms);  // and are much faster
-  CHECK(api::crowded() && workers() == 1);
-
-  api::learn_from(problem, 1, 1800ms);  // or are not: the work takes that long
-  CHECK(!api::crowded() && workers() == 2);
-  api::learn_from(problem, 2, 1s);  // which is known from now on
-  CHECK(workers() == 2);
-  api::learn_from(problem, 2, 20s);
-  CHECK(workers() == 1);
+  const auto bytes = [&] { return api::plan<float>(problem, execution).workspace_bytes; };
+  const std::size_t before = bytes();
+  // Runs of which every thread waits for a processor: 40 of them on one.
+  for (int run = 0; run < 10 && api::plan<float>(problem, execution).workers == 2; ++run) {
+    const api::Attendance attendance(2);
+    parallel::run(40, {}, [](Team&) {
+      const auto end = std::chrono::steady_clock::now() + 100ms;
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    });
+  }
+  if (waited_for_processor().count() >= 0 && allowed_processors() < 20 &&
+      allowed_processors() > 1 && std::string_view(parallel::backend()) != "none") {
+    CHECK(api::plan<float>(problem, execution).workers == 1);
+    CHECK(api::present_workers(2) == 1 && api::present_workers(1) == 1);
+  }
+  CHECK(bytes() == before);
 }
 
 /// A single task has only its products to share out, if they are large.
@@ -134,7 +124,7 @@ int main() {
   workers_are_bounded();
   one_task_gets_threads_where_it_is_wide();
   only_short_calls_are_brief();
-  pauses_grow_while_runs_are_held_up();
-  held_up_runs_send_the_next_ones_alone();
+  a_number_that_was_given_is_used();
+  a_workspace_is_for_all_that_may_come();
   return check::report();
 }

@@ -28,6 +28,7 @@ struct Gelu : Activation {
  private:
   static constexpr double kScale = 0.79788456080286535588;  // sqrt(2/pi)
   static constexpr double kCubic = 0.044715;
+  static constexpr double kSaturated = 25;  // e^-2u is 0 in float64 too
 
   /// The logistic of 2u and its derivatives over z.
   template <class V>
@@ -37,7 +38,9 @@ struct Gelu : Activation {
     V slope;     ///< 2 u'
     V ds;        ///< s'
 
-    FOMAML_FAST_INLINE explicit Gate(V z) {
+    FOMAML_FAST_INLINE explicit Gate(V unlimited) {
+      // Beyond, s is 0 or 1 to the last bit, and z^3 would overflow.
+      const V z = math::limited(unlimited, -kSaturated, kSaturated);
       const V u2 = z * (constant<V>(2 * kScale) + constant<V>(2 * kScale * kCubic) * z * z);
       // Only e^-|2u| is formed: it cannot overflow.
       const V e = math::exp(-math::abs(u2));

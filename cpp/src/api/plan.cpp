@@ -15,7 +15,7 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
   const int workers = worthwhile_workers(problem, execution, chosen.shares_products);
   // Crowds come and go: the call after one must not need a larger workspace than those during it.
   report.workspace_bytes = chosen.workspace_bytes(problem, workers);
-  report.workers = crowded() ? 1 : workers;
+  report.workers = present_workers(workers);
   return report;
 }
 

@@ -1,7 +1,6 @@
 #include "api/run.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "api/engines.hpp"
 #include "api/plan.hpp"
@@ -9,23 +8,6 @@
 #include "base/memory.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
-
-namespace {
-
-/// Reads the clock only where somebody wants to know: small calls feel it.
-class Stopwatch {
- public:
-  using Clock = std::chrono::steady_clock;
-  explicit Stopwatch(bool runs) : runs_(runs), start_(runs ? Clock::now() : Clock::time_point{}) {}
-  [[nodiscard]] bool runs() const { return runs_; }
-  [[nodiscard]] Clock::duration elapsed() const { return Clock::now() - start_; }
-
- private:
-  bool runs_;
-  Clock::time_point start_;
-};
-
-}  // namespace
 
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution) {
@@ -37,9 +19,11 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   if (is_brief(problem)) chosen.interrupt = {};
   const Workspace workspace = Workspace::checkout(planned.workspace_bytes);
   if (workspace.memory() == nullptr) return Status::out_of_memory;
-  const Stopwatch stopwatch(planned.workers > 1 || crowded());
-  const Status status = engine<T>(planned.chosen).run(problem, call, chosen, workspace.memory());
-  if (stopwatch.runs()) learn_from(problem, planned.workers, stopwatch.elapsed());
+  Status status{};
+  {
+    const Attendance attendance(planned.workers);
+    status = engine<T>(planned.chosen).run(problem, call, chosen, workspace.memory());
+  }
   if (status != Status::ok || call.diverged == nullptr) return status;
   const std::uint8_t* flags = call.diverged;
   const bool any = std::any_of(flags, flags + problem.tasks, [](std::uint8_t f) { return f != 0; });

@@ -9,25 +9,20 @@
 #if defined(FOMAML_FAST_THREADS_OPENMP)
 #include <omp.h>
 #elif defined(FOMAML_FAST_THREADS_STD)
-#include <barrier>
 #include <thread>
 #include <vector>
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
-#if defined(__linux__)
-#include <sched.h>
-#endif
+
+#include "base/processors.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// Long enough to cost nothing, short enough that Ctrl-C feels immediate.
-constexpr std::chrono::milliseconds kPollEvery{50};
 
 #if defined(FOMAML_FAST_THREADS_OPENMP)
 // libgomp's workers do not survive fork, and its next region in the child would wait for them for
@@ -59,52 +54,7 @@ int positive_from_environment(const char* name, bool list) {
   return error == std::errc() && (rest == end || (list && *rest == ',')) ? std::max(0, number) : 0;
 }
 
-int available_processors() {
-#if defined(__linux__)
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-#if defined(FOMAML_FAST_THREADS_OPENMP)
-  return std::max(1, omp_get_num_procs());
-#elif defined(FOMAML_FAST_THREADS_STD)
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-#else
-  return 1;
-#endif
-}
-
 }  // namespace
-
-struct Team::Shared {
-  explicit Shared(const Interrupt& hook) : interrupt(hook) {
-    if (interrupt.requested != nullptr) next_poll = Clock::now() + kPollEvery;
-  }
-  const Interrupt& interrupt;
-  std::atomic<bool> stop{false};
-  Clock::time_point next_poll;
-#if defined(FOMAML_FAST_THREADS_STD)
-  std::barrier<>* barrier = nullptr;
-#endif
-};
-
-bool Team::stopped() {
-  if (worker_ == 0 && shared_->interrupt.requested != nullptr &&
-      Clock::now() > shared_->next_poll) {
-    if (shared_->interrupt.requested(shared_->interrupt.context)) shared_->stop.store(true);
-    shared_->next_poll = Clock::now() + kPollEvery;
-  }
-  return shared_->stop.load(std::memory_order_relaxed);
-}
-
-void Team::barrier() {
-  if (size_ == 1) return;
-#if defined(FOMAML_FAST_THREADS_OPENMP)
-#pragma omp barrier
-#elif defined(FOMAML_FAST_THREADS_STD)
-  shared_->barrier->arrive_and_wait();
-#endif
-}
 
 namespace parallel {
 
@@ -124,7 +74,7 @@ int default_workers() {
   static const int workers = [] {
     if (const int own = requested_workers()) return own;
     if (const int openmp = positive_from_environment("OMP_NUM_THREADS", true)) return openmp;
-    return available_processors();
+    return usable_processors();
   }();
   return workers;
 }
@@ -149,41 +99,88 @@ int Spare::workers() {
 #endif
 }
 
+namespace {
+
+// What the calling thread asked of its next region, and what it got.
+thread_local bool watched = false, afresh_asked = false;
+thread_local Delays noted;
+// Of this thread when it was last asked.
+thread_local std::chrono::nanoseconds waited{-1};
+
+/// One worker's part in a region.
+void work(Team team, Team::Common& shared, Region region, void* context) {
+  if (shared.reports_delays && (shared.starts_afresh || waited.count() < 0)) {
+    waited = waited_for_processor();
+  }
+  region(context, team);
+  if (shared.reports_delays && waited.count() >= 0) {
+    const std::chrono::nanoseconds now = waited_for_processor();
+    shared.delays.fetch_add((now - waited).count());
+    waited = now;
+  }
+  team.leave();
+}
+
+[[maybe_unused]] void ask(Team::Common& shared) {
+  shared.reports_delays = watched;
+  shared.starts_afresh = afresh_asked;
+}
+
+[[maybe_unused]] void note(const Team::Common& shared) {
+  noted.overdue += shared.overdue;
+  if (!watched) return;
+  noted.known = waited.count() >= 0;
+  noted.waiting += std::chrono::nanoseconds(shared.delays.load());
+  watched = false;
+}
+
+}  // namespace
+
+void watch(bool afresh) {
+  if (afresh) noted = {};
+  watched = true;
+  afresh_asked = afresh;
+}
+
+Delays delays() {
+  const Delays all = noted;
+  noted = {};
+  return all;
+}
+
 bool run(int workers, const Interrupt& interrupt, Region region, void* context) {
-  Team::Shared shared(interrupt);
 #if defined(FOMAML_FAST_THREADS_OPENMP)
   // Inside somebody's parallel region the processors are taken already.
   const bool alone = workers <= 1 || forked_after_use.load() || omp_in_parallel() != 0;
   if (!alone) {
     watch_forks();
     used.store(true);
+    Team::Common shared(interrupt);
+    ask(shared);
 #pragma omp parallel num_threads(workers)
-    {
-      Team team(omp_get_thread_num(), omp_get_num_threads(), &shared);
-      region(context, team);
-    }
+    work(Team(omp_get_thread_num(), omp_get_num_threads(), &shared), shared, region, context);
+    note(shared);
     last_region.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     return !shared.stop.load();
   }
 #elif defined(FOMAML_FAST_THREADS_STD)
   if (workers > 1) {
-    std::barrier<> barrier(workers);
-    shared.barrier = &barrier;
+    Team::Common shared(interrupt);
+    ask(shared);
     std::vector<std::thread> threads;
     threads.reserve(static_cast<std::size_t>(workers - 1));
     for (int worker = 1; worker < workers; ++worker) {
-      threads.emplace_back([&, worker] {
-        Team team(worker, workers, &shared);
-        region(context, team);
-      });
+      threads.emplace_back(
+          [&, worker] { work(Team(worker, workers, &shared), shared, region, context); });
     }
-    Team team(0, workers, &shared);
-    region(context, team);
+    work(Team(0, workers, &shared), shared, region, context);
     for (std::thread& thread : threads) thread.join();
+    note(shared);
     return !shared.stop.load();
   }
 #endif
   (void)workers;
+  Team::Shared shared(interrupt);
   Team team(0, 1, &shared);
   region(context, team);
   return !shared.stop.load();

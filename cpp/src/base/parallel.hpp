@@ -4,45 +4,9 @@
 // its own place: results are the same bits for any number of threads.
 #pragma once
 
-#include <atomic>
-
-#include "base/config.hpp"
+#include "base/team.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
-
-/// Asked now and then by the calling thread during long calls; true means stop.
-struct Interrupt {
-  bool (*requested)(void* context) = nullptr;
-  void* context = nullptr;
-};
-
-/// The workers of one parallel region, as one of them sees it.
-class Team {
- public:
-  struct Shared;
-  Team(int worker, int size, Shared* shared) : worker_(worker), size_(size), shared_(shared) {}
-
-  [[nodiscard]] int worker() const { return worker_; }
-  [[nodiscard]] int size() const { return size_; }
-
-  /// Calls `body(block)` for this worker's contiguous share of `count` equal blocks.
-  template <class Body>
-  void share(Index count, Body&& body) {
-    const Index first = count * worker_ / size_, last = count * (worker_ + 1) / size_;
-    for (Index block = first; block < last && !stopped(); ++block) body(block);
-  }
-
-  /// All workers arrive before any goes on.
-  void barrier();
-
-  /// True once the caller asked to stop. Polls the interrupt hook on the calling thread.
-  bool stopped();
-
- private:
-  int worker_;
-  int size_;
-  Shared* shared_;
-};
 
 namespace parallel {
 
@@ -50,7 +14,7 @@ namespace parallel {
 const char* backend();
 
 /// Workers used when a call does not say: FOMAML_FAST_NUM_THREADS, then OMP_NUM_THREADS, then the
-/// processors this process may run on.
+/// processors that this process may run on and has a quota for.
 int default_workers();
 /// FOMAML_FAST_NUM_THREADS alone; 0 where it is not a number from 1.
 int requested_workers();
@@ -73,6 +37,19 @@ class Spare {
  private:
   int before_;
 };
+
+/// How long the threads of a region were runnable and did not run.
+struct Delays {
+  bool known = false;                   ///< whether the system tells
+  std::chrono::nanoseconds waiting{0};  ///< in the run queues, of all threads together
+  std::chrono::nanoseconds overdue{0};  ///< of the caller, for others far beyond a fair time
+};
+
+/// Has the next region of the calling thread with several workers note delays: of the time since
+/// the last that did or, `afresh`, of its own.
+void watch(bool afresh);
+/// What it noted, and forgets.
+Delays delays();
 
 using Region = void (*)(void* context, Team& team);
 

@@ -14,6 +14,7 @@
 #include "base/parallel.hpp"
 #include "base/status.hpp"
 #include "base/watch.hpp"
+#include "kernels/compensated.hpp"
 #include "meta/algorithm.hpp"
 #include "network/layout.hpp"
 #include "network/rows.hpp"
@@ -84,6 +85,10 @@ struct Problem {
     constexpr Index kLeast = 16, kMost = 128, kNumbers = Index{1} << 22;
     const Index fit = std::clamp(kNumbers / std::max<Index>(1, layout.n_params), kLeast, kMost);
     return std::min(units, std::clamp(units / 16, kLeast, fit));
+  }
+  /// Whether a partial sum is of so many that what adding them loses is kept beside it.
+  [[nodiscard]] bool has_long_partial_sums(Index units) const {
+    return units > 2 * kBlockTerms * partial_sums(units);
   }
 };
 

@@ -10,19 +10,28 @@ namespace FOMAML_FAST_NAMESPACE {
 template <class T>
 struct PartialSums {
   T* values = nullptr;  ///< [blocks, size]
+  T* errors = nullptr;  ///< the same: what adding up many tasks has lost; may be null
   Index blocks = 0;
   Index size = 0;
 
   /// Of `units` tasks, or groups of tasks. What is not a meta-gradient has no sums.
   static PartialSums carve(const Problem& problem, Index units, Index parameters, Index rates,
-                           Arena& arena) {
+                           Arena& arena, bool with_errors = false) {
     if (problem.operation != Operation::meta_gradient) return {};
     const Index size = parameters + (problem.algorithm.learns_rates ? rates : 0);
     const Index blocks = problem.partial_sums(units);
-    return {arena.take<T>(blocks * size), blocks, size};
+    T* const values = arena.take<T>(blocks * size);
+    return {values, with_errors ? arena.take<T>(blocks * size) : nullptr, blocks, size};
   }
 
   [[nodiscard]] T* of_block(Index block) const { return values + block * size; }
+  [[nodiscard]] T* errors_of(Index block) const {
+    return errors == nullptr ? nullptr : errors + block * size;
+  }
+  void clear(Index block) const {
+    std::fill_n(of_block(block), size, T(0));
+    if (errors != nullptr) std::fill_n(errors_of(block), size, T(0));
+  }
 
   /// After all blocks: calls write(sums, first, end) with `scale` times the sums of numbers
   /// `first` … `end` - 1, on any worker.
@@ -32,11 +41,15 @@ struct PartialSums {
     team.barrier();
     team.share((size + kChunk - 1) / kChunk, [&](Index chunk) {
       const Index first = chunk * kChunk, count = std::min(kChunk, size - first);
-      T sums[kChunk];
+      T sums[kChunk], lost[kChunk]{};
       std::copy_n(values + first, count, sums);
       for (Index block = 1; block < blocks; ++block) {
         const T* const partial = of_block(block) + first;
-        for (Index i = 0; i < count; ++i) sums[i] += partial[i];
+        if (blocks > kBlockTerms) {
+          add_compensated(partial, count, T(1), sums, lost);
+        } else {
+          for (Index i = 0; i < count; ++i) sums[i] += partial[i];
+        }
       }
       for (Index i = 0; i < count; ++i) sums[i] *= scale;
       write(sums, first, first + count);

@@ -5,7 +5,8 @@
 // one task are added up differs.
 #pragma once
 
-#include "kernels/simd.hpp"
+#include "kernels/compensated.hpp"
+#include "kernels/math.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::inner {
 
@@ -58,19 +59,33 @@ struct Adapted {
       for (Index i = segments[s].first; i < segments[s].last; ++i) body(i);
     }
   }
-  /// Sum over a task's adapted parameters.
-  [[nodiscard]] V dot(const V* a, const V* b) const {
+  /// Sum of term(i) over a task's adapted parameters, as exact for 10^6 of them as for a few.
+  template <class Term>
+  FOMAML_FAST_INLINE V sum(const Term& term) const {
     constexpr Index kSums = 4;  // one would wait for itself
-    V sums[kSums]{};
+    CompensatedSum<V> total;
     for (int s = 0; s < count; ++s) {
-      Index i = segments[s].first;
-      const Index last = segments[s].last;
-      for (; i + kSums <= last; i += kSums) {
-        for (Index j = 0; j < kSums; ++j) sums[j] += a[i + j] * b[i + j];
+      for (Index from = segments[s].first; from < segments[s].last; from += kSums * kBlockTerms) {
+        V sums[kSums]{};
+        Index i = from;
+        const Index last = std::min(segments[s].last, from + kSums * kBlockTerms);
+        for (; i + kSums <= last; i += kSums) {
+          for (Index j = 0; j < kSums; ++j) sums[j] += term(i + j);
+        }
+        for (; i < last; ++i) sums[0] += term(i);
+        total.add((sums[0] + sums[1]) + (sums[2] + sums[3]));
       }
-      for (; i < last; ++i) sums[0] += a[i] * b[i];
     }
-    return over_task((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return over_task(total.value());
+  }
+  /// The largest size among a task's adapted parameters, in every lane of the task.
+  [[nodiscard]] V largest(const V* x) const {
+    V most{};
+    for_each([&](Index i) { most = max(most, math::abs(x[i])); });
+    return across ? max_over_lanes(most) : most;
+  }
+  [[nodiscard]] V dot(const V* a, const V* b) const {
+    return sum([&](Index i) { return a[i] * b[i]; });
   }
 };
 

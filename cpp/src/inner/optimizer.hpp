@@ -26,13 +26,14 @@ namespace FOMAML_FAST_NAMESPACE::inner {
 /// x / (sqrt(q) + eps) for a second moment q >= 0, and what it hands back.
 ///
 /// Where q is 0, also by underflow, the derivative over q is taken as 0 and stays finite: there the
-/// root's own derivative is infinite and meets a 0. A denominator of 0 gives 0.
+/// root's own derivative is infinite and meets a 0. A denominator of 0 gives 0. A q that has
+/// overflowed gives NaN, or a step of 0 would hide it.
 template <class V>
 class RootScaled {
  public:
   FOMAML_FAST_INLINE RootScaled(V q, V eps) : root_(math::sqrt(q)) {
     const V denominator = root_ + eps;
-    inverse_ = select(denominator == V{}, V{}, broadcast<V>(1) / denominator);
+    inverse_ = select(denominator == V{}, V{}, broadcast<V>(1) / denominator) + (root_ - root_);
   }
   FOMAML_FAST_INLINE V value(V x) const { return x * inverse_; }
   /// Cotangent of x, given that of the value.

@@ -6,11 +6,14 @@ namespace FOMAML_FAST_NAMESPACE::inner {
 
 /// RMSprop (Tieleman & Hinton 2012) as torch.optim.RMSprop: g over the root of the running mean of
 /// its square, less the square of its running mean where `centered`; then momentum.
+///
+/// That difference v cancels where gradients hardly change. It has a recursion of its own, of terms
+/// that are not negative (West 1979): v' = alpha (v + (1 - alpha) (g - mean)^2).
 struct RmsProp {
   static constexpr const char* name = "rmsprop";
   static constexpr Option options[] = {
       {"alpha", 0.99}, {"eps", 1e-8}, {"momentum", 0}, {"centered", 0}};
-  static constexpr int kStates = 3;  // mean square, then the mean, then the momentum buffer
+  static constexpr int kStates = 3;  // what is under the root, the mean, the momentum buffer
   static int states(const Parameters& p) {
     return 1 + (p.value[3] != 0 ? 1 : 0) + (p.value[2] != 0 ? 1 : 0);
   }
@@ -34,7 +37,8 @@ struct RmsProp {
       return velocity;
     }
     FOMAML_FAST_INLINE V pullback(V co_direction, V g, const V* state, V* co_state) const {
-      V next[kStates] = {state[0], centered_ ? state[1] : V{}, V{}};
+      const V mean = centered_ ? state[1] : V{};
+      V next[kStates] = {state[0], mean, V{}};
       const RootScaled<V> scaled(spread(g, next), eps_);
       V co_scaled = co_direction;
       if (has_momentum_) {
@@ -42,26 +46,24 @@ struct RmsProp {
         co_scaled += co_velocity;
         co_velocity = momentum_ * co_scaled;
       }
-      const V co_spread = scaled.co_q(co_scaled, g);
-      const V co_square = co_state[0] + co_spread;
-      co_state[0] = keep_ * co_square;
-      V co_g = scaled.co_x(co_scaled) + (add_ + add_) * g * co_square;
-      if (centered_) {
-        const V co_mean = co_state[1] - (next[1] + next[1]) * co_spread;
-        co_state[1] = keep_ * co_mean;
-        co_g += add_ * co_mean;
-      }
-      return co_g;
+      const V co_spread = co_state[0] + scaled.co_q(co_scaled, g);
+      co_state[0] = keep_ * co_spread;
+      const V co_g = scaled.co_x(co_scaled);
+      if (!centered_) return co_g + (add_ + add_) * g * co_spread;
+      const V co_deviation = (add_ + add_) * keep_ * (g - mean) * co_spread;
+      const V co_mean = co_state[1];
+      co_state[1] = keep_ * co_mean - co_deviation;
+      return co_g + co_deviation + add_ * co_mean;
     }
 
    private:
     [[nodiscard]] FOMAML_FAST_INLINE int velocity_place() const { return centered_ ? 2 : 1; }
-    /// Moves the means on; what stands under the root, at least 0 whatever the rounding.
+    /// Moves the means on; what stands under the root.
     FOMAML_FAST_INLINE V spread(V g, V* means) const {
-      means[0] = keep_ * means[0] + add_ * g * g;
-      if (!centered_) return means[0];
+      if (!centered_) return means[0] = keep_ * means[0] + add_ * g * g;
+      const V deviation = g - means[1];
       means[1] = keep_ * means[1] + add_ * g;
-      return max(means[0] - means[1] * means[1], V{});
+      return means[0] = keep_ * (means[0] + add_ * deviation * deviation);
     }
     bool centered_, has_momentum_;
     V keep_, add_, eps_, momentum_;

@@ -4,61 +4,42 @@ namespace FOMAML_FAST_NAMESPACE::inner {
 
 namespace {
 
-template <class V>
-bool all_finite_lanes(V x) {
-  const V defect = x - x;
-  if constexpr (is_scalar_pack<V>) {
-    return defect == 0;
-  } else {
-    Element<V> total = 0;
-    for (int lane = 0; lane < kLanes<Element<V>>; ++lane) total += defect[lane];
-    return total == 0;
-  }
-}
-
-// Exact, and small enough for the squares of the largest numbers.
-template <class T>
-constexpr T kShrink = sizeof(T) == sizeof(float) ? T(0x1p-80) : T(0x1p-600);
-
-/// ||x|| over a task's adapted parameters, also where the squares overflow.
-template <class V>
-V norm_of(const Adapted<V>& adapted, const V* x) {
-  const V plain = math::sqrt(adapted.dot(x, x));
-  if (all_finite_lanes(plain)) return plain;
-  const V shrink = broadcast<V>(kShrink<Element<V>>);
-  V squared{};
-  adapted.for_each([&](Index i) { squared += (shrink * x[i]) * (shrink * x[i]); });
-  const V safe = math::sqrt(adapted.over_task(squared)) / shrink;
-  return select(plain - plain == V{}, plain, safe);
-}
-
-/// Clipping of the support gradient: g times min(1, c / ||g||), and its Jacobian.
+/// Clipping of the support gradient: g times min(1, c / ||g||), and its Jacobian. The norm is that
+/// of gradients brought close to 1, whose squares neither overflow nor vanish.
 template <class V>
 class Clip {
  public:
   Clip(const Spec& spec, const Adapted<V>& adapted, const V* gradient) {
     if (spec.clip_norm == 0) return;
     active_ = true;
-    norm_ = norm_of(adapted, gradient);
-    const V most = constant<V>(spec.clip_norm);
+    const V scale = math::power_of_two_against(adapted.largest(gradient));
+    norm_ = math::sqrt(adapted.sum([&](Index i) {
+      const V g = scale * gradient[i];
+      return g * g;
+    }));
+    const V most = constant<V>(spec.clip_norm), one = broadcast<V>(1);
     // NaN clips nothing and comes through.
-    factor_ = select(norm_ > most, most / norm_, broadcast<V>(1));
+    clipped_ = select(norm_ / scale > most, one, V{});
+    scale_ = select(clipped_ == one, scale, one);
+    factor_ = select(clipped_ == one, most / norm_, one);
   }
   [[nodiscard]] bool active() const { return active_; }
-  FOMAML_FAST_INLINE V operator()(V g) const { return active_ ? factor_ * g : g; }
+  FOMAML_FAST_INLINE V operator()(V g) const { return active_ ? factor_ * (scale_ * g) : g; }
 
   /// v = J' v with J = f (I - g g' / ||g||^2) where clipped, I elsewhere.
   void pull_back(const Adapted<V>& adapted, const V* gradient, V* v) const {
-    const V one = broadcast<V>(1);
-    const auto clipped = factor_ < one;
-    const V along = adapted.dot(gradient, v) / norm_ / norm_;
-    adapted.for_each(
-        [&](Index i) { v[i] = select(clipped, factor_ * (v[i] - along * gradient[i]), v[i]); });
+    const auto unit = [&](Index i) { return (scale_ * gradient[i]) / norm_; };
+    const V along = adapted.sum([&](Index i) { return unit(i) * v[i]; });
+    const auto clipped = clipped_ != V{};
+    adapted.for_each([&](Index i) {
+      v[i] = select(clipped, factor_ * (scale_ * (v[i] - along * unit(i))), v[i]);
+    });
   }
 
  private:
   bool active_ = false;
-  V norm_{}, factor_{};
+  V clipped_{};  ///< 1 where the gradient is clipped
+  V scale_{}, norm_{}, factor_{};
 };
 
 /// What is added to any optimiser, as packs. Most runs clip, decay and pull nothing: their loops
@@ -179,6 +160,7 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
     const Segment segment = adapted.segments[s];
     const SegmentRates<V, kEach> rates(adapted, k, segment);
     V share{};
+    CompensatedSum<V> shares;
     for (Index i = segment.first; i < segment.last; ++i) {
       const State<V, Optimizer::kStates> own(old, states, size, i);
       const V g = terms.gradient(i);
@@ -189,6 +171,10 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
           co.rate[i] -= co.theta[i] * d;
         } else {
           share += co.theta[i] * d;
+          if ((i - segment.first) % kBlockTerms == kBlockTerms - 1) {
+            shares.add(share);
+            share = V{};
+          }
         }
       }
       if constexpr (kExact) {
@@ -208,7 +194,8 @@ void pull_back_packs(const Spec& spec, const Adapted<V>& adapted, int k, const B
       }
     }
     if (kRates && !kEach) {
-      co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(share);
+      shares.add(share);
+      co.rate[adapted.rates.place(k, segment.layer)] -= adapted.over_task(shares.value());
     }
   }
 }

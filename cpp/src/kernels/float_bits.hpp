@@ -82,11 +82,4 @@ FOMAML_FAST_INLINE V unless_nan(V magnitude, V size) {
   return from_bits<V>(to_bits(magnitude) | (Bits<V>)(to_bits(size) > infinity));
 }
 
-/// x limited to [low, high]; a NaN comes through, every comparison with it being false.
-template <class V>
-FOMAML_FAST_INLINE V limited(V x, double low, double high) {
-  const V not_above = select(x > constant<V>(high), constant<V>(high), x);
-  return select(not_above < constant<V>(low), constant<V>(low), not_above);
-}
-
 }  // namespace FOMAML_FAST_NAMESPACE::math::detail

@@ -69,6 +69,12 @@ struct Store {
     return sum;
   }
 };
+/// Store, the sum being formed from 0 and added to the start as a whole: what is there already may
+/// be a far larger sum.
+struct StoreAdded : Store {
+  static constexpr bool adds = true;
+  [[nodiscard]] StoreAdded at(Index /*row*/, Index /*vector*/) const { return *this; }
+};
 
 namespace detail {
 
@@ -90,13 +96,14 @@ FOMAML_FAST_INLINE void compute_tile(const Tile<T>& tile, const T* a, const T* s
                                      const Finish& finish) {
   using V = Vec<T>;
   constexpr int kWidth = kLanes<T>;
+  constexpr bool kAdds = requires { Finish::adds; };
   const Index c_row = tile.c_row;
   V sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = load<V>(start + r * tile.start_row + v * kWidth);
+      sum[r][v] = kAdds ? V{} : load<V>(start + r * tile.start_row + v * kWidth);
     }
   }
   const T* b = tile.b;
@@ -116,6 +123,7 @@ FOMAML_FAST_INLINE void compute_tile(const Tile<T>& tile, const T* a, const T* s
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
+      if constexpr (kAdds) sum[r][v] += load<V>(start + r * tile.start_row + v * kWidth);
       store(c + r * c_row + v * kWidth, finish(sum[r][v], r, v));
     }
   }

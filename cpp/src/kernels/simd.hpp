@@ -146,4 +146,16 @@ FOMAML_FAST_INLINE V min(V a, V b) {
   return select(a != a, a, smaller);
 }
 
+/// The largest lane in every lane, or NaN if one is.
+template <class V>
+FOMAML_FAST_INLINE V max_over_lanes(V v) {
+  if constexpr (is_scalar_pack<V>) {
+    return v;
+  } else {
+    Element<V> most = v[0];
+    for (int lane = 1; lane < kLanes<Element<V>>; ++lane) most = max<Element<V>>(most, v[lane]);
+    return broadcast<V>(most);
+  }
+}
+
 }  // namespace FOMAML_FAST_NAMESPACE

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/float_bits.hpp"
+#include "kernels/math.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::math {
 

@@ -11,19 +11,18 @@ struct BinaryCrossEntropy : Loss {
 
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += term(o[j], y[j], math::exp(-math::abs(o[j])));
+    const V sum =
+        sum_of<V>(n, [&](Index j) { return term(o[j], y[j], math::exp(-math::abs(o[j]))); });
     return sum * share<V>(n);
   }
 
   template <class V>
   FOMAML_FAST_INLINE static V gradient(const V* o, const V* y, Index n, V* d) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) {
+    const V sum = sum_of<V>(n, [&](Index j) {
       const V e = math::exp(-math::abs(o[j])), one = broadcast<V>(1);
-      sum += term(o[j], y[j], e);
       d[j] = (select(o[j] < broadcast<V>(0), e, one) / (one + e) - y[j]) * share<V>(n);
-    }
+      return term(o[j], y[j], e);
+    });
     return sum * share<V>(n);
   }
 

@@ -14,8 +14,7 @@ struct CrossEntropy : Loss {
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
     const V shift = largest(o, n);
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += math::exp(o[j] - shift);
+    const V sum = sum_of<V>(n, [&](Index j) { return math::exp(o[j] - shift); });
     return math::log(sum) + (shift - chosen(o, y[0], n));
   }
 

@@ -14,9 +14,7 @@ struct Huber : Loss {
 
   template <class V>
   FOMAML_FAST_INLINE V value(const V* o, const V* y, Index n) const {
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += term(o[j] - y[j]);
-    return sum * share<V>(n);
+    return sum_of<V>(n, [&](Index j) { return term(o[j] - y[j]); }) * share<V>(n);
   }
 
   template <class V>

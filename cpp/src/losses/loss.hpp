@@ -16,6 +16,7 @@
 #include <limits>
 
 #include "base/options.hpp"
+#include "kernels/compensated.hpp"
 #include "kernels/math.hpp"
 #include "kernels/vector_math.hpp"
 

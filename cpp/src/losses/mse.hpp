@@ -10,11 +10,10 @@ struct Mse : Loss {
 
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) {
+    const V sum = sum_of<V>(n, [&](Index j) {
       const V e = o[j] - y[j];
-      sum += e * e;
-    }
+      return e * e;
+    });
     return sum / broadcast<V>(static_cast<Element<V>>(n));
   }
 

@@ -14,11 +14,10 @@ struct Quantile : Loss {
 
   template <class V>
   FOMAML_FAST_INLINE V value(const V* o, const V* y, Index n) const {
-    V sum{};
-    for (Index j = 0; j < n; ++j) {
+    const V sum = sum_of<V>(n, [&](Index j) {
       const V e = y[j] - o[j];
-      sum += e * slope(e);
-    }
+      return e * slope(e);
+    });
     return sum * share<V>(n);
   }
 

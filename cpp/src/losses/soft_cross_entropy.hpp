@@ -13,8 +13,7 @@ struct SoftCrossEntropy : Loss {
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* p, Index n) {
     const V shift = largest(o, n);
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += math::exp(o[j] - shift);
+    const V sum = sum_of<V>(n, [&](Index j) { return math::exp(o[j] - shift); });
     return total(p, n) * math::log(sum) + below(o, p, shift, n);
   }
 
@@ -37,16 +36,13 @@ struct SoftCrossEntropy : Loss {
  private:
   template <class V>
   FOMAML_FAST_INLINE static V total(const V* p, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += p[j];
-    return sum;
+    return sum_of<V>(n, [&](Index j) { return p[j]; });
   }
-  /// sum_j p_j (shift - o_j): terms of one sign.
+  /// sum_j p_j (shift - o_j): terms of one sign, 0 where p_j is, though the difference overflow.
   template <class V>
   FOMAML_FAST_INLINE static V below(const V* o, const V* p, V shift, Index n) {
-    V sum{};
-    for (Index j = 0; j < n; ++j) sum += p[j] * (shift - o[j]);
-    return sum;
+    const V zero{};
+    return sum_of<V>(n, [&](Index j) { return select(p[j] == zero, zero, p[j] * (shift - o[j])); });
   }
 };
 

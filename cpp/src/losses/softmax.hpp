@@ -15,11 +15,7 @@ FOMAML_FAST_INLINE V largest(const V* o, Index n) {
 /// Writes the softmax and returns the sum of the shifted exponentials.
 template <class V>
 FOMAML_FAST_INLINE V softmax(const V* o, V shift, Index n, V* s) {
-  V sum{};
-  for (Index j = 0; j < n; ++j) {
-    s[j] = math::exp(o[j] - shift);
-    sum += s[j];
-  }
+  const V sum = sum_of<V>(n, [&](Index j) { return s[j] = math::exp(o[j] - shift); });
   const V scale = broadcast<V>(1) / sum;
   for (Index j = 0; j < n; ++j) s[j] *= scale;
   return sum;
@@ -29,8 +25,7 @@ FOMAML_FAST_INLINE V softmax(const V* o, V shift, Index n, V* s) {
 template <class V>
 FOMAML_FAST_INLINE void softmax_jacobian(const V* o, const V* ro, Index n, V* rd) {
   softmax(o, largest(o, n), n, rd);
-  V mean{};
-  for (Index j = 0; j < n; ++j) mean += rd[j] * ro[j];
+  const V mean = sum_of<V>(n, [&](Index j) { return rd[j] * ro[j]; });
   for (Index j = 0; j < n; ++j) rd[j] *= ro[j] - mean;
 }
 

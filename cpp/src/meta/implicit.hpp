@@ -44,7 +44,10 @@ class ConjugateGradient {
     tasks_.support_gradient(0, theta_, product_);
     std::fill_n(x_, in_.vectors.size, V{});
     std::fill_n(direction_, in_.vectors.size, V{});
-    adapted.for_each([&](Index i) { residual_[i] = direction_[i] = g[i]; });
+    // The equations are linear: solved for a right-hand side close to 1, they neither overflow nor
+    // vanish where it is squared.
+    const V scale = math::power_of_two_against(adapted.largest(g));
+    adapted.for_each([&](Index i) { residual_[i] = direction_[i] = scale * g[i]; });
     const V zero{}, one = broadcast<V>(1), start = adapted.dot(residual_, residual_);
     const V enough =
         constant<V>(in_.algorithm.implicit.tolerance * in_.algorithm.implicit.tolerance) * start;
@@ -59,7 +62,8 @@ class ConjugateGradient {
       solution.iterations += on;
       // Without a first step there is no iterate: then it is g itself.
       const V fallback = k == 0 ? bent : zero;
-      const V step = select(on > zero, squared / curvature, fallback);
+      // A curvature that has overflowed gives NaN: steps of 0 would hide it.
+      const V step = select(on > zero, squared / curvature + (curvature - curvature), fallback);
       adapted.for_each([&](Index i) {
         x_[i] += step * direction_[i];
         residual_[i] -= step * product_[i];
@@ -70,7 +74,8 @@ class ConjugateGradient {
       squared = next;
       active = select(next > enough, on, zero);
     }
-    solution.residual = select(start > zero, math::sqrt(squared / start), zero);
+    solution.residual = select(start > zero, math::sqrt(squared / start), start);
+    adapted.for_each([&](Index i) { x_[i] = x_[i] / scale; });
     return x_;
   }
 

@@ -135,27 +135,59 @@ FOMAML_FAST_INLINE void for_each_element(const Layer<V>& layer, const Body& body
   }
 }
 
+// Exact, and small enough for the squares of the largest numbers.
+template <class T>
+inline constexpr T kShrink = sizeof(T) == sizeof(float) ? T(0x1p-80) : T(0x1p-600);
+
+/// xhat and s of one group from z, the statistics being those of `shrink` z: a power of two that
+/// changes nothing, unless a variance would overflow. Returns NaN where it does.
+template <class V>
+FOMAML_FAST_INLINE V normalize(const Layer<V>& layer, const Group<V>& group, const V* z, V shrink) {
+  const V* x = z + group.first;
+  V* xhat = layer.xhat + group.first;
+  const Index stride = group.stride;
+  const V center = group.mean([&](Index i) { return shrink * x[i * stride]; });
+  const V variance = group.mean([&](Index i) {
+    const V e = group.hold(i, shrink * x[i * stride] - center);
+    return e * e;
+  });
+  const V epsilon = broadcast<V>(static_cast<Element<V>>(kEpsilon)) * shrink * shrink;
+  const V scale = broadcast<V>(1) / math::sqrt(variance + epsilon);
+  for (Index i = 0; i < group.size; ++i) {
+    xhat[i * stride] = group.hold(i, (shrink * x[i * stride] - center) * scale);
+  }
+  layer.scales[group.index] = shrink * scale;
+  return variance - variance;
+}
+
+/// Adds to every unit's gain and shift the sums over the rows of their terms.
+template <class V, class GainTerm, class ShiftTerm>
+void add_to_units(const Layer<V>& layer, const GainTerm& gain_term, const ShiftTerm& shift_term,
+                  V* gain, V* shift) {
+  for (Index unit = 0; unit < layer.units; ++unit) {
+    gain[unit] +=
+        sum_of<V>(layer.rows, [&](Index row) { return gain_term(row * layer.units + unit); });
+    shift[unit] +=
+        sum_of<V>(layer.rows, [&](Index row) { return shift_term(row * layer.units + unit); });
+  }
+}
+
 }  // namespace detail
 
 /// u = gamma xhat + beta from z, in place; keeps xhat and s.
 template <class V, class B>
 void apply(const Layer<V>& layer, const B* gain, const B* shift, V* z) {
+  const V one = broadcast<V>(1), shrink = broadcast<V>(detail::kShrink<Element<V>>);
+  V overflow{};  // of squares
   detail::for_each_group(layer, [&](const detail::Group<V>& group) {
-    const V* x = z + group.first;
-    V* xhat = layer.xhat + group.first;
-    const Index stride = group.stride;
-    const V center = group.mean([&](Index i) { return x[i * stride]; });
-    const V variance = group.mean([&](Index i) {
-      const V e = group.hold(i, x[i * stride] - center);
-      return e * e;
-    });
-    const V one = broadcast<V>(1), epsilon = broadcast<V>(static_cast<Element<V>>(kEpsilon));
-    const V scale = one / math::sqrt(variance + epsilon);
-    for (Index i = 0; i < group.size; ++i) {
-      xhat[i * stride] = group.hold(i, (x[i * stride] - center) * scale);
-    }
-    layer.scales[group.index] = scale;
+    overflow += detail::normalize(layer, group, z, one);
   });
+  if (!math::all_lanes_finite(overflow)) {
+    detail::for_each_group(layer, [&](const detail::Group<V>& group) {
+      const V defect = detail::normalize(layer, group, z, one);
+      detail::normalize(layer, group, z, select(defect == V{}, one, shrink));
+    });
+  }
   detail::for_each_element(
       layer, [&](Index i, Index unit) { z[i] = gain[unit] * layer.xhat[i] + shift[unit]; });
 }
@@ -185,6 +217,11 @@ void apply_tangent(const Layer<V>& layer, const B* gain, const C* r_gain, const 
 /// Adds the gradients on the gains and shifts, from du.
 template <class V>
 void add_parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shift) {
+  if (layer.rows > kFewTerms) {
+    return detail::add_to_units(
+        layer, [&](Index i) { return du[i] * layer.xhat[i]; }, [&](Index i) { return du[i]; },
+        d_gain, d_shift);
+  }
   detail::for_each_element(layer, [&](Index i, Index unit) {
     d_gain[unit] += du[i] * layer.xhat[i];
     d_shift[unit] += du[i];
@@ -195,6 +232,11 @@ void add_parameter_sums(const Layer<V>& layer, const V* du, V* d_gain, V* d_shif
 template <class V>
 void add_parameter_sums_tangent(const Layer<V>& layer, const V* du, const V* r_du, V* r_gain,
                                 V* r_shift) {
+  if (layer.rows > kFewTerms) {
+    return detail::add_to_units(
+        layer, [&](Index i) { return r_du[i] * layer.xhat[i] + du[i] * layer.r_xhat[i]; },
+        [&](Index i) { return r_du[i]; }, r_gain, r_shift);
+  }
   detail::for_each_element(layer, [&](Index i, Index unit) {
     r_gain[unit] += r_du[i] * layer.xhat[i] + du[i] * layer.r_xhat[i];
     r_shift[unit] += r_du[i];

@@ -45,7 +45,9 @@ struct Adam {
     moments[1] = moments[1] * c.beta2 + g * g * c.fresh2;
     V second = moments[1];
     if (c.amsgrad) second = moments[2] = max(moments[2], second);
-    const V denominator = math::sqrt(second) * c.inverse_root_correction2 + c.eps;
+    // NaN where g g has overflowed: a step of 0 would hide it.
+    const V overflow = second - second;
+    const V denominator = math::sqrt(second) * c.inverse_root_correction2 + c.eps + overflow;
     return select(denominator == V{}, theta, theta - moments[0] * c.rate / denominator);
   }
 };

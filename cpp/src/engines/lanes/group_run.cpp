@@ -17,6 +17,12 @@ Workspace<T>::Workspace(const Problem& problem, const Plan& plan, Arena& arena) 
   if (plan.second_order) tangent = vectors(1);
   if (plan.steps > 0 && !plan.support.whole()) gradient = vectors(1);
   if (plan.meta) total = vectors(1);
+  if (plan.meta && plan.long_blocks) {
+    totals = {total, vectors(1), vectors(1)};
+  }
+  if ((gradients && plan.support.many) || (plan.meta && plan.query.many)) {
+    pieces = LongSum<V>::carve(plan, arena);
+  }
 
   support = LaneRows<T>::carve(problem, problem.support, plan.support, arena);
   if (plan.meta) query = LaneRows<T>::carve(problem, problem.query, plan.query, arena);
@@ -104,6 +110,21 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
   });
 }
 
+/// Fills work_.pieces.sum; add_piece(piece, add, to) forms or adds one piece's vector.
+template <class T>
+template <class AddPiece>
+void GroupRun<T>::sum_pieces(const Pieces& pieces, const AddPiece& add_piece) const {
+  constexpr Index kTogether = 4;
+  const LongSum<V>& sums = work_.pieces;
+  sums.begin(plan_.size);
+  for (Index piece = 0; piece < pieces.count && !stopped(pieces); ++piece) {
+    add_piece(piece, piece % kTogether != 0, sums.latest);
+    if (piece % kTogether == kTogether - 1 || piece == pieces.count - 1) {
+      sums.add(sums.latest, plan_.size);
+    }
+  }
+}
+
 /// Loss over all of the tasks' rows; `to` (+)= its gradient.
 template <class T>
 template <class B>
@@ -112,11 +133,21 @@ Vec<T> GroupRun<T>::loss_and_gradient(const B* theta, const RowSet<T>& set, cons
                                       V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
   CompensatedSum<V> sum;
-  for (Index piece = 0; piece < pieces.count && !stopped(pieces); ++piece) {
+  const auto add_piece = [&](Index piece, bool added, V* place) {
     rows.load(problem_.net, set, group_, pieces, piece);
     forward(plan_, theta, rows, activity);
     sum.add(output_loss(plan_.last().fan_out, rows, activity.h[top], activity.d[top]));
-    gradient(plan_, theta, rows, activity, add || piece > 0, to);
+    gradient(plan_, theta, rows, activity, added, place);
+  };
+  if (pieces.many) {
+    sum_pieces(pieces, add_piece);
+    for (Index i = 0; i < plan_.size; ++i) {
+      to[i] = add ? to[i] + work_.pieces.sum[i] : work_.pieces.sum[i];
+    }
+    return sum.value();
+  }
+  for (Index piece = 0; piece < pieces.count && !stopped(pieces); ++piece) {
+    add_piece(piece, add || piece > 0, to);
   }
   return sum.value();
 }
@@ -128,7 +159,7 @@ template <class B>
 void GroupRun<T>::hessian_vector(const B* theta, int k, T scale, const V* v, const V* from, V* to) {
   const std::size_t top = NetworkSpec::at(plan_.depth - 1);
   Activity<T>& kept = activity(k);
-  for (Index piece = 0; piece < plan_.support.count && !stopped(plan_.support); ++piece) {
+  const auto add_piece = [&](Index piece, const V* start, V* place) {
     if (!work_.taped) {
       work_.support.load(problem_.net, call_.support, group_, plan_.support, piece);
       forward(plan_, theta, work_.support, kept);
@@ -136,8 +167,18 @@ void GroupRun<T>::hessian_vector(const B* theta, int k, T scale, const V* v, con
       output_loss(plan_.last().fan_out, work_.support, kept.h[top], kept.d[top], scale);
       deltas(plan_, theta, work_.support, kept);
     }
-    lanes::hessian_vector(plan_, theta, work_.support, kept, v, work_.tangents,
-                          piece > 0 ? to : from, to);
+    lanes::hessian_vector(plan_, theta, work_.support, kept, v, work_.tangents, start, place);
+  };
+  if (plan_.support.many) {
+    sum_pieces(plan_.support, [&](Index piece, bool added, V* place) {
+      add_piece(piece, added ? place : nullptr, place);
+    });
+    const V* const sum = work_.pieces.sum;
+    for (Index i = 0; i < plan_.size; ++i) to[i] = from == nullptr ? sum[i] : from[i] + sum[i];
+    return;
+  }
+  for (Index piece = 0; piece < plan_.support.count && !stopped(plan_.support); ++piece) {
+    add_piece(piece, piece > 0 ? to : from, to);
   }
 }
 

@@ -21,6 +21,8 @@ struct Workspace {
   V* tangent = nullptr;   ///< what a Hessian multiplies; the way back's other place
   V* gradient = nullptr;  ///< of a support set in pieces
   V* total = nullptr;     ///< meta-gradients of a block's groups, added up
+  LongSum<V> totals;      ///< of many groups: total is then the latest
+  LongSum<V> pieces;      ///< gradients, or Hv, of the pieces of many rows
   LaneRows<T> support, query;
   Activity<T>* tape = nullptr;  ///< of every step if all are kept, else of the latest
   bool taped = false;
@@ -52,6 +54,8 @@ class GroupRun {
   V step(const B* from, int k, V* to);
   template <class Finish>
   void unroll(Group group, Finish&& finish);
+  template <class AddPiece>
+  void sum_pieces(const Pieces& pieces, const AddPiece& add_piece) const;
   template <class B>
   V loss_and_gradient(const B* theta, const RowSet<T>& set, const Pieces& pieces, LaneRows<T>& rows,
                       const Activity<T>& activity, bool add, V* to);

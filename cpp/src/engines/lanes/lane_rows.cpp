@@ -187,6 +187,7 @@ LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, co
   rows.stride = row_stride(net.inputs());
   rows.x = arena.take<V>(most_rows * rows.stride);
   rows.loss = shape.loss;
+  rows.blocked = pieces.many;
   rows.context = problem.algorithm.context;
   rows.y = arena.take<V>(most_rows * (takes_labels(shape.loss) ? 1 : net.outputs()));
   rows.c = arena.take<V>(most_rows);

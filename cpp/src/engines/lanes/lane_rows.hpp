@@ -84,6 +84,7 @@ struct LaneRows {
   /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.
   V* absent = nullptr;
   bool masked = false;
+  bool blocked = false;  ///< sums over the rows are cut into blocks: they are a piece of many
   Index rows = 0;
   Index stride = 0;  ///< of the rows of x
   Index context = 0;

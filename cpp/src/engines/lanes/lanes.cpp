@@ -99,6 +99,24 @@ struct Run {
     });
   }
 
+  /// Adds up groups first … last - 1, by add(i, starts) in `total`; where the sum is. A group with
+  /// empty lanes does not start a total: they would hold anything.
+  template <class Add>
+  static const Vec<T>* sum_groups(Team& team, Index first, Index last, Index size,
+                                  const LongSum<Vec<T>>& totals, Vec<T>* total, const Add& add) {
+    if (totals.sum == nullptr) {
+      for (Index i = first; i < last && !team.stopped(); ++i) add(i, i == first);
+      return total;
+    }
+    totals.begin(size);
+    for (Index i = first, end = 0; i < last && !team.stopped(); i = end) {
+      end = last - i < 2 * kBlockTerms ? last : i + kBlockTerms;
+      for (Index j = i; j < end && !team.stopped(); ++j) add(j, j == i);
+      totals.add(total, size);
+    }
+    return totals.sum;
+  }
+
   void fused(Team& team, Arena& arena) const {
     const Workspace<T> work(problem, plan, arena);
     GroupRun<T> groups(problem, plan, call, shared, work);
@@ -107,10 +125,10 @@ struct Run {
       // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
       // tells as much; only if it is not finite is the block run again to find the tasks.
       for (const bool flag_vectors : {false, true}) {
-        for (Index i = first; i < last && !team.stopped(); ++i) {
-          groups.meta_gradient(group(i), i == first, flag_vectors);
-        }
-        if (lane_sums<T>(work.total, plan.size, lanes(first, last), partial)) break;
+        const Vec<T>* const sum = sum_groups(
+            team, first, last, plan.size, work.totals, work.total,
+            [&](Index i, bool starts) { groups.meta_gradient(group(i), starts, flag_vectors); });
+        if (lane_sums<T>(sum, plan.size, lanes(first, last), partial)) break;
       }
     });
   }
@@ -120,10 +138,10 @@ struct Run {
     Learning<T> groups(problem, plan, call, shared, buffers);
     if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.adapt(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
-      for (Index i = first; i < last && !team.stopped(); ++i) {
-        groups.meta_gradient(group(i), i == first);
-      }
-      lane_sums<T>(buffers.total, sums.size, lanes(first, last), partial);
+      const Vec<T>* const sum =
+          sum_groups(team, first, last, sums.size, buffers.totals, buffers.total,
+                     [&](Index i, bool starts) { groups.meta_gradient(group(i), starts); });
+      lane_sums<T>(sum, sums.size, lanes(first, last), partial);
     });
   }
 };

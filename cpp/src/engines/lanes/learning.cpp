@@ -43,6 +43,7 @@ LearningBuffers<T>::LearningBuffers(const Problem& problem, const Plan& plan,
   if (plan.meta) {
     lambda = take(1);
     total = arena.take<V>(sums.size);
+    if (plan.long_blocks) totals = {total, arena.take<V>(sums.size), arena.take<V>(sums.size)};
   }
   const int slots = vectors.taped ? std::max(1, plan.steps) : 1;
   tape = arena.take<Activity<T>>(slots);

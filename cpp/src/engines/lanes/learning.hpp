@@ -30,6 +30,7 @@ struct LearningBuffers {
   meta::Vectors<V> vectors;
   V* lambda = nullptr;        ///< packed parameters, then the context
   V* total = nullptr;         ///< meta-gradients of a block, added up, then those of the rates
+  LongSum<V> totals;          ///< of many groups: total is then the latest
   V* below_first = nullptr;   ///< put off: tangents of the gradient on what does not adapt
   V* context_sums = nullptr;  ///< sums over the rows of layer 0: [2, fan_out]
   LaneRows<T> support, query;

@@ -57,6 +57,23 @@ void for_each_run(const Plan& plan, Index first, Index last, Body&& body) {
   }
 }
 
+/// Vectors that are added up as if without rounding: `latest` gathers a few, `sum` those before
+/// them, and `error` what that has lost.
+template <class V>
+struct LongSum {
+  V *latest = nullptr, *sum = nullptr, *error = nullptr;
+
+  static LongSum carve(const Plan& plan, Arena& arena, Index behind = 0) {
+    return {take_vectors<V>(plan, 1, arena, behind), take_vectors<V>(plan, 1, arena, behind),
+            take_vectors<V>(plan, 1, arena, behind)};
+  }
+  void begin(Index size) const {
+    std::fill_n(sum, size, V{});
+    std::fill_n(error, size, V{});
+  }
+  void add(const V* x, Index size) const { add_compensated(x, size, broadcast<V>(1), sum, error); }
+};
+
 /// Vectors that all tasks share, packed: the user's own where packing changes nothing.
 template <class T>
 struct Shared {

@@ -4,22 +4,13 @@
 #include "engines/lanes/elementwise.hpp"
 #include "engines/lanes/output_loss.hpp"
 #include "engines/lanes/pass.hpp"
+#include "engines/lanes/row_sums.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 
 namespace {
 
 constexpr std::size_t at(int layer) { return NetworkSpec::at(layer); }
-
-/// A row-major matrix, and its transpose.
-template <class E>
-View<E> matrix(const E* data, const Grid& grid) {
-  return {data, grid.stride, 1};
-}
-template <class E>
-View<E> transpose(const E* data, const Grid& grid) {
-  return {data, 1, grid.stride};
-}
 
 /// What a layer is fed: x, or the outputs before it.
 template <class T>
@@ -42,45 +33,9 @@ normalization::Layer<Vec<T>> norm_of(const Activity<T>& activity, const Tangents
   return norm;
 }
 
-/// Sum over the rows of a matrix, column by column, into `finish`.
-template <class V, class Finish>
-void column_sums(const V* data, const Grid& grid, V* to, const Finish& finish) {
-  for (Index column = 0; column < grid.width; ++column) {
-    V sum{};
-    for (Index row = 0; row < grid.rows; ++row) sum += data[row * grid.stride + column];
-    to[column] = finish(sum, 0, column);
-  }
-}
-
-/// The gradient on b from that on z. Before batch normalisation a shift changes nothing: it is 0,
-/// and not the rounding that adaptive optimisers would turn into steps.
-template <class V, class Finish>
-void bias_sums(const Layer& layer, const V* d, Index rows, V* to, const Finish& finish) {
-  column_sums(d, layer.outputs(layer.norm == Norm::batch ? 0 : rows), to + layer.bias, finish);
-}
-
-/// The gradient on the gains from that on u.
-template <class V, class Finish>
-void gain_sums(const normalization::Layer<V>& norm, const V* du, V* to, const Finish& finish) {
-  for (Index unit = 0; unit < norm.units; ++unit) {
-    V sum{};
-    for (Index i = unit; i < norm.rows * norm.units; i += norm.units) sum += du[i] * norm.xhat[i];
-    to[unit] = finish(sum, 0, unit);
-  }
-}
-
-/// Its tangent.
-template <class V, class Finish>
-void gain_tangent_sums(const normalization::Layer<V>& norm, const V* du, const V* r_du, V* to,
-                       const Finish& finish) {
-  for (Index unit = 0; unit < norm.units; ++unit) {
-    V sum{};
-    for (Index i = unit; i < norm.rows * norm.units; i += norm.units) {
-      sum += r_du[i] * norm.xhat[i] + du[i] * norm.r_xhat[i];
-    }
-    to[unit] = finish(sum, 0, unit);
-  }
-}
+/// Whether sums start at what is there: pieces of many rows are added where they are formed.
+template <class Start>
+inline constexpr bool kAddsTo = !std::is_same_v<Start, Zero>;
 
 /// The gradient on W and b, from d.
 template <class T, class Start, class FinishWeight, class FinishBias>
@@ -90,10 +45,16 @@ void parameter_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Acti
   using V = Vec<T>;
   const Layer& layer = plan[l];
   const Index n = rows.rows;
+  bias_sums(layer, d, n, few_rows(rows), to, finish_bias);
+  if constexpr (std::is_same_v<FinishWeight, Store>) {
+    if (rows.blocked) {
+      return block_products(layer, input(rows, activity, l), plan.inputs(l, n), d, layer.outputs(n),
+                            kAddsTo<Start>, to + layer.weight);
+    }
+  }
   const Term<V, V> term{transpose(input(rows, activity, l), plan.inputs(l, n)),
                         matrix(d, layer.outputs(n)), n};
   multiply(layer.weights(), term, start, to + layer.weight, finish_weight);
-  bias_sums(layer, d, n, to, finish_bias);
 }
 
 /// The gradient on all of layer l's parameters; `finish_at` gives the finish of the rows that stand
@@ -107,8 +68,9 @@ void layer_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity
                  finish_at(layer.bias));
   if (!layer.normalized()) return;
   const Vec<T>* const du = activity.du[at(l)];
-  gain_sums(norm_of(activity, l, rows.rows), du, to + layer.gain, finish_at(layer.gain));
-  column_sums(du, layer.outputs(rows.rows), to + layer.shift, finish_at(layer.shift));
+  const Index few = few_rows(rows);
+  gain_sums(norm_of(activity, l, rows.rows), du, few, to + layer.gain, finish_at(layer.gain));
+  column_sums(du, layer.outputs(rows.rows), few, to + layer.shift, finish_at(layer.shift));
 }
 
 /// The tangent of the gradient on W and b: H'RD + RH'D where it is fed a tangent RH.
@@ -124,11 +86,17 @@ void hessian_parameters(const Plan& plan, int l, bool fed, const LaneRows<T>& ro
   const Layer& layer = plan[l];
   const Index n = rows.rows;
   const Grid in = plan.inputs(l, n), out = layer.outputs(n);
+  bias_sums(layer, rd, n, few_rows(rows), to, finish_bias);
+  if (rows.blocked) {
+    V* const weight = to + layer.weight;
+    block_products(layer, input(rows, activity, l), in, rd, out, kAddsTo<Start>, weight);
+    return block_products<V>(layer, tangents.rh[at(l - 1)], in, activity.d[at(l)], out, true,
+                             weight);
+  }
   const Term<V, V> by_rd{transpose(input(rows, activity, l), in), matrix(rd, out), n};
   const Term<V, V> by_d{transpose<V>(tangents.rh[at(l - 1)], in), matrix<V>(activity.d[at(l)], out),
                         n};
   multiply(layer.weights(), by_d, by_rd, start, to + layer.weight);
-  bias_sums(layer, rd, n, to, finish_bias);
 }
 
 /// d[layer] from du[layer], where the layer is normalised.
@@ -339,13 +307,14 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     if (!below.normalized()) continue;
     const auto norm = norm_of(activity, tangents, l - 1, n);
     const V* const du = activity.du[at(l - 1)];
+    const Index few = few_rows(rows);
     if (from != nullptr) {
       const V one = broadcast<V>(1);
-      gain_tangent_sums(norm, du, rd, to + below.gain, AddTo<V, V>{from + below.gain, one});
-      column_sums(rd, in, to + below.shift, AddTo<V, V>{from + below.shift, one});
+      gain_tangent_sums(norm, du, rd, few, to + below.gain, AddTo<V, V>{from + below.gain, one});
+      column_sums(rd, in, few, to + below.shift, AddTo<V, V>{from + below.shift, one});
     } else {
-      gain_tangent_sums(norm, du, rd, to + below.gain, Store{});
-      column_sums(rd, in, to + below.shift, Store{});
+      gain_tangent_sums(norm, du, rd, few, to + below.gain, Store{});
+      column_sums(rd, in, few, to + below.shift, Store{});
     }
     // d comes out as it was.
     std::copy_n(du, n * in.width, activity.d[at(l - 1)]);

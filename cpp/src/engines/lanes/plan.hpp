@@ -18,11 +18,13 @@ static_assert(kMostRows == 64, "the text says so");
 /// Rows of one task set, cut into equal pieces.
 struct Pieces {
   Index count = 0;
-  Index rows = 0;  ///< of the longest piece
+  Index rows = 0;     ///< of the longest piece
+  bool many = false;  ///< rows in all: sums over them are cut into blocks
 
   explicit Pieces(const RowShape& shape)
       : count(std::max<Index>(1, (shape.longest + kMostRows - 1) / kMostRows)),
-        rows((shape.longest + count - 1) / count) {}
+        rows((shape.longest + count - 1) / count),
+        many(shape.longest > kFewTerms) {}
   [[nodiscard]] bool whole() const { return count == 1; }
 };
 
@@ -49,6 +51,7 @@ struct Plan {
         n_params(problem.layout.n_params),
         input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
+        long_blocks(problem.has_long_partial_sums(groups)),
         support(problem.support),
         query(problem.query) {
     for (int l = 0; l < depth; ++l) {
@@ -97,7 +100,8 @@ struct Plan {
   Index n_params;                        ///< numbers in theta
   Index size = 0;  ///< the same with room between rows of weights: a vector of packed parameters
   Index input_stride;
-  Index groups;  ///< of kLanes tasks
+  Index groups;      ///< of kLanes tasks
+  bool long_blocks;  ///< of more groups than are added one after another
   Pieces support, query;
   int steps = 0;
   bool unrolls = false;       ///< adapt, meta_gradient

@@ -54,8 +54,9 @@ class Learning {
     std::copy_n(adapted_at(problem_.algorithm.steps), n, call_.task_vectors + task * n);
   }
 
-  /// Adds the task's meta-gradient, then that of the rates, to `partial`.
-  void add_meta_gradient(Index task, T* partial) const {
+  /// Adds the task's meta-gradient, then that of the rates, to `partial`; what that loses is kept
+  /// in `error` beside it.
+  void add_meta_gradient(Index task, T* partial, T* error) const {
     const Index P = problem_.layout.n_params;
     bool finite = unroll(task);
     const TaskObjective<T> support(mlp_, problem_.support.loss, call_.support, task);
@@ -70,10 +71,9 @@ class Learning {
     call_.losses[task] = loss;
     report(call_, task, 1, solution);
     const T weight = call_.task_weights == nullptr ? T(1) : call_.task_weights[task];
-    for (Index i = 0; i < P; ++i) partial[i] += weight * lambda[i];
-    for (Index i = 0; i < buffers_.vectors.n_rates; ++i) {
-      partial[P + i] += weight * buffers_.vectors.co_rate[i];
-    }
+    add_compensated(lambda, P, weight, partial, error);
+    add_compensated(buffers_.vectors.co_rate, buffers_.vectors.n_rates, weight, partial + P,
+                    error + P);
     if (call_.task_vectors != nullptr) std::copy_n(lambda, P, call_.task_vectors + task * P);
   }
 

@@ -61,6 +61,13 @@ class Mlp {
       }
     }
     if (context > 0) widest = std::max(widest, net.fan_out(0));
+    if (rows > kFewTerms) {
+      Index largest = 0;
+      for (int l = 0; l < net.depth; ++l) largest = std::max(largest, fed(l) * net.fan_out(l));
+      if (second_order) sum_ = arena.take<T>(largest);
+      block_ = arena.take<T>(largest);
+      error_ = arena.take<T>(largest);
+    }
     back_ = arena.take<T>(widest);
     r_back_ = second_order ? arena.take<T>(widest) : nullptr;
   }
@@ -134,7 +141,7 @@ class Mlp {
   void backward(const T* theta, const T* x, Index count, T* g) const {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
-      weight(g, l).noalias() = input(l, x, count).transpose() * d;
+      row_products(input(l, x, count), d, weight(g, l));
       bias_sums(l, d, bias(g, l));
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
@@ -274,8 +281,28 @@ class Mlp {
   void bias_sums(int l, const ConstMatrix<T>& d, Row<T> sum) const {
     if (net_.norm(l) == Norm::batch) {
       sum.setZero();
-    } else {
+    } else if (d.rows() <= kFewTerms) {
       sum = d.colwise().sum();
+    } else {
+      for (Index j = 0; j < d.cols(); ++j) {
+        sum[j] = sum_of<T>(d.rows(), [&](Index row) { return d(row, j); });
+      }
+    }
+  }
+
+  /// sum = a' b: a sum over rows, those of many in blocks.
+  void row_products(const ConstMatrix<T>& a, const ConstMatrix<T>& b, Matrix<T> sum) const {
+    if (a.rows() <= kFewTerms) {
+      sum.noalias() = a.transpose() * b;
+      return;
+    }
+    Matrix<T> block(block_, a.cols(), b.cols());
+    sum.setZero();
+    std::fill_n(error_, sum.size(), T(0));
+    for (Index first = 0; first < a.rows(); first += kBlockTerms) {
+      const Index count = std::min(kBlockTerms, a.rows() - first);
+      block.noalias() = a.middleRows(first, count).transpose() * b.middleRows(first, count);
+      add_compensated<T>(block_, sum.size(), T(1), sum.data(), error_);
     }
   }
 
@@ -308,11 +335,16 @@ class Mlp {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)),
           rd(at(rd_, l), count, net_.fan_out(l));
-      Matrix<T> hw = weight(hv, l);
-      hw.noalias() = input(l, x, count).transpose() * rd;
+      row_products(input(l, x, count), rd, weight(hv, l));
       bias_sums(l, rd, bias(hv, l));
       if (l == 0) break;
-      hw.noalias() += ConstMatrix<T>(at(rh_, l - 1), count, net_.fan_in(l)).transpose() * d;
+      const ConstMatrix<T> rh(at(rh_, l - 1), count, net_.fan_in(l));
+      if (count <= kFewTerms) {
+        weight(hv, l).noalias() += rh.transpose() * d;
+      } else {
+        row_products(rh, d, Matrix<T>(sum_, net_.fan_in(l), net_.fan_out(l)));
+        weight(hv, l) += Matrix<T>(sum_, net_.fan_in(l), net_.fan_out(l));
+      }
       Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
       r_back.noalias() = rd * weight(theta, l).transpose();
@@ -376,6 +408,9 @@ class Mlp {
   std::array<normalization::Layer<T>, kMaxLayers> norms_{};
   T* back_ = nullptr;
   T* r_back_ = nullptr;
+  // Of any layer's weights, where there are many rows: a sum over them, of a block of them, and
+  // what adding the blocks up has lost.
+  T *sum_ = nullptr, *block_ = nullptr, *error_ = nullptr;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::reference

@@ -114,12 +114,11 @@ class Run {
   void meta_gradient(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
     const Learning<T> learning(problem_, call_, work.mlp, work.learning);
     team.share(sums.blocks, [&](Index block) {
-      T* const partial = sums.of_block(block);
-      std::fill_n(partial, sums.size, T(0));
+      sums.clear(block);
       const Index first = problem_.tasks * block / sums.blocks;
       const Index last = problem_.tasks * (block + 1) / sums.blocks;
       for (Index task = first; task < last && !team.stopped(); ++task) {
-        learning.add_meta_gradient(task, partial);
+        learning.add_meta_gradient(task, sums.of_block(block), sums.errors_of(block));
       }
     });
     sums.reduce(team, call_.grad_scale, [&](const T* part, Index first, Index end) {
@@ -147,7 +146,7 @@ Work work(const Problem& problem, Index /*lanes*/) {
 template <class T>
 PartialSums<T> carve_sums(const Problem& problem, Arena& arena) {
   return PartialSums<T>::carve(problem, problem.tasks, problem.layout.n_params, problem.n_rates(),
-                               arena);
+                               arena, true);
 }
 
 template <class T>

@@ -167,13 +167,14 @@ void r_gradient(const HessianProduct<T>& p, int l) {
   const Layer& layer = p.plan[l];
   const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
   const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(layer);
-  multiply_add<T>({layer.fan_in,
-                   layer.out_vectors,
-                   l == p.first ? count : 2 * count,  // R of the first input is 0
-                   {input, 1, layer.in_stride},
-                   row_major<const T>(p.pass.rd(l), layer.out_stride),
-                   start,
-                   p.to.weight(layer)});
+  multiply_add_rows<T>({layer.fan_in,
+                        layer.out_vectors,
+                        l == p.first ? count : 2 * count,  // R of the first input is 0
+                        {input, 1, layer.in_stride},
+                        row_major<const T>(p.pass.rd(l), layer.out_stride),
+                        start,
+                        p.to.weight(layer)},
+                       p.pass.sums());
   begin_row<T>(p, l, p.start == nullptr ? nullptr : p.start->bias(layer), p.to.bias(layer));
   if (layer.norm == Norm::batch) return;  // as its gradient is, exactly
   add_rows<T>(p.pass.rd(l), count, layer.out_stride, p.to.bias(layer), p.to.bias(layer));

@@ -15,6 +15,8 @@ constexpr Index kRoundRows = 4096;
 // the chunk, and a block of the rows' inputs and deltas, share the second-level cache.
 constexpr Index kChunkSize = 32 * 1024;
 constexpr Index kBlockRows = 128;
+// Rows whose blocks are added one after another.
+constexpr Index kLatestRows = 4096;
 
 Index rows_of_round(const RowShape& shape) {
   return std::max(shape.longest, std::min(shape.total, kRoundRows));
@@ -36,6 +38,10 @@ DeferredShape<T>::DeferredShape(const Problem& problem, const Plan<T>& plan)
   layers = exact ? 1 : plan.depth;
   query_rows = rows_of_round(problem.query);
   if (exact) support_rows = rows_of_round(problem.support);
+  // Fewer tasks of few rows are added one after another: that is a tenth faster.
+  const Index all = problem.query.total + (exact ? problem.support.total : 0);
+  many = all > kLatestRows || problem.query.longest > kFewTerms ||
+         (exact && problem.support.longest > kFewTerms);
 }
 
 template <class T>
@@ -46,9 +52,13 @@ Deferred<T>::Deferred(const Problem& problem, const Plan<T>& plan, Arena& arena)
     deltas_ = arena.take<T>(shape_.query_rows * plan[0].out_stride);
     sums_ = arena.take<T>(shape_.support_rows * plan[0].out_stride);
   } else {
-    query_ = Pass<T>::carve(plan, shape_.query_rows, Keep::deltas, arena);
+    query_ = Pass<T>::carve(plan, shape_.query_rows, Keep::deltas, arena, 1, 0, false);
   }
   total_ = arena.take<T>(plan.packed_parameters);
+  if (shape_.many) {
+    sum_ = arena.take<T>(plan.packed_parameters);
+    error_ = arena.take<T>(plan.packed_parameters);
+  }
 }
 
 template <class T>
@@ -88,26 +98,27 @@ Index Deferred<T>::chunks(const Plan<T>& plan, int l) const {
 template <class T>
 void Deferred<T>::add(const Frame<T>& frame, Round round, Team& team) const {
   const Plan<T>& plan = frame.plan;
-  Index size = 0;
-  for (int l = 0; l < shape_.layers; ++l) size += plan[l].fan_in * plan[l].out_stride;
-  // Every worker walks the same list and takes the chunks that begin in its share of the numbers.
-  Index before = 0;
-  for (int l = 0; l < shape_.layers; ++l) {
-    const Index count = chunks(plan, l), inputs = plan[l].fan_in;
-    for (Index i = 0; i < count; ++i) {
-      const Chunk chunk{l, inputs * i / count, inputs * (i + 1) / count};
-      const Index length = (chunk.to - chunk.from) * plan[l].out_stride;
-      const Index owner = (before + length / 2) * team.size() / size;
-      before += length;
-      if (owner == team.worker() && !team.stopped()) add_chunk(frame, round, chunk);
-    }
-  }
+  Index count = 0;
+  for (int l = 0; l < shape_.layers; ++l) count += chunks(plan, l);
+  team.share(count, [&](Index i) {
+    int l = 0;
+    for (; i >= chunks(plan, l); ++l) i -= chunks(plan, l);
+    const Index inputs = plan[l].fan_in, of_layer = chunks(plan, l);
+    add_chunk(frame, round, {l, inputs * i / of_layer, inputs * (i + 1) / of_layer});
+  });
 }
 
 template <class T>
 void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) const {
-  bool from_zero = round.first == 0;
+  // Only without a sum does total_ hold the rounds before.
+  bool from_zero = round.first == 0 || sum_ != nullptr;
   const int l = chunk.layer;
+  if (round.first == 0 && sum_ != nullptr) {
+    for_each_part(frame.plan, chunk, [&](Index first, Index count) {
+      std::fill_n(sum_ + first, count, T(0));
+      std::fill_n(error_ + first, count, T(0));
+    });
+  }
   if (shape_.exact) {
     add_side(frame, round, chunk, {&frame.call.query, nullptr, deltas_}, from_zero);
     add_side(frame, round, chunk, {&frame.call.support, nullptr, sums_}, from_zero);
@@ -115,6 +126,7 @@ void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) con
     add_side(frame, round, chunk,
              {&frame.call.query, l == 0 ? nullptr : query_.h(l - 1), query_.d(l, 0)}, from_zero);
   }
+  if (sum_ != nullptr) add_latest(frame.plan, chunk);
   if (round.last == frame.problem.tasks) write(frame, chunk);
 }
 
@@ -123,11 +135,6 @@ void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, cons
                            bool& from_zero) const {
   const Layer& layer = frame.plan[chunk.layer];
   const Index all = rows_before(*side.set, round.first, round.last);
-  T* bias = total_ + layer.bias;
-  if (chunk.from == 0) {
-    if (from_zero) std::fill_n(bias, layer.out_stride, T(0));
-    add_rows<T>(side.deltas, all, layer.out_stride, bias, bias);
-  }
   const Index inputs = chunk.to - chunk.from;
   const Columns<T> to =
       packed_panels(total_ + layer.weight + chunk.from * layer.out_stride, inputs);
@@ -136,33 +143,62 @@ void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, cons
   const T* a = side.inputs != nullptr ? side.inputs
                                       : side.set->x + side.set->first(round.first) * layer.fan_in;
   const Index run = repeats ? side.set->count(0) : all;
+  Index latest = 0;
+  Watch& watch = Watch::of_thread();
   for (Index done = 0; done < all; done += run) {
     for (Index row = 0; row < run; row += kBlockRows) {
+      if (watch.stopped(2 * kBlockRows * inputs * layer.out_stride)) return;
       const T* block = a + (repeats ? row : done + row) * layer.in_stride + chunk.from;
-      multiply_add<T>({inputs,
-                       layer.out_vectors,
-                       std::min(kBlockRows, run - row),
-                       {block, 1, layer.in_stride},
-                       row_major(side.deltas + (done + row) * layer.out_stride, layer.out_stride),
-                       from_zero ? zeros<T>() : to,
-                       to});
+      const T* deltas = side.deltas + (done + row) * layer.out_stride;
+      const Index rows = std::min(kBlockRows, run - row);
+      const Product<T> product{inputs,
+                               layer.out_vectors,
+                               rows,
+                               {block, 1, layer.in_stride},
+                               row_major(deltas, layer.out_stride),
+                               from_zero ? zeros<T>() : to,
+                               to};
+      if (shape_.many && !from_zero) {
+        multiply_accumulate(product);
+      } else {
+        multiply_add(product);
+      }
+      if (chunk.from == 0) {
+        T* bias = total_ + layer.bias;
+        if (from_zero) std::fill_n(bias, layer.out_stride, T(0));
+        add_rows<T>(deltas, rows, layer.out_stride, bias, bias);
+      }
       from_zero = false;
+      latest += rows;
+      if (latest < kLatestRows || sum_ == nullptr) continue;
+      add_latest(frame.plan, chunk);
+      from_zero = true;
+      latest = 0;
     }
   }
+}
+
+template <class T>
+void Deferred<T>::add_latest(const Plan<T>& plan, Chunk chunk) const {
+  for_each_part(plan, chunk, [&](Index first, Index count) {
+    accumulate(total_ + first, count, T(1), sum_ + first, error_ + first);
+    std::fill_n(total_ + first, count, T(0));
+  });
 }
 
 template <class T>
 void Deferred<T>::write(const Frame<T>& frame, Chunk chunk) const {
   const Layer& layer = frame.plan[chunk.layer];
   const Index inputs = chunk.to - chunk.from, size = inputs * layer.out_stride;
-  T* weight = total_ + layer.weight + chunk.from * layer.out_stride;
+  T* const total = sum_ != nullptr ? sum_ : total_;
+  T* weight = total + layer.weight + chunk.from * layer.out_stride;
   sum_terms<T>(weight, 1, 0, size, frame.call.grad_scale, weight);
   T* grad = frame.call.grad + layer.flat.weight + chunk.from * layer.fan_out;
   for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
     copy_from_panel(weight, inputs, layer.fan_out, i, grad);
   }
   if (chunk.from != 0) return;
-  T* bias = total_ + layer.bias;
+  T* bias = total + layer.bias;
   sum_terms<T>(bias, 1, 0, layer.out_stride, frame.call.grad_scale, bias);
   std::copy_n(bias, layer.fan_out, frame.call.grad + layer.flat.bias);
 }

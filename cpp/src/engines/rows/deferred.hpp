@@ -15,6 +15,7 @@ template <class T>
 struct DeferredShape {
   DeferredShape(const Problem& problem, const Plan<T>& plan);
 
+  bool many = false;       ///< rows: sums over them are cut into blocks
   int layers = 0;          ///< the first so many: all, layer 0 alone (exact), or none
   bool exact = false;      ///< only layer 0, with a share from the support rows
   Index query_rows = 0;    ///< a round of tasks ends where this is full
@@ -62,6 +63,16 @@ class Deferred {
   void add_chunk(const Frame<T>& frame, Round round, Chunk chunk) const;
   void add_side(const Frame<T>& frame, Round round, Chunk chunk, const Side& side,
                 bool& from_zero) const;
+  /// Calls body(first, count) for the packed numbers of a chunk: weights, and with the first the
+  /// bias.
+  template <class Body>
+  static void for_each_part(const Plan<T>& plan, Chunk chunk, const Body& body) {
+    const Layer& layer = plan[chunk.layer];
+    body(layer.weight + chunk.from * layer.out_stride, (chunk.to - chunk.from) * layer.out_stride);
+    if (chunk.from == 0) body(layer.bias, layer.out_stride);
+  }
+  /// Moves what total_ holds of a chunk to the sum.
+  void add_latest(const Plan<T>& plan, Chunk chunk) const;
   void write(const Frame<T>& frame, Chunk chunk) const;
 
   DeferredShape<T> shape_;
@@ -69,6 +80,9 @@ class Deferred {
   T* deltas_ = nullptr;  ///< exact: layer 0's on the query rows
   T* sums_ = nullptr;    ///< exact: R on the support rows
   T* total_ = nullptr;   ///< packed, every chunk by itself
+  /// Where there are many rows, total_ holds the latest: the sum of those before them, and what
+  /// adding them up has lost.
+  T *sum_ = nullptr, *error_ = nullptr;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

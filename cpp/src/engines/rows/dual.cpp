@@ -20,6 +20,10 @@ DualLayer<T> DualLayer<T>::carve(const Problem& problem, const Plan<T>& plan, bo
   dual.cross_ = arena.take<T>(problem.query.longest * dual.stride_);
   dual.z_ = arena.take<T>(size);
   dual.sum_ = arena.take<T>(size);
+  if (std::max(support, problem.query.longest) > kFewTerms) {
+    const Index rows = std::max({plan[0].fan_in, support, problem.query.longest});
+    dual.sums_ = LongSums<T>::carve(rows * plan[0].out_stride, arena);
+  }
   if (exact) {
     dual.query_part_ = arena.take<T>(size);
     dual.reverse_ = arena.take<T>(size);
@@ -58,18 +62,19 @@ void affine(const Layer& layer, const Weights<T>& weights, const Rows<T>& rows, 
 /// Outputs of layer 0 from z + A E.
 template <class T>
 void finish(const Layer& layer, const Rows<T>& rows, const T* z, const T* a, Index stride,
-            const T* sum, Index support, const Pass<T>& pass) {
+            const T* sum, Index support, const LongSums<T>& sums, const Pass<T>& pass) {
+  const bool fused = layer.fused && support <= kFewTerms;
   const Product<T> product{rows.count,
                            layer.out_vectors,
                            support,
                            {a, stride, 1},
                            row_major(sum, layer.out_stride),
                            row_major(z, layer.out_stride),
-                           row_major(layer.fused ? pass.h(0) : pass.s(0), layer.out_stride)};
-  if (layer.fused) {
+                           row_major(fused ? pass.h(0) : pass.s(0), layer.out_stride)};
+  if (fused) {
     multiply_apply(product, layer.activation);
   } else {
-    multiply_add(product);
+    multiply_add_rows(product, sums);
     apply(layer.activation, pass.s(0), rows.count * layer.out_stride, pass.h(0));
   }
 }
@@ -90,7 +95,8 @@ void DualLayer<T>::begin(const Plan<T>& plan, const Weights<T>& theta, const Row
 template <class T>
 void DualLayer<T>::forward_support(const Plan<T>& plan, const Pass<T>& pass) const {
   // Before the first step there is nothing to add: depth 0 only applies the activation.
-  finish(plan[0], support_, z_, gram_, stride_, sum_, steps_taken_ == 0 ? 0 : support_.count, pass);
+  finish(plan[0], support_, z_, gram_, stride_, sum_, steps_taken_ == 0 ? 0 : support_.count, sums_,
+         pass);
 }
 
 template <class T>
@@ -109,19 +115,20 @@ void DualLayer<T>::forward_query(const Plan<T>& plan, const Rows<T>& query, cons
   gram(plan, query, transposed_, support_.count, stride_, cross_);
   T* z = pass.s(0);
   affine(plan[0], start_, query, z);
-  finish(plan[0], query, z, cross_, stride_, sum_, support_.count, pass);
+  finish(plan[0], query, z, cross_, stride_, sum_, support_.count, sums_, pass);
 }
 
 template <class T>
 void DualLayer<T>::form_weight(const Plan<T>& plan, Columns<T> to) const {
   const Layer& layer = plan[0];
-  multiply_add<T>({layer.fan_in,
-                   layer.out_vectors,
-                   support_.count,
-                   {support_.x, 1, layer.fan_in},
-                   row_major<const T>(sum_, layer.out_stride),
-                   start_.weight(layer),
-                   to});
+  multiply_add_rows<T>({layer.fan_in,
+                        layer.out_vectors,
+                        support_.count,
+                        {support_.x, 1, layer.fan_in},
+                        row_major<const T>(sum_, layer.out_stride),
+                        start_.weight(layer),
+                        to},
+                       sums_);
 }
 
 template <class T>
@@ -137,27 +144,30 @@ bool DualLayer<T>::reverse_finite(const Plan<T>& plan) const {
 template <class T>
 void DualLayer<T>::begin_reverse(const Plan<T>& plan, const T* query_deltas) {
   const Layer& layer = plan[0];
-  multiply_add<T>({support_.count,
-                   layer.out_vectors,
-                   query_rows_,
-                   {cross_, 1, stride_},
-                   row_major(query_deltas, layer.out_stride),
-                   zeros<T>(),
-                   row_major(query_part_, layer.out_stride)});
+  multiply_add_rows<T>({support_.count,
+                        layer.out_vectors,
+                        query_rows_,
+                        {cross_, 1, stride_},
+                        row_major(query_deltas, layer.out_stride),
+                        zeros<T>(),
+                        row_major(query_part_, layer.out_stride)},
+                       sums_);
   std::fill_n(reverse_, support_.count * layer.out_stride, T(0));
 }
 
 template <class T>
 void DualLayer<T>::tangent_product(const Plan<T>& plan, T scale, T* to) const {
   const Layer& layer = plan[0];
-  multiply_scaled<T>({support_.count,
-                      layer.out_vectors,
-                      support_.count,
-                      {gram_, stride_, 1},
-                      row_major<const T>(reverse_, layer.out_stride),
-                      row_major<const T>(query_part_, layer.out_stride),
-                      row_major(to, layer.out_stride)},
-                     scale);
+  const Product<T> product{support_.count,
+                           layer.out_vectors,
+                           support_.count,
+                           {gram_, stride_, 1},
+                           row_major<const T>(reverse_, layer.out_stride),
+                           row_major<const T>(query_part_, layer.out_stride),
+                           row_major(to, layer.out_stride)};
+  if (support_.count <= kFewTerms) return multiply_scaled(product, scale);
+  multiply_add_rows(product, sums_);
+  sum_terms<T>(to, 1, 0, support_.count * layer.out_stride, scale, to);
 }
 
 template <class T>

@@ -55,6 +55,7 @@ class DualLayer {
   T* sum_ = nullptr;         ///< E
   T* query_part_ = nullptr;  ///< (X_q X_s' + 1)' D_q
   T* reverse_ = nullptr;     ///< R
+  LongSums<T> sums_{};       ///< where there are many rows
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

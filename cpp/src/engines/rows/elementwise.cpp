@@ -1,6 +1,7 @@
 #include "engines/rows/elementwise.hpp"
 
 #include "base/watch.hpp"
+#include "kernels/compensated.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
@@ -48,9 +49,35 @@ void derivative_rule(const ActivationSpec& activation, const T* s, const T* u, c
   });
 }
 
+namespace {
+
+/// add_rows of more than a few rows, for kColumns vectors of columns.
+template <int kColumns, class T>
+void add_many_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
+  using V = Vec<T>;
+  V totals[kColumns]{}, errors[kColumns]{};
+  for (Index first = 0; first < rows; first += kBlockTerms) {
+    V block[kColumns]{};
+    const T* row = from + first * stride;
+    for (Index r = std::min(kBlockTerms, rows - first); r > 0; --r, row += stride) {
+      for (Index v = 0; v < kColumns; ++v) block[v] += load<V>(row + v * kLanes<T>);
+    }
+    for (Index v = 0; v < kColumns; ++v) add_compensated(block[v], totals[v], errors[v]);
+  }
+  for (Index v = 0; v < kColumns; ++v) {
+    store(sum + v * kLanes<T>, load<V>(start + v * kLanes<T>) + totals[v]);
+  }
+}
+
+}  // namespace
+
 template <class T>
 void scale_rows(const T* from, Index rows, Index stride, T scale, T* to, const T* start, T* sum) {
   using V = Vec<T>;
+  if (rows > kFewTerms) {
+    for_each_pack(rows * stride, to, [=](Index i) { return scale * load<V>(from + i); });
+    return add_rows(to, rows, stride, start, sum);
+  }
   for (Index c = 0; c < stride; c += kLanes<T>) {
     V total = load<V>(start + c);
     for (Index r = 0; r < rows; ++r) {
@@ -67,6 +94,15 @@ void add_rows(const T* from, Index rows, Index stride, const T* start, T* sum) {
   using V = Vec<T>;
   constexpr Index kTogether = 4;  // columns of so many vectors: whole cache lines of every row
   Index c = 0;
+  if (rows > kFewTerms) {
+    for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
+      add_many_rows<kTogether>(from + c, rows, stride, start + c, sum + c);
+    }
+    for (; c < stride; c += kLanes<T>) {
+      add_many_rows<1>(from + c, rows, stride, start + c, sum + c);
+    }
+    return;
+  }
   for (; c + kTogether * kLanes<T> <= stride; c += kTogether * kLanes<T>) {
     V totals[kTogether];
     for (Index v = 0; v < kTogether; ++v) totals[v] = load<V>(start + c + v * kLanes<T>);
@@ -90,8 +126,26 @@ void accumulate(const T* from, Index count, T* to) {
 }
 
 template <class T>
+void accumulate(const T* from, Index count, T factor, T* to, T* error) {
+  using V = Vec<T>;
+  for_each_pack(count, to, [=](Index i) {
+    V sum = load<V>(to + i), lost = load<V>(error + i);
+    add_compensated(factor * load<V>(from + i), sum, lost);
+    store(error + i, lost);
+    return sum;
+  });
+}
+
+template <class T>
 void sum_terms(const T* from, Index terms, Index distance, Index count, T scale, T* to) {
   using V = Vec<T>;
+  if (terms > kBlockTerms) {
+    return for_each_pack(count, to, [=](Index i) {
+      CompensatedSum<V> sum;
+      for (Index k = 0; k < terms; ++k) sum.add(load<V>(from + k * distance + i));
+      return sum.value() * scale;
+    });
+  }
   for_each_pack(count, to, [=](Index i) {
     V sum = load<V>(from + i);
     for (Index k = 1; k < terms; ++k) sum += load<V>(from + k * distance + i);
@@ -124,6 +178,7 @@ bool is_finite(const T* x, Index count) {
   template void scale_rows<T>(const T*, Index, Index, T, T*, const T*, T*);                       \
   template void add_rows<T>(const T*, Index, Index, const T*, T*);                                \
   template void accumulate<T>(const T*, Index, T*);                                               \
+  template void accumulate<T>(const T*, Index, T, T*, T*);                                        \
   template void sum_terms<T>(const T*, Index, Index, Index, T, T*);                               \
   template bool is_finite<T>(const T*, Index);
 FOMAML_FAST_ROWS_ELEMENTWISE(float)

@@ -24,13 +24,18 @@ void derivative_rule(const ActivationSpec& activation, const T* s, const T* u, c
 template <class T>
 void scale_rows(const T* from, Index rows, Index stride, T scale, T* to, const T* start, T* sum);
 
-/// sum = start + the sum of the rows of a [rows, stride] matrix; `start` may be `sum`.
+/// sum = start + the sum of the rows of a [rows, stride] matrix; `start` may be `sum`. As exact for
+/// many rows as for few.
 template <class T>
 void add_rows(const T* from, Index rows, Index stride, const T* start, T* sum);
 
 /// to += from.
 template <class T>
 void accumulate(const T* from, Index count, T* to);
+
+/// to += factor * from, with what that loses kept in `error`.
+template <class T>
+void accumulate(const T* from, Index count, T factor, T* to, T* error);
 
 /// to = scale * (the sum of `terms` vectors, `distance` apart), in their order.
 template <class T>

@@ -7,6 +7,9 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 
 namespace {
 
+// Stretches whose results are added one after another.
+constexpr Index kRunStretches = 8;
+
 // From this many weights on, moving a layer into panels costs more than its strided rows.
 constexpr Index kLargeLayer = 16 * 1024;
 
@@ -102,6 +105,10 @@ Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const S
   const Keep keep = kept(problem.operation);
   if (keep != Keep::outputs && problem.operation != Operation::jvp) {
     result.values = arena.take<T>(plan.packed_parameters);
+    if (problem.support.longest > kRunStretches * kStretch) {
+      sum = arena.take<T>(plan.packed_parameters);
+      error = arena.take<T>(plan.packed_parameters);
+    }
   }
   if (keep == Keep::second_order) {
     vector.values = arena.take<T>(plan.packed_parameters);
@@ -237,18 +244,29 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
   const bool curvature = operation == Operation::hvp || operation == Operation::vjp_tangent;
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   T* result = frame.call.task_vectors + task * plan.parameters;
-  const LayerViews<T> to{worker.result.values, result};
+  const Index count = frame.call.support.count(task);
+  const bool many = count > kRunStretches * kStretch;
+  const LayerViews<T> to{worker.result.values, many ? nullptr : result};
   const LayerViews<const T> so_far = to;
+  if (many) {
+    std::fill_n(worker.sum, plan.packed_parameters, T(0));
+    std::fill_n(worker.error, plan.packed_parameters, T(0));
+  }
   LayerViews<const T> tangent;
   if (curvature || operation == Operation::gnvp) {
     tangent =
         tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   }
+  const auto add_run = [&] {
+    accumulate(worker.result.values, plan.packed_parameters, T(1), worker.sum, worker.error);
+  };
   CompensatedSum<T> total;
   const Index work = 2 * frame.problem.gradient_work(kStretch);
   Watch& watch = Watch::of_thread();
-  for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
+  for (Index first = 0; first < count; first += kStretch) {
     if (watch.stopped(work)) return;
+    const bool starts = first % (kRunStretches * kStretch) == 0;
+    if (starts && first > 0) add_run();
     const Rows<T> rows = stretch_of(frame, task, first);
     const Targeted<T> targets = targets_of(frame, worker, task, first, rows.count);
     forward(plan, theta, rows, worker.pass);
@@ -257,7 +275,7 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
                               rows,        targets,
                               worker.pass, worker.curvature,
                               worker.loss, tangent,
-                              nullptr,     first == 0 ? nullptr : &so_far,
+                              nullptr,     starts ? nullptr : &so_far,
                               to};
     if (operation == Operation::gnvp) {  // the curvature on the outputs, pulled back as a gradient
       push_forward(product);
@@ -273,14 +291,19 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
       continue;
     }
     for (int l = 0; l < plan.depth; ++l) {
-      weight_gradient<T>(plan, l, rows, worker.pass,
-                         first == 0 ? zeros<T>() : so_far.weight(plan[l]), to.weight(plan[l]));
-      if (first == 0) std::fill_n(to.bias(plan[l]), plan[l].row_parameters(), T(0));
+      weight_gradient<T>(plan, l, rows, worker.pass, starts ? zeros<T>() : so_far.weight(plan[l]),
+                         to.weight(plan[l]));
+      if (starts) std::fill_n(to.bias(plan[l]), plan[l].row_parameters(), T(0));
       add_row_gradients(plan, l, rows.count, worker.pass, to.bias(plan[l]), to.gain(plan[l]),
                         to.shift(plan[l]));
     }
   }
-  unpack_rest(plan, to);
+  if (many) {
+    add_run();
+    unpack(plan, {worker.sum, nullptr}, result);
+  } else {
+    unpack_rest(plan, to);
+  }
   if (operation == Operation::gradient) frame.call.losses[task] = total.value();
 }
 

@@ -28,6 +28,8 @@ class Evaluate {
     Weights<T> theta;   ///< of the task, where each has its own
     Weights<T> vector;  ///< the task's tangent, where it has to be packed
     Weights<T> result;  ///< its gradient or Hv, where it has to be unpacked
+    /// Of tasks of many stretches: the result of those before, and what adding them up has lost.
+    T *sum = nullptr, *error = nullptr;
     Pass<T> pass;
     TargetPacks<T> targets;
     LossScratch<T> loss;

@@ -25,7 +25,8 @@ Learning<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
   const bool per_parameter = problem.algorithm.rates_per_parameter;
   n_rates = per_parameter ? pack_count<T>(plan.packed_parameters) : problem.n_rates();
   sums = PartialSums<T>::carve(problem, problem.tasks, plan.packed_parameters,
-                               per_parameter ? plan.packed_parameters : padded<T>(n_rates), arena);
+                               per_parameter ? plan.packed_parameters : padded<T>(n_rates), arena,
+                               problem.has_long_partial_sums(problem.tasks));
 }
 
 template <class T>
@@ -243,7 +244,7 @@ void Learning<T>::adapt(Index task) {
 }
 
 template <class T>
-void Learning<T>::meta_gradient(Index task, T* partial) {
+void Learning<T>::meta_gradient(Index task, T* partial, T* error) {
   const Call<T>& call = frame_.call;
   const Index size = worker_.vectors.size;
   start(task);
@@ -264,14 +265,25 @@ void Learning<T>::meta_gradient(Index task, T* partial) {
     unpack(frame_.plan, gradient, call.task_vectors + task * frame_.plan.parameters);
   }
   const T weight = call.task_weights == nullptr ? T(1) : call.task_weights[task];
-  V* const sum = reinterpret_cast<V*>(partial);
-  meta::add_scaled(lambda, broadcast<V>(weight), size, sum);
+  const auto add = [&](const V* from, Index place) {
+    V* const sum = reinterpret_cast<V*>(partial) + place;
+    if (error == nullptr) {
+      meta::add_scaled(from, broadcast<V>(weight), size, sum);
+    } else {
+      add_compensated(from, size, broadcast<V>(weight), sum, reinterpret_cast<V*>(error) + place);
+    }
+  };
+  add(lambda, 0);
   if (vectors.co_rate == nullptr) return;
-  if (frame_.problem.algorithm.rates_per_parameter) {
-    meta::add_scaled(vectors.co_rate, broadcast<V>(weight), size, sum + size);
-  } else {
-    T* const rates = partial + frame_.plan.packed_parameters;
-    for (Index i = 0; i < shared_.n_rates; ++i) rates[i] += weight * vectors.co_rate[i][0];
+  if (frame_.problem.algorithm.rates_per_parameter) return add(vectors.co_rate, size);
+  const Index rates = frame_.plan.packed_parameters;
+  for (Index i = 0; i < shared_.n_rates; ++i) {
+    const T share = weight * vectors.co_rate[i][0];
+    if (error == nullptr) {
+      partial[rates + i] += share;
+    } else {
+      add_compensated(share, partial[rates + i], error[rates + i]);
+    }
   }
 }
 
@@ -305,11 +317,10 @@ void Learning<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worke
   }
   const PartialSums<T>& sums = shared.sums;
   team.share(sums.blocks, [&](Index block) {
-    T* const partial = sums.of_block(block);
-    std::fill_n(partial, sums.size, T(0));
+    sums.clear(block);
     const Index last = tasks * (block + 1) / sums.blocks;
     for (Index task = tasks * block / sums.blocks; task < last && !team.stopped(); ++task) {
-      learning.meta_gradient(task, partial);
+      learning.meta_gradient(task, sums.of_block(block), sums.errors_of(block));
     }
   });
   reduce(frame, shared, team);

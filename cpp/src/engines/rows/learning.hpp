@@ -46,7 +46,7 @@ class Learning {
   void start(Index task);
   bool unroll(Tasks& tasks, Index task);
   void adapt(Index task);
-  void meta_gradient(Index task, T* partial);
+  void meta_gradient(Index task, T* partial, T* error);
   static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
 
   [[nodiscard]] Weights<T> weights(const V* theta) const {

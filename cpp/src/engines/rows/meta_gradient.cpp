@@ -40,7 +40,8 @@ MetaGradient<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Are
   if (!deferred.all_layers()) {
     summed = deferred.any() ? plan[0].weight : plan.packed_parameters;  // W_0 comes last
   }
-  sums = PartialSums<T>::carve(problem, problem.tasks, summed, 0, arena);
+  sums = PartialSums<T>::carve(problem, problem.tasks, summed, 0, arena,
+                               problem.has_long_partial_sums(problem.tasks));
 }
 
 template <class T>
@@ -53,7 +54,9 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, con
       query_targets(TargetPacks<T>::carve(problem.query.longest, plan.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(plan, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
-  if (shared.apart) gradient.values = arena.take<T>(shared.sums.size);
+  if (shared.apart || shared.sums.errors != nullptr) {
+    gradient.values = arena.take<T>(shared.sums.size);
+  }
 }
 
 /// theta_S, then the query rows through it, forward and back. False if something is not finite.
@@ -99,7 +102,25 @@ void MetaGradient<T>::Block::in_groups() {
       ++task;
     } while (task < last && !set.shared && filled + set.count(task) <= shared.group_rows);
     const Rows<T> rows{set.x + set.first(group) * frame.problem.net.inputs(), filled};
-    add_gradient(frame.plan, rows, worker.query, group == first, Weights<T>{partial, nullptr});
+    if (error == nullptr) {
+      add_gradient(frame.plan, rows, worker.query, group == first, Weights<T>{partial, nullptr});
+    } else {
+      add_gradient(frame.plan, rows, worker.query, true, worker.gradient);
+      add_to_partial(group == first);
+    }
+  }
+}
+
+/// partial (+)= worker.gradient.
+template <class T>
+void MetaGradient<T>::Block::add_to_partial(bool from_zero) {
+  if (from_zero) {
+    std::copy_n(worker.gradient.values, shared.sums.size, partial);
+    if (error != nullptr) std::fill_n(error, shared.sums.size, T(0));
+  } else if (error != nullptr) {
+    accumulate(worker.gradient.values, shared.sums.size, T(1), partial, error);
+  } else {
+    accumulate(worker.gradient.values, shared.sums.size, partial);
   }
 }
 
@@ -155,13 +176,14 @@ void MetaGradient<T>::Block::dual_gradient(Index task) {
   const Columns<T> weight = worker.gradient.weight(layer);
   T* bias = worker.gradient.bias(layer);
   weight_gradient<T>(plan, 0, query, worker.query, zeros<T>(), weight);
-  multiply_add<T>({layer.fan_in,
-                   layer.out_vectors,
-                   support.count,
-                   {support.x, 1, layer.fan_in},
-                   row_major(sums, layer.out_stride),
-                   weight,
-                   weight});
+  multiply_add_rows<T>({layer.fan_in,
+                        layer.out_vectors,
+                        support.count,
+                        {support.x, 1, layer.fan_in},
+                        row_major(sums, layer.out_stride),
+                        weight,
+                        weight},
+                       worker.adaptation.pass(0).sums());
   std::fill_n(bias, layer.out_stride, T(0));
   add_rows<T>(deltas, query.count, layer.out_stride, bias, bias);
   add_rows<T>(sums, support.count, layer.out_stride, bias, bias);
@@ -191,11 +213,7 @@ void MetaGradient<T>::Block::one_by_one() {
     if (frame.call.task_vectors != nullptr) {
       unpack(plan, worker.gradient, frame.call.task_vectors + task * plan.parameters);
     }
-    if (task == first && round.first == 0) {
-      std::copy_n(worker.gradient.values, shared.sums.size, partial);
-    } else {
-      accumulate(worker.gradient.values, shared.sums.size, partial);
-    }
+    add_to_partial(task == first && round.first == 0);
   }
 }
 
@@ -223,7 +241,6 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
     const Round round = deferred.round_from(frame, task);
     const Index tasks = round.last - round.first;
     team.share(shared.sums.blocks, [&](Index i) {
-      T* partial = shared.sums.of_block(i);
       Block block{frame,
                   shared,
                   worker,
@@ -231,9 +248,10 @@ void MetaGradient<T>::run(const Frame<T>& frame, const Shared& shared, Worker& w
                   round,
                   round.first + tasks * i / shared.sums.blocks,
                   round.first + tasks * (i + 1) / shared.sums.blocks,
-                  partial};
+                  shared.sums.of_block(i),
+                  shared.sums.errors_of(i)};
       if (block.first == block.last && round.first == 0) {
-        std::fill_n(partial, shared.sums.size, T(0));
+        shared.sums.clear(i);
       }
       if (deferred.all_layers()) {
         block.leave_rows();

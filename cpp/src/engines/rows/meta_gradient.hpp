@@ -48,6 +48,7 @@ class MetaGradient {
     Round round;
     Index first, last;
     T* partial;
+    T* error;
 
     void in_groups();
     void one_by_one();
@@ -58,6 +59,7 @@ class MetaGradient {
     void task_gradient(Index task);
     void through_steps(Index task);
     void dual_gradient(Index task);
+    void add_to_partial(bool from_zero);
     void flag(Index task, bool finite) {
       if (!finite) frame.call.diverged[task] = 1;
     }

@@ -105,9 +105,10 @@ template <class T>
 void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
                      Columns<const T> start, Columns<T> to) {
   const Layer& layer = plan[l];
-  multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
-                   by_columns(layer_input(l, rows, pass), layer.in_stride),
-                   row_major<const T>(pass.d(l, rows.count), layer.out_stride), start, to});
+  multiply_add_rows<T>({layer.fan_in, layer.out_vectors, rows.count,
+                        by_columns(layer_input(l, rows, pass), layer.in_stride),
+                        row_major<const T>(pass.d(l, rows.count), layer.out_stride), start, to},
+                       pass.sums());
 }
 
 template <class T>
@@ -150,10 +151,11 @@ const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& 
                     to.bias(layer));
     }
     if (l < first) continue;
-    multiply_add<T>({layer.fan_in, layer.out_vectors, rows.count,
-                     by_columns(layer_input(l, rows, pass), layer.in_stride),
-                     row_major<const T>(scaled, layer.out_stride), from.weight(layer),
-                     to.weight(layer)});
+    multiply_add_rows<T>(
+        {layer.fan_in, layer.out_vectors, rows.count,
+         by_columns(layer_input(l, rows, pass), layer.in_stride),
+         row_major<const T>(scaled, layer.out_stride), from.weight(layer), to.weight(layer)},
+        pass.sums());
     if (l == 0 || !transposes_too) continue;
     if (rows.count < kFewRows) {
       multiply_add<T>({layer.fan_out, layer.in_vectors, rows.count,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engines/rows/plan.hpp"
-#include "kernels/micro_kernel.hpp"
+#include "kernels/long_product.hpp"
 #include "network/normalization.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
@@ -43,11 +43,16 @@ struct LayerPass {
 template <class T>
 class Pass {
  public:
-  /// Buffers of `copies` passes; `copy` picks one. They share what is below layer `first`.
+  /// Buffers of `copies` passes; `copy` picks one. They share what is below layer `first`, and the
+  /// buffers of long sums, where the rows are `summed` by the pass's owner.
   static Pass carve(const Plan<T>& plan, Index rows, Keep keep, Arena& arena, Index copies = 1,
-                    int first = 0) {
+                    int first = 0, bool summed = true) {
     Pass pass;
     pass.keep_ = keep;
+    const Index terms = keep == Keep::second_order ? 2 * rows : rows;
+    if (keep != Keep::outputs && summed && terms > kFewTerms) {
+      pass.sums_ = LongSums<T>::carve(plan.largest_layer, arena);
+    }
     pass.depth_ = plan.depth;
     pass.layers_ = arena.take<LayerPass<T>>(copies * plan.depth);
     for (int l = 0; l < plan.depth; ++l) {
@@ -101,6 +106,7 @@ class Pass {
   }
   [[nodiscard]] T* rh(int l, Index rows) const { return h(l) + rows * layers_[l].stride; }
   [[nodiscard]] T* rd(int l) const { return layers_[l].d; }
+  [[nodiscard]] const LongSums<T>& sums() const { return sums_; }
   [[nodiscard]] bool keeps_dh(int l) const { return layers_[l].dh != nullptr; }
   [[nodiscard]] normalization::Layer<Vec<T>> norm(int l, Index rows) const {
     return layers_[l].norm->with_rows(rows);
@@ -123,6 +129,7 @@ class Pass {
   [[nodiscard]] T* from_row(int l, T* buffer) const { return buffer + row_ * layers_[l].stride; }
 
   LayerPass<T>* layers_ = nullptr;  ///< [copies, depth]
+  LongSums<T> sums_{};              ///< of any layer's weights, one at a time
   Index row_ = 0;                   ///< where its rows begin
   Index depth_ = 0;
   Keep keep_ = Keep::outputs;

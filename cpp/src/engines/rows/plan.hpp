@@ -73,6 +73,7 @@ struct Plan {
       layer.fused = facts.fusion != Fusion::none;
       widest = std::max({widest, layer.out_stride, l == 0 ? 0 : layer.in_stride});
       widths += layer.out_stride;
+      largest_layer = std::max(largest_layer, packed_size<T>(layer.fan_in, layer.fan_out));
       panels += panel_count(layer.out_vectors);
     }
     // W_0 comes last: adapted parameters begin at 0 whether it is among them or not.
@@ -95,9 +96,10 @@ struct Plan {
   Index packed_parameters = 0;   ///< numbers in packed weights and biases
   Index adapted_parameters = 0;  ///< of those, what a step writes
   Index packed_transposes = 0;
-  Index widest = 0;  ///< largest leading dimension
-  Index widths = 0;  ///< sum of the leading dimensions of all outputs
-  Index panels = 0;  ///< over all layers
+  Index widest = 0;         ///< largest leading dimension
+  Index widths = 0;         ///< sum of the leading dimensions of all outputs
+  Index largest_layer = 0;  ///< numbers in packed weights
+  Index panels = 0;         ///< over all layers
   Index outputs = 0;
 
  private:

@@ -5,13 +5,22 @@
 #pragma once
 
 #include "activations/registry.hpp"
-#include "kernels/micro_kernel.hpp"
+#include "kernels/long_product.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 /// C = start + A B.
 template <class T>
 void multiply_add(const Product<T>& product);
+
+/// The same where B's rows are rows of a set: summed so that many lose no more than a few.
+/// `buffers` may lack where there are few.
+template <class T>
+void multiply_add_rows(const Product<T>& product, const LongSums<T>& buffers);
+
+/// C += A B, the product being summed from 0.
+template <class T>
+void multiply_accumulate(const Product<T>& product);
 
 /// C = scale (start + A B).
 template <class T>

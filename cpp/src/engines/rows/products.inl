@@ -75,12 +75,10 @@ struct DerivativeTangent {
   }
 };
 
-/// The product, in pieces between which the caller may stop it where it takes long. Each element
-/// is the sum that it would be anyway.
+/// The product, in pieces between which the caller may stop it. Each element is the sum that it
+/// would be anyway.
 template <class T, class Finish>
-void multiply_watched(Product<T> p, const Finish& finish) {
-  const Index work = 2 * p.rows * p.vectors * kLanes<T> * p.depth;
-  if (work < Watch::kLongest) return multiply(p, finish);
+[[gnu::noinline]] void multiply_in_pieces(const Product<T>& p, const Finish& finish, Index work) {
   // Thinner pieces would fetch the other operand too often.
   constexpr Index kThinnest = 256;
   Index pieces = work / Watch::kLongest + 1;
@@ -112,22 +110,42 @@ void multiply_watched(Product<T> p, const Finish& finish) {
   }
 }
 
+/// The product; small ones would feel more than the question.
+template <class T, class Finish>
+FOMAML_FAST_INLINE void multiply_watched(const Product<T>& p, const Finish& finish) {
+  const Index work = 2 * p.rows * p.vectors * kLanes<T> * p.depth;
+  if (work < Watch::kLongest) [[likely]]
+    return multiply(p, finish);
+  multiply_in_pieces(p, finish, work);
+}
+
 /// The product, by several workers if it is worth that and some are idle. Each element is the sum
 /// that it would be anyway.
-template <class T, class Finish>
-void multiply_shared(const Product<T>& p, const Finish& finish) {
+template <class T, class Body>
+FOMAML_FAST_INLINE void share_panels(const Product<T>& p, const Body& body) {
   const Index panels = panel_count(p.vectors);
   if (panels == 1 || !is_worth_sharing(p.rows, p.vectors * kLanes<T>, p.depth)) {
-    return multiply_watched(p, finish);
+    return body(p, Index{0});
   }
   const auto workers = std::min<Index>(parallel::Spare::workers(), panels);
-  if (workers <= 1) return multiply_watched(p, finish);
+  if (workers <= 1) return body(p, Index{0});
+  // Some pieces a worker, for whoever comes late.
+  constexpr Index kPieces = 4;
+  const Index pieces = std::min(panels, kPieces * workers);
   Watch& watch = Watch::of_thread();
   parallel::run(static_cast<int>(workers), {}, [&](Team& team) {
     const Watch::Region helps(watch);
-    const Index first = panels * team.worker() / team.size();
-    const Index last = panels * (team.worker() + 1) / team.size();
-    multiply_watched(some_panels(p, first, last), finish.at(0, panel_of(p.vectors, first).first));
+    team.share(pieces, [&](Index piece) {
+      const Index first = panels * piece / pieces, last = panels * (piece + 1) / pieces;
+      body(some_panels(p, first, last), panel_of(p.vectors, first).first);
+    });
+  });
+}
+
+template <class T, class Finish>
+void multiply_shared(const Product<T>& p, const Finish& finish) {
+  share_panels(p, [&](const Product<T>& part, Index first) {
+    multiply_watched(part, first == 0 ? finish : finish.at(0, first));
   });
 }
 
@@ -136,6 +154,31 @@ void multiply_shared(const Product<T>& p, const Finish& finish) {
 template <class T>
 void multiply_add(const Product<T>& product) {
   detail::multiply_shared(product, Store{});
+}
+
+template <class T>
+void multiply_add_rows(const Product<T>& p, const LongSums<T>& buffers) {
+  if (p.depth <= kFewTerms) return multiply_add(p);
+  detail::share_panels(p, [&](const Product<T>& part, Index first) {
+    multiply_long(part, buffers.from(p.rows, first));
+  });
+}
+
+template <class T>
+void multiply_accumulate(const Product<T>& product) {
+  using namespace FOMAML_FAST_NAMESPACE::detail;
+  Product<T> p = product;
+  p.start = p.c;
+  for_each_panel(p.vectors, [&](Panel panel) {
+    Tile<T> tile = tile_of(p, panel);
+    const Parts stretches(p.depth, longest_stretch(panel.count));
+    for (Index i = 0; i < stretches.count; ++i) {
+      tile.depth = stretches.length(i);
+      multiply_panel(tile, p.rows, panel.count, StoreAdded{}, 0);
+      tile.a += tile.depth * tile.a_depth;
+      tile.b += tile.depth * tile.b_row;
+    }
+  });
 }
 
 template <class T>
@@ -188,6 +231,8 @@ void multiply_derivative_rule(const Product<T>& product, const ActivationSpec& a
 
 #define FOMAML_FAST_ROWS_PRODUCTS(T)                                                               \
   template void multiply_add<T>(const Product<T>&);                                                \
+  template void multiply_add_rows<T>(const Product<T>&, const LongSums<T>&);                       \
+  template void multiply_accumulate<T>(const Product<T>&);                                         \
   template void multiply_scaled<T>(const Product<T>&, T);                                          \
   template void multiply_apply<T>(const Product<T>&, const ActivationSpec&);                       \
   template void multiply_derivative<T>(const Product<T>&, const ActivationSpec&, const T*, Index); \
