@@ -108,8 +108,8 @@ def adapt(
         as_network(net)
     if type(algorithm) is not Algorithm:
         as_algorithm(algorithm)
-    if rates is None and algorithm.learn_rates is not False:
-        question_rates(algorithm.learn_rates is not False, rates)
+    if rates is None and algorithm.learn_rates:
+        question_rates(True, rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     masks = on_divergence == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
