@@ -10,7 +10,7 @@ from scipy import stats
 
 import fomaml_fast as ff
 from fomaml_fast import samplers
-from fomaml_fast.samplers.random import choose, deal
+from fomaml_fast.samplers.random import _by_first_occurrence, choose, deal
 from sampler_data import DTYPES, TINY_P
 
 # --- the contract of every sampler --------------------------------------------------------------
@@ -40,7 +40,8 @@ def test_support_and_query_are_other_rows(name):
 
 @pytest.mark.parametrize("name", samplers.names())
 def test_repr_is_one_line(name):
-    for value in (make_sampler(name), make_sampler(name).draw(0, 100)):
+    drawn = make_sampler(name).draw(0, 100)
+    for value in (make_sampler(name), *([] if isinstance(drawn, np.ndarray) else [drawn])):
         text = repr(value)
         assert text.startswith(type(value).__name__ + "(")
         assert "\n" not in text
@@ -132,7 +133,7 @@ def test_choose_is_distinct_and_in_range(n_from, n_take, n_rows, seed):
 
 
 @pytest.mark.parametrize(
-    ("n_from", "n_take"), [(5, 2), (4, 4), (20, 2), (9, 1)], ids=["some", "all", "few", "one"]
+    ("n_from", "n_take"), [(5, 2), (4, 4), (21, 2), (9, 1)], ids=["some", "all", "few", "one"]
 )
 def test_choose_is_uniform_over_ordered_selections(n_from, n_take):
     chosen = choose(np.random.default_rng(0), n_from, n_take, 60_000)
@@ -143,14 +144,23 @@ def test_choose_is_uniform_over_ordered_selections(n_from, n_take):
 
 
 def test_choose_with_a_size_per_row():
-    sizes = np.array([3, 50, 1000] * 2000)
+    sizes = np.array([3, 50, 1000] * 2000)  # by keys and by first occurrence in one call
     chosen = choose(np.random.default_rng(0), sizes, 3, len(sizes))
     assert (chosen < sizes[:, None]).all()
     assert (np.sort(chosen[sizes == 3], axis=1) == [0, 1, 2]).all()
     assert stats.kstest(chosen[sizes == 1000, 0] / 1000, "uniform").pvalue > TINY_P
 
 
-@pytest.mark.parametrize("size", [41, 60, 200])
+@pytest.mark.parametrize("sizes", [[9, 40], [12, 12]])
+def test_first_occurrences_are_uniform_where_repeats_are_many(sizes):
+    chosen = _by_first_occurrence(np.random.default_rng(0), np.array(sizes * 10_000), 3)
+    assert (np.diff(np.sort(chosen, axis=1), axis=1) > 0).all()
+    _, counts = np.unique(chosen[:: 2 if sizes[0] != sizes[1] else 1], axis=0, return_counts=True)
+    assert len(counts) == sizes[0] * (sizes[0] - 1) * (sizes[0] - 2)
+    assert stats.chisquare(counts).pvalue > TINY_P
+
+
+@pytest.mark.parametrize("size", [51, 60, 200])
 def test_choose_starts_again_where_a_sequence_was_too_short(size):
     """Ten thousand rows of five: some meet so many repeats that they have to start again."""
     chosen = choose(np.random.default_rng(0), size, 5, 10_000)

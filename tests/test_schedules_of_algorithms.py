@@ -134,3 +134,34 @@ def test_functions_without_a_hash_are_scheduled():
     assert scheduled(2.0) == scheduled(2.0) != scheduled(3.0)
     assert hash(scheduled(2.0)) == hash(scheduled(2.0))
     assert scheduled(3.0).query_loss.fn.scale == 3.0
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ff.schedules.cosine(0.1, 10, warmup=2),
+        ff.schedules.exponential(0.1, 0.5),
+        ff.schedules.piecewise([1.0, 2.0], np.array([3])),
+        ff.schedules.derivative_order(ff.maml(), 3),
+        ff.schedules.multi_step_weights(ff.maml(), 3),
+    ],
+    ids=lambda schedule: type(schedule).__name__,
+)
+def test_steps_are_integers_from_0_on(schedule):
+    assert schedule(np.int64(4)) == schedule(4)
+    for step in (1.5, True, None, "3", np.array([1, 2]), float("nan")):
+        with pytest.raises(TypeError, match="step must be an integer"):
+            schedule(step)
+    with pytest.raises(ValueError, match="step must be at least 0"):
+        schedule(-1)
+
+
+def test_what_is_no_schedule_is_told():
+    with pytest.raises(TypeError, match=r"algorithm must be a schedule .* step 2 it returned int"):
+        ff.schedules.derivative_order(lambda step: 5, 3)(2)
+    with pytest.raises(TypeError, match="rates must be a sequence of numbers, got float"):
+        ff.schedules.piecewise(0.1, (3,))
+    with pytest.raises(TypeError, match="boundaries must be a flat sequence of numbers, got 2"):
+        ff.schedules.piecewise((0.1, 0.2), np.zeros((1, 1), int))
+    with pytest.raises(ValueError, match="decay must keep rates finite"):
+        ff.schedules.exponential(0.1, 10.0)(400)

@@ -91,7 +91,9 @@ Given::Given(const char* name, const py::handle& value, const Conversion& conver
                                : py::str(api::dtype_name(conversion.dtype));
   object_ = hooks().convert(value, name, kRoles[static_cast<int>(conversion.role)], dtype,
                             conversion.takes_list, conversion.forces);
-  if (!read(object_, conversion)) {
+  Conversion converted = conversion;
+  converted.forces = false;  // what Python leaves as it is the core has a sentence about
+  if (!read(object_, converted)) {
     throw std::runtime_error("convert returned what the core cannot read");
   }
 }

@@ -237,11 +237,12 @@ py::tuple outer_step(const api::Network& net, const py::handle& theta, const py:
 py::tuple check_meta(const api::Network& net, const py::handle& theta_object,
                      const ExamplesObject& support, const ExamplesObject& query,
                      const AlgorithmObject& algorithm, const py::handle& rates_object,
-                     const py::handle& check_finite) {
+                     const py::handle& check_finite, bool of_state) {
   const MetaCall asked{net,  support, query, algorithm, py::none(),
                        true, false,   false, false,     check_finite};
-  const Given theta("theta", theta_object);
-  const GivenRates rates("rates", rates_object, algorithm, net, theta->dtype());
+  const Given theta(of_state ? "state.theta" : "theta", theta_object);
+  const GivenRates rates(of_state ? "state.rates" : "rates", rates_object, algorithm, net,
+                         theta->dtype());
   api::Fault fault;
   expect(api::check(asked.arguments(*theta, *rates), fault), fault);
   return py::make_tuple(theta.object(), rates->given() ? rates.object() : py::object(py::none()));
@@ -305,7 +306,7 @@ void register_meta(py::module_& m) {
         "(theta, rates, moments, norm of the gradient)");
   m.def("check_meta", &check_meta, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("check_finite"),
-        "(theta, rates or None)");
+        py::arg("of_state") = false, "(theta, rates or None)");
   m.def("parameters", &parameters, py::arg("net"), py::arg("theta"), "a checked copy");
   m.def("parameters_of_tasks", &parameters_of_tasks, py::arg("net"), py::arg("theta"),
         py::arg("check_finite"));

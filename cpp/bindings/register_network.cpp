@@ -40,7 +40,8 @@ core::LossSpec make_loss(const Named& loss) {
 void register_network(py::module_& m) {
   py::class_<api::Network>(m, "Network", py::module_local())
       .def(py::init(&make_network), py::arg("sizes"), py::arg("activations"), py::arg("norms"),
-           py::arg("loss"), py::arg("has_loss"), "activations and loss: (name, values of its options)")
+           py::arg("loss"), py::arg("has_loss"),
+           "activations and loss: (name, values of its options)")
       .def_property_readonly("n_params", &api::Network::n_params)
       .def_property_readonly("weight_offsets", offsets(&core::LayerOffsets::weight))
       .def_property_readonly("bias_offsets", offsets(&core::LayerOffsets::bias))

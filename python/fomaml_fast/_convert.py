@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fomaml_fast._shown import shown
+
 Array = npt.NDArray[Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INT64_MAX = int(np.iinfo(np.int64).max)
@@ -28,12 +30,13 @@ def convert(
     have no dtype of their own and take `dtype`; with `forces` all floats do.
     """
     wanted = None if dtype is None else np.dtype(dtype)
+    if hasattr(value, "theta") and hasattr(value, "moments"):
+        raise TypeError(f"{name} must be an array, got a {type(value).__name__}: pass its .theta")
     if takes_list and is_list_of_arrays(value):
         return [
-            _one(item, f"{name}[{t}]", role, wanted, forces, seen=f"{name}[{t}]")
-            for t, item in enumerate(value)
+            _of_task(item, f"{name}[{t}]", role, wanted, forces) for t, item in enumerate(value)
         ]
-    return _one(value, name, role, wanted, forces, seen=name)
+    return _one(value, name, role, wanted, forces)
 
 
 def is_list_of_arrays(value: Any) -> bool:
@@ -44,10 +47,10 @@ def is_list_of_arrays(value: Any) -> bool:
 def _is_array(item: Any) -> bool:
     if isinstance(item, list | tuple | str | bytes):
         return False
-    shape = getattr(item, "shape", None)
-    if shape is not None:
-        return len(shape) > 0
-    return hasattr(item, "__array__") or hasattr(item, "__dlpack__")
+    try:
+        return len(item.shape) > 0
+    except (AttributeError, TypeError):
+        return hasattr(item, "__array__") or hasattr(item, "__dlpack__")
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -62,17 +65,22 @@ def as_array(value: Any, name: str) -> Array:
         if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
             return np.asarray(np.from_dlpack(value))
         return np.asarray(value)
-    except (ValueError, TypeError, RuntimeError, BufferError, OverflowError) as error:
-        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    except Exception as error:  # whatever another library's conversion raises
+        why = str(error) or type(error).__name__
+        raise TypeError(f"{name} cannot be read as an array: {why}") from error
 
 
-def _one(
-    value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool, seen: str
-) -> Array:
+def _of_task(value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool) -> Array:
+    """One item of a list of arrays."""
+    array = _one(value, name, role, dtype, forces)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array of rows, got one number")
+    return array
+
+
+def _one(value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool) -> Array:
     if value is None:
         raise TypeError(f"{name} must be an array, got None")
-    if hasattr(value, "theta") and hasattr(value, "moments"):
-        raise TypeError(f"{name} must be an array, got a {type(value).__name__}: pass its .theta")
     array = as_array(value, name)
     if array.dtype == object:
         raise _about_objects(array, value, name, role)
@@ -177,7 +185,7 @@ def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
     if is_missing(item):
         return ValueError(f"{name} must not hold missing values, but {where} does")
     if isinstance(item, str | bytes):
-        return TypeError(f"{name} holds text ({item!r} in {where}){_numbering(name, role)}")
+        return TypeError(f"{name} holds text ({shown(item)} in {where}){_numbering(name, role)}")
     if isinstance(item, bool | np.bool_):
         return TypeError(
             f"{name} holds booleans among other things ({where}); convert them to numbers first"
@@ -206,7 +214,7 @@ def _place(place: tuple[int, ...] | None, value: Any) -> str:
         return "it"
     columns = getattr(value, "columns", None)
     if len(place) == 2 and columns is not None:
-        return f"row {place[0]} of column {list(columns)[place[1]]!r}"
+        return f"row {place[0]} of column {shown(list(columns)[place[1]])}"
     return f"row {place[0]}" if len(place) == 1 else f"item {list(place)}"
 
 

@@ -287,6 +287,7 @@ def check_meta(
     algorithm: Algorithm,
     rates: Any,
     check_finite: Any,
+    of_state: bool = False,
 ) -> tuple[Floats, Floats | None]: ...
 def check_adaptation(
     net: Network, theta: Any, support: Examples, algorithm: Algorithm, rates: Any

@@ -14,6 +14,7 @@ import numpy as np
 from fomaml_fast._arrays import FloatArray
 from fomaml_fast._convert import as_array, convert
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 
 HessianVector = Callable[[FloatArray], Any] | None
 
@@ -202,7 +203,7 @@ def checked_result(
     _check_numbers(gradient, shape, "gradient")
     hessian = result[2] if len(result) == 3 else None
     if hessian is not None and not callable(hessian):
-        raise TypeError(f"hessian_vector of the custom loss must be callable, got {hessian!r}")
+        raise TypeError(f"hessian_vector of the custom loss must be callable, got {shown(hessian)}")
     return value, gradient, hessian
 
 

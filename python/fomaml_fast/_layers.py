@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from fomaml_fast import activations
-from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 
 Choice = TypeVar("Choice")
 NormName = Literal["layer", "batch"]
@@ -25,8 +26,8 @@ MOST_PARAMS = 2**40
 
 def as_sizes(sizes: Any) -> tuple[int, ...]:
     """Units of all layers, inputs and outputs included."""
-    if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
-        raise TypeError(f"sizes must be a sequence of integers, got {sizes!r}")
+    if not is_sequence(sizes):
+        raise TypeError(f"sizes must be a sequence of integers, got {shown(sizes)}")
     units = tuple(as_count(n, f"sizes[{i}]", least=1) for i, n in enumerate(sizes))
     if not 2 <= len(units) <= core.max_layers + 1:
         raise ValueError(
@@ -46,7 +47,7 @@ def per_hidden_layer(
     ``choose(item, name)`` checks an item and returns what is chosen.
     """
     hidden = len(sizes) - 2
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+    if not is_sequence(value):
         return (choose(value, name),) * hidden
     if len(value) != hidden:
         raise ValueError(
@@ -70,7 +71,7 @@ def as_norms(value: Any, sizes: Sequence[int]) -> tuple[NormName | None, ...]:
 
     def choose(item: Any, name: str) -> Any:
         if item is not None and not isinstance(item, str):
-            raise TypeError(f"{name} must be a name or a sequence of names, got {item!r}")
+            raise TypeError(f"{name} must be a name or a sequence of names, got {shown(item)}")
         return one_of(item, name, (None, *core.norm_names[1:]))
 
     return per_hidden_layer(value, sizes, "norm", choose)
@@ -125,11 +126,15 @@ def join(
     out: FloatArray | None,
 ) -> FloatArray:
     """One flat vector of the parts of each layer, which are checked against `shapes`."""
+    if not is_sequence(layers):
+        raise TypeError(f"layers must be a sequence of (W, b, ...), got {shown(layers)}")
     if len(layers) != len(shapes):
         raise ValueError(f"layers must hold {len(shapes)} tuples (W, b, ...), got {len(layers)}")
     flat: list[FloatArray] = []
     lead: tuple[int, ...] | None = None
     for i, (layer, wanted) in enumerate(zip(layers, shapes, strict=True)):
+        if not is_sequence(layer):
+            raise TypeError(f"layers[{i}] must be a tuple (W, b, ...), got {shown(layer)}")
         if len(layer) != len(wanted):
             names = ", ".join(PARTS[: len(wanted)])
             raise ValueError(f"layers[{i}] must hold ({names}), got {len(layer)} arrays")
@@ -142,4 +147,15 @@ def join(
                     f"layers[{i}][{j}] must have shape {[*lead, *shape]}, got {list(array.shape)}"
                 )
             flat.append(array.reshape(*lead, -1))
+    if out is None:
+        return np.concatenate(flat, axis=-1)
+    length = sum(part.shape[-1] for part in flat)
+    wanted_shape = (*flat[0].shape[:-1], length)
+    if not isinstance(out, np.ndarray) or out.dtype != flat[0].dtype or out.shape != wanted_shape:
+        raise TypeError(
+            f"out must be an array of {flat[0].dtype} and shape {list(wanted_shape)}, got "
+            + (f"{out.dtype} {list(out.shape)}" if isinstance(out, np.ndarray) else shown(out))
+        )
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable")
     return np.concatenate(flat, axis=-1, out=out)

@@ -13,8 +13,9 @@ from dataclasses import field, fields, make_dataclass
 from functools import wraps
 from typing import Any, ClassVar, Generic, TypeVar
 
-from fomaml_fast._arrays import as_number
+from fomaml_fast._arrays import as_number, is_sequence
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 from fomaml_fast._words import did_you_mean, renamed
 
 Class = TypeVar("Class", bound=type)
@@ -51,8 +52,8 @@ class Spec:
 
     def __repr__(self) -> str:
         """All arguments."""
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        parts = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _check_number(self, name: str, **bounds: float | None) -> None:
         object.__setattr__(self, name, as_number(getattr(self, name), name, **bounds))
@@ -64,7 +65,7 @@ class Spec:
 
     def _check_flag(self, name: str) -> None:
         if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
 
 
 class MomentSpec(Spec):
@@ -73,10 +74,9 @@ class MomentSpec(Spec):
     betas: tuple[float, float]
 
     def _check_betas(self) -> None:
-        try:
-            first, second = self.betas
-        except (TypeError, ValueError):
-            raise TypeError(f"betas must be two numbers, got {self.betas!r}") from None
+        if not is_sequence(self.betas) or len(self.betas) != 2:
+            raise TypeError(f"betas must be two numbers, got {shown(self.betas)}")
+        first, second = self.betas
         betas = (as_number(first, "betas[0]", least=0), as_number(second, "betas[1]", least=0))
         if max(betas) >= 1:
             raise ValueError(f"betas must be below 1, got {betas}")
@@ -161,21 +161,22 @@ class Family(Generic[Member]):
 
     def named(self, name: Any, argument: str = "name") -> type[Member]:
         """Return the class of a registered name."""
-        if name not in self.classes:
+        if not isinstance(name, str) or name not in self.classes:
             raise ValueError(
-                f"{argument} must be one of {', '.join(self.names)}, got {name!r}"
+                f"{argument} must be one of {', '.join(self.names)}, got {shown(name)}"
                 f"{did_you_mean(name, self.names)}"
             )
         return self.classes[name]
 
     def get(self, value: Any, argument: str) -> Member:
         """Return the spec of a registered name, with its defaults, or the object itself."""
-        if isinstance(value, self.base):
+        if isinstance(value, self.base) and type(value) is not self.base:
             return value
         if isinstance(value, str):
             return self.named(value, argument)()
-        hint = f"; did you mean {value.__name__}()?" if value in self.classes.values() else ""
+        meant = isinstance(value, type) and value in self.classes.values()
+        hint = f"; did you mean {value.__name__}()?" if meant else ""
         raise TypeError(
             f"{argument} must be a name, such as {self.names[0]!r}, or an object made from a class "
-            f"of {self.base.__module__}, got {value!r}{hint}"
+            f"of {self.base.__module__}, got {shown(value)}{hint}"
         )

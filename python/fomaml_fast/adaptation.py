@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_count, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
@@ -107,10 +108,9 @@ def adapt(
         as_network(net)
     if type(algorithm) is not Algorithm:
         as_algorithm(algorithm)
-    if rates is None and algorithm.learn_rates is not False:
-        question_rates(algorithm.learn_rates is not False, rates)
-    if on_divergence not in ON_DIVERGENCE:
-        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    if rates is None and algorithm.learn_rates:
+        question_rates(True, rates)
+    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     masks = on_divergence == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
     if uses_custom(net, algorithm):
@@ -133,8 +133,8 @@ def _trace_points(trace: Any, steps: int) -> list[int]:
     """Steps whose parameters are wanted, ascending."""
     if isinstance(trace, bool | np.bool_):
         return list(range(steps + 1)) if trace else []
-    if not isinstance(trace, Sequence | np.ndarray) or isinstance(trace, str):
-        raise TypeError(f"trace must be True, False or a sequence of steps, got {trace!r}")
+    if not is_sequence(trace):
+        raise TypeError(f"trace must be True, False or a sequence of steps, got {shown(trace)}")
     points = [as_count(step, f"trace[{i}]") for i, step in enumerate(trace)]
     for i, (point, before) in enumerate(zip(points, [-1, *points], strict=False)):
         if point > steps:
@@ -186,7 +186,7 @@ def _adapt_custom(
 def _with_task_axis(value: Any, name: str, role: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     array = convert(value, name, role, str(dtype), False, False)
     assert isinstance(array, np.ndarray)
-    return array[None]
+    return array[None] if array.ndim < 4 else array  # more axes are refused as they are
 
 
 def evaluate(
@@ -240,8 +240,8 @@ def evaluate(
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     question_rates(algorithm.learn_rates is not False, rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    if not isinstance(steps, Sequence | np.ndarray) or isinstance(steps, str):
-        raise TypeError(f"steps must be a sequence of integers, got {steps!r}")
+    if not is_sequence(steps):
+        raise TypeError(f"steps must be a sequence of integers, got {shown(steps)}")
     points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
     if not points:
         raise ValueError("steps must name at least one number of steps")

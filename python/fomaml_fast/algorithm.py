@@ -6,7 +6,7 @@ loss is taken. `presets` names points of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +16,18 @@ import numpy.typing as npt
 
 from fomaml_fast import inner as _inner
 from fomaml_fast import losses as _losses
-from fomaml_fast._arrays import FloatArray, as_count, as_number, float_dtype, one_of
+from fomaml_fast._arrays import (
+    FloatArray,
+    as_array,
+    as_count,
+    as_number,
+    float_dtype,
+    is_integer,
+    is_sequence,
+    one_of,
+)
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 from fomaml_fast.network import MLP
 
 #: What may adapt, by name; or layers by their indices.
@@ -119,9 +129,10 @@ class Algorithm:
     query_loss: _losses.Loss | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inner, _inner.Inner):
+        if not isinstance(self.inner, _inner.Inner) or type(self.inner) is _inner.Inner:
             raise TypeError(
-                f"inner must be an inner optimiser, such as inner.SGD(0.01), got {self.inner!r}"
+                "inner must be an inner optimiser, such as inner.SGD(0.01), "
+                f"got {shown(self.inner)}"
             )
         checked = {
             "steps": as_count(self.steps, "steps"),
@@ -134,10 +145,11 @@ class Algorithm:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        if not isinstance(self.gradient, Implicit) and self.gradient not in GRADIENTS:
+        named = isinstance(self.gradient, str) and self.gradient in GRADIENTS
+        if not named and not isinstance(self.gradient, Implicit):
             raise ValueError(
                 f"gradient must be one of {', '.join(map(repr, GRADIENTS))} or an Implicit(...), "
-                f"got {self.gradient!r}"
+                f"got {shown(self.gradient)}"
             )
         if not isinstance(self.learn_rates, bool):
             one_of(self.learn_rates, "learn_rates", RATE_KINDS)
@@ -214,13 +226,13 @@ class Algorithm:
         array([[0.5, 0.5],
                [0.5, 0.5]])
         """
-        return core.first_rates(self._core, net._core, str(float_dtype(dtype)))
+        return core.first_rates(self._core, as_network(net)._core, str(float_dtype(dtype)))
 
 
 def as_network(net: Any) -> MLP:
     """Return `net` if it is one."""
     if not isinstance(net, MLP):
-        raise TypeError(f"net must be an MLP, got {net!r}")
+        raise TypeError(f"net must be an MLP, got {shown(net)}")
     return net
 
 
@@ -228,7 +240,7 @@ def as_algorithm(algorithm: Any, net: Any = None) -> Algorithm:
     """Return `algorithm` if it is one, and one for that network."""
     if not isinstance(algorithm, Algorithm):
         raise TypeError(
-            f"algorithm must be an Algorithm, such as fomaml() gives, got {algorithm!r}"
+            f"algorithm must be an Algorithm, such as fomaml() gives, got {shown(algorithm)}"
             + ("; of a schedule, give the algorithm of one step" if callable(algorithm) else "")
         )
     if isinstance(net, MLP):
@@ -244,11 +256,11 @@ def uses_custom(net: MLP, algorithm: Algorithm) -> bool:
 def _as_layers(adapt: Any) -> str | tuple[int, ...]:
     if isinstance(adapt, str):
         return str(one_of(adapt, "adapt", ADAPT))
-    if not isinstance(adapt, Sequence | np.ndarray) or len(adapt) == 0:
-        raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {adapt!r}")
+    if not is_sequence(adapt) or len(adapt) == 0:
+        raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {shown(adapt)}")
     for i, layer in enumerate(adapt):
-        if isinstance(layer, bool | np.bool_) or not isinstance(layer, int | np.integer):
-            raise TypeError(f"adapt[{i}] must be an integer, got {layer!r}")
+        if not is_integer(layer):
+            raise TypeError(f"adapt[{i}] must be an integer, got {shown(layer)}")
     return tuple(int(layer) for layer in adapt)
 
 
@@ -257,7 +269,7 @@ def _as_step_weights(weights: Any, steps: int) -> tuple[float, ...] | None:
         return None
     values = tuple(
         as_number(v, f"step_weights[{i}]", least=0)
-        for i, v in enumerate(np.ravel(weights).tolist())
+        for i, v in enumerate(np.ravel(as_array(weights, "step_weights")).tolist())
     )
     if len(values) != steps or steps == 0:
         raise ValueError(f"step_weights must hold one weight a step ({steps}), got {len(values)}")

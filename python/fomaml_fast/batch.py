@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fomaml_fast._arrays import FloatArray, float_dtype
 from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 
 #: One array ``[T, rows, ...]``, or a list of one array a task where tasks differ in length.
 Stacked = npt.NDArray[Any] | list[npt.NDArray[Any]]
@@ -217,7 +218,7 @@ class TaskBatch:
                 raise IndexError(f"indices must name tasks below {len(self)}, got {wrong}")
         chosen = np.arange(len(self))[index if index.size else np.zeros(0, np.int64)]
         if chosen.ndim != 1 or len(chosen) == 0:
-            raise ValueError(f"indices must name at least one task, got {indices!r}")
+            raise ValueError(f"indices must name at least one task, got {shown(indices)}")
         taken = TaskBatch.__new__(TaskBatch)
         weights = None if self._task_weights is None else self._task_weights[chosen]
         taken._set(self._support.take(chosen), self._query.take(chosen), weights)

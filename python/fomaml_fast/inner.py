@@ -41,7 +41,7 @@ def _as_rates(value: Any, name: str) -> Rates:
     return tuple(nested) if rates.ndim == 1 else tuple(map(tuple, nested))
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     """As repr, but many rates by their shape."""
     shape = np.shape(value)
     if np.prod(shape, dtype=int) <= 8:
@@ -105,7 +105,7 @@ class Inner(Spec):
     def __repr__(self) -> str:
         """The rate, and whatever is not at its default."""
         shown = [
-            f"{f.name}={_shown(getattr(self, f.name))}"
+            f"{f.name}={_short(getattr(self, f.name))}"
             for f in sorted(fields(self), key=lambda f: bool(f.kw_only))
             if f.name == "lr" or getattr(self, f.name) != f.default
         ]

@@ -13,6 +13,7 @@ import numpy as np  # noqa: F401  for the examples
 
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, Spec, defaults, names_arguments
+from fomaml_fast._shown import shown
 
 #: The names, for type checkers.
 LossName = Literal[
@@ -215,7 +216,7 @@ class Custom(Loss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.fn):
-            raise TypeError(f"fn must be callable, got {self.fn!r}")
+            raise TypeError(f"fn must be callable, got {shown(self.fn)}")
 
     def __hash__(self) -> int:
         """Equal for equal functions, also where these have no hash of their own."""
@@ -267,5 +268,5 @@ def get(loss: LossName | Loss, name: str = "loss") -> Loss:
     MSE()
     """
     if callable(loss) and not isinstance(loss, type | Loss):
-        raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({loss!r})")
+        raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({shown(loss)})")
     return _FAMILY.get(loss, name)

@@ -159,9 +159,8 @@ def checked_options(
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     if type(algorithm) is not Algorithm:
         as_algorithm(algorithm)
-    if reduction not in REDUCTIONS or on_divergence not in ON_DIVERGENCE:
-        one_of(reduction, "reduction", REDUCTIONS)
-        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    one_of(reduction, "reduction", REDUCTIONS)
+    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     if trace is not True and trace is not False:
         trace = as_flag(trace, "trace")
     return tuple.__new__(Options, (reduction == "mean", trace, on_divergence == "drop"))

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from fomaml_fast._arrays import as_count, as_number
+import numpy as np
+
+from fomaml_fast._arrays import as_count, as_number, is_sequence
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm
 
 #: Share of its first value below which a step's weight does not fall (MAML++'s public code).
@@ -26,6 +29,7 @@ class _Cosine:
     warmup: int
 
     def __call__(self, step: int) -> float:
+        step = as_count(step, "step")
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
@@ -39,7 +43,13 @@ class _Exponential:
     every: int
 
     def __call__(self, step: int) -> float:
-        return self.lr * math.pow(self.decay, step / self.every)
+        step = as_count(step, "step")
+        try:
+            return self.lr * math.pow(self.decay, step / self.every)
+        except OverflowError:
+            raise ValueError(
+                f"decay must keep rates finite, but {self.decay} overflows at step {step}"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class _Piecewise:
     boundaries: tuple[int, ...]
 
     def __call__(self, step: int) -> float:
+        step = as_count(step, "step")
         return self.rates[sum(step >= boundary for boundary in self.boundaries)]
 
 
@@ -57,6 +68,7 @@ class _DerivativeOrder:
     switch: int
 
     def __call__(self, step: int) -> Algorithm:
+        step = as_count(step, "step")
         order = "first" if step < self.switch else "exact"
         return _with_gradient(_at(self.algorithm, step), order)
 
@@ -67,12 +79,21 @@ class _MultiStepWeights:
     steps: int
 
     def __call__(self, step: int) -> Algorithm:
+        step = as_count(step, "step")
         # Steps past the end share one key, so that they share one object.
         return _with_weights(_at(self.algorithm, step), min(step, self.steps), self.steps)
 
 
 def _at(algorithm: Algorithm | Callable[[int], Algorithm], step: int) -> Algorithm:
-    return algorithm if isinstance(algorithm, Algorithm) else algorithm(step)
+    if isinstance(algorithm, Algorithm):
+        return algorithm
+    found = algorithm(step)
+    if not isinstance(found, Algorithm):
+        raise TypeError(
+            f"algorithm must be a schedule of an Algorithm, but at step {step} it returned "
+            f"{type(found).__name__}"
+        )
+    return found
 
 
 # Cached: an algorithm keeps what the core made of it, which a new equal one would make again.
@@ -81,7 +102,7 @@ def _with_gradient(algorithm: Algorithm, gradient: str) -> Algorithm:
     if algorithm.gradient not in ("first", "exact"):
         raise ValueError(
             "algorithm.gradient must be 'first' or 'exact' for its order to change, got "
-            f"{algorithm.gradient!r}"
+            f"{shown(algorithm.gradient)}"
         )
     return replace(algorithm, gradient=gradient)
 
@@ -97,7 +118,9 @@ def _with_weights(algorithm: Algorithm, step: int, steps: int) -> Algorithm:
 
 def _check_algorithm(algorithm: object) -> None:
     if not isinstance(algorithm, Algorithm) and not callable(algorithm):
-        raise TypeError(f"algorithm must be an Algorithm or a schedule of one, got {algorithm!r}")
+        raise TypeError(
+            f"algorithm must be an Algorithm or a schedule of one, got {shown(algorithm)}"
+        )
 
 
 def cosine(lr: float, steps: int, final: float = 0.0, warmup: int = 0) -> _Cosine:
@@ -158,7 +181,7 @@ def exponential(lr: float, decay: float, every: int = 1) -> _Exponential:
     )
 
 
-def piecewise(rates: tuple[float, ...], boundaries: tuple[int, ...]) -> _Piecewise:
+def piecewise(rates: Sequence[float], boundaries: Sequence[int]) -> _Piecewise:
     """Constant between boundaries: ``rates[i]`` until ``boundaries[i]``.
 
     Parameters
@@ -177,6 +200,11 @@ def piecewise(rates: tuple[float, ...], boundaries: tuple[int, ...]) -> _Piecewi
     >>> piecewise((0.1, 0.01), (1000,))(1000)
     0.01
     """
+    for name, given in (("rates", rates), ("boundaries", boundaries)):
+        if not is_sequence(given):
+            raise TypeError(f"{name} must be a sequence of numbers, got {shown(given)}")
+        if isinstance(given, np.ndarray) and given.ndim != 1:
+            raise TypeError(f"{name} must be a flat sequence of numbers, got {given.ndim} axes")
     values = tuple(as_number(rate, f"rates[{i}]", least=0) for i, rate in enumerate(rates))
     steps = tuple(as_count(step, f"boundaries[{i}]") for i, step in enumerate(boundaries))
     if len(values) != len(steps) + 1:

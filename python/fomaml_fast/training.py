@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
+from fomaml_fast._arrays import is_integer
+from fomaml_fast._convert import INT64_MAX
 from fomaml_fast._hints import question_loss
 from fomaml_fast._loader import core
+from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.meta import OnDivergence, Reduction, checked_options
@@ -134,7 +137,7 @@ def meta_step(
     if uses_custom(net, chosen):
         checked = core.check_meta(
             *(net._core, theta, batch._support, batch._query, chosen._core),
-            *(rates if chosen.learn_rates is not False else None, check_finite),
+            *(rates if chosen.learn_rates is not False else None, check_finite, True),
         )
         result = _custom_meta.meta_grad(
             net, *checked, batch, chosen, per_task=False, threads=threads, **options._asdict()
@@ -184,24 +187,28 @@ def meta_step(
 
 def _algorithm_at(algorithm: Any, step: int, net: Any) -> Algorithm:
     """Return the algorithm of an outer step."""
-    if callable(algorithm) and not isinstance(algorithm, Algorithm):
+    if callable(algorithm) and not isinstance(algorithm, Algorithm | type):
         algorithm = algorithm(step)
     return as_algorithm(algorithm, net)
 
 
 def _check_outer(outer: Any) -> None:
-    if not isinstance(outer, Outer):
-        raise TypeError(f"outer must be an outer optimiser, such as outer.Adam(), got {outer!r}")
+    if not isinstance(outer, Outer) or type(outer) is Outer:
+        raise TypeError(
+            f"outer must be an outer optimiser, such as outer.Adam(), got {shown(outer)}"
+        )
 
 
 def _unpack_state(state: Any) -> tuple[Any, Any, Any, int]:
-    try:
-        theta, rates, moments, step = state
-        count = int(step)
-    except (TypeError, ValueError):
+    if not isinstance(state, tuple) or len(state) != len(State._fields):
         raise TypeError(
             f"state must be a State, such as init_state gives, got {type(state).__name__}"
-        ) from None
-    if count < 0:
-        raise ValueError(f"state.step must be at least 0, got {count}")
-    return theta, rates, moments, count
+        )
+    theta, rates, moments, step = state
+    if type(step) is np.ndarray and step.ndim == 0:
+        step = step[()]
+    if not is_integer(step):
+        raise TypeError(f"state.step must be an integer, got {shown(step)}")
+    if not 0 <= step < INT64_MAX:  # and there is room for one more
+        raise ValueError(f"state.step must be from 0 to 2**63 - 2, got {shown(int(step))}")
+    return theta, rates, moments, int(step)

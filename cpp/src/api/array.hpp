@@ -31,7 +31,9 @@ struct Shape {
   int axes = 0;  ///< may exceed kMostAxes: then only the first lengths are known
   std::array<Index, kMostAxes> lengths{};
 
-  [[nodiscard]] Index operator[](int axis) const { return lengths[static_cast<std::size_t>(axis)]; }
+  [[nodiscard]] Index operator[](int axis) const {
+    return axis < kMostAxes ? lengths[static_cast<std::size_t>(axis)] : 0;
+  }
   [[nodiscard]] Index last() const { return axes == 0 ? 1 : (*this)[axes - 1]; }
 };
 

@@ -173,8 +173,11 @@ bool Evaluation::read(std::byte* memory, Fault& fault) {
 
 template <class T>
 Status Evaluation::run(const Results<T>& results, const Execution& execution) const {
-  Problem problem{
-      .operation = in_.operation, .net = in_.net->spec, .layout = in_.net->layout, .tasks = tasks_};
+  Problem problem;  // an aggregate's braces would clear all of it first, which small calls feel
+  problem.operation = in_.operation;
+  problem.net = in_.net->spec;
+  problem.layout = in_.net->layout;
+  problem.tasks = tasks_;
   Call<T> call;
   problem.support = examples_.shape_with(loss_of(*in_.net, examples_));
   call.support = examples_.view<T>();

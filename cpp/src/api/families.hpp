@@ -10,7 +10,8 @@ namespace FOMAML_FAST_NAMESPACE::api {
 
 template <class Visitor>
 void for_each_activation(Visitor&& visitor) {
-#define FOMAML_FAST_ACTIVATION(identifier, Struct) visitor.template operator()<activations::Struct>();
+#define FOMAML_FAST_ACTIVATION(identifier, Struct) \
+  visitor.template operator()<activations::Struct>();
 #include "activations/registry.def"
 #undef FOMAML_FAST_ACTIVATION
 }

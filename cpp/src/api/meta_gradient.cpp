@@ -29,10 +29,11 @@ bool check(const MetaArguments& in, Fault& fault) {
 }
 
 Problem meta_problem(const MetaArguments& in) {
-  Problem problem{.operation = Operation::meta_gradient,
-                  .net = in.net->spec,
-                  .layout = in.net->layout,
-                  .tasks = in.support->tasks};
+  Problem problem;
+  problem.operation = Operation::meta_gradient;
+  problem.net = in.net->spec;
+  problem.layout = in.net->layout;
+  problem.tasks = in.support->tasks;
   problem.support = in.support->shape_with(loss_of(*in.net, *in.support));
   problem.query = in.query->shape_with(loss_of(*in.net, *in.query, in.algorithm->loss_of_query()));
   problem.weighs_tasks = in.task_weights != nullptr;

@@ -9,6 +9,11 @@
 namespace FOMAML_FAST_NAMESPACE::api {
 
 bool check(const OuterArguments& in, const Network& net, Index n_rates, DType dtype, Fault& fault) {
+  if (!in.moments.given()) {
+    fault.reason = Reason::missing;
+    fault.name = in.moments.name;
+    return false;
+  }
   const Array& moments = in.moments.array();
   const Shape wanted{2, {outer_moments(*in.outer), net.n_params() + n_rates}};
   const bool fits = moments.dtype == dtype && moments.shape.axes == 2 &&

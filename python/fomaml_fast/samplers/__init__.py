@@ -19,6 +19,7 @@ from fomaml_fast.samplers.episodes import Episodes as Episodes
 from fomaml_fast.samplers.groups import GroupRows as GroupRows
 from fomaml_fast.samplers.groups import Groups as Groups
 from fomaml_fast.samplers.protocol import Sampler as Sampler
+from fomaml_fast.samplers.reading import shown as _shown
 from fomaml_fast.samplers.sinusoid import Curves as Curves
 from fomaml_fast.samplers.sinusoid import Sinusoid as Sinusoid
 from fomaml_fast.samplers.splits import split_classes as split_classes
@@ -73,7 +74,9 @@ def get(name: str) -> type:
     2
     """
     if not isinstance(name, str) or name not in _REGISTRY:
-        raise ValueError(f"name must be one of {', '.join(map(repr, _REGISTRY))}, got {name!r}")
+        raise ValueError(
+            f"name must be one of {', '.join(map(repr, _REGISTRY))}, got {_shown(name)}"
+        )
     return _REGISTRY[name]
 
 

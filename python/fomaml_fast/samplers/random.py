@@ -10,8 +10,9 @@ import numpy.typing as npt
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Seed: TypeAlias = np.random.Generator | int | np.integer[Any]
 
-#: A row that takes at least one in so many of its numbers sorts all of them, which is faster.
-_SPARSE = 8
+#: Sorting random keys for all numbers of a row is fastest up to so many times the numbers taken;
+#: keeping new numbers of a sequence needs at least so many times them.
+_DENSE, _SPARSE = 10, 3
 
 
 def as_generator(rng: Seed) -> np.random.Generator:
@@ -62,14 +63,16 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
     -----
     Time and memory follow ``n_rows * n_take``, whatever ``n_from`` is.
     """
-    sizes = np.broadcast_to(np.asarray(n_from, dtype=np.int64), (n_rows,))
+    sizes = np.asarray(n_from, dtype=np.int64)
+    if sizes.shape != (n_rows,):
+        sizes = np.full(n_rows, n_from, dtype=np.int64)
     if n_rows == 0 or n_take == 0:
         return np.empty((n_rows, n_take), dtype=np.int64)
-    few = sizes <= _SPARSE * n_take
-    if few.all():
+    if int(sizes.max()) <= _DENSE * n_take:
         return _by_sorted_keys(rng, sizes, n_take)
-    if not few.any():
+    if int(sizes.min()) >= _SPARSE * n_take:
         return _by_first_occurrence(rng, sizes, n_take)
+    few = sizes <= _DENSE * n_take
     chosen = np.empty((n_rows, n_take), dtype=np.int64)
     chosen[few] = _by_sorted_keys(rng, sizes[few], n_take)
     chosen[~few] = _by_first_occurrence(rng, sizes[~few], n_take)
@@ -79,9 +82,8 @@ def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows:
 def _by_sorted_keys(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:
     widest = int(sizes.max())
     keys = rng.random((len(sizes), widest))
-    if int(sizes.min()) < widest:
-        keys[np.arange(widest) >= sizes[:, None]] = 2.0  # sorts after every key, which are below 1
-    return keys.argsort(axis=1)[:, :n_take].astype(np.int64, copy=False)
+    keys += np.arange(widest) >= sizes[:, None]  # sorts after all that are below 1
+    return keys.argsort(axis=1)[:, :n_take]
 
 
 def _by_first_occurrence(rng: np.random.Generator, sizes: IntArray, n_take: int) -> IntArray:

@@ -65,7 +65,7 @@ def _shares(fractions: Sequence[float]) -> list[float]:
     shares = [as_number(share, f"fractions[{i}]") for i, share in enumerate(items)]
     if min(shares) <= 0 or sum(shares) > 1 + 1e-9:
         raise ValueError(
-            f"fractions must be positive numbers that add up to at most 1, got {shares}"
+            f"fractions must be positive numbers that add up to at most 1, got {shown(shares)}"
         )
     return shares
 

@@ -53,11 +53,11 @@ class Table:
 
     def check_rows(self, rows: IntArray, dtype: np.dtype[Any] | None = None) -> None:
         """Raise where one of these rows is not finite, or does not fit ``dtype``."""
-        limit = np.finfo(np.float64 if dtype is None else dtype).max
+        limit = float(np.finfo(np.float64 if dtype is None else dtype).max)
         if self.largest <= limit or self.labelled:
             return
         rows = rows.ravel()
-        bad = ~(np.abs(self.values[rows]) <= limit)
+        bad = ~(np.abs(self.values[rows]) <= np.float64(limit))
         if bad.any():
             row, column = (int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
             row = int(rows[row])
