@@ -5,26 +5,12 @@
 // Obvious rather than fast: tests compare the fast engines with this one.
 #pragma once
 
-#include <Eigen/Core>
-
-#include "base/arena.hpp"
-#include "base/watch.hpp"
-#include "kernels/compensated.hpp"
+#include "engines/reference/row_sums.hpp"
 #include "network/layout.hpp"
 #include "network/normalization.hpp"
 #include "network/rows.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
-
-template <class T>
-using Matrix = Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
-template <class T>
-using ConstMatrix =
-    Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
-template <class T>
-using ConstRow = Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>;
-template <class T>
-using Row = Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic>>;
 
 /// Of E, which is T or const T.
 template <class E>
@@ -61,13 +47,9 @@ class Mlp {
       }
     }
     if (context > 0) widest = std::max(widest, net.fan_out(0));
-    if (rows > kFewTerms) {
-      Index largest = 0;
-      for (int l = 0; l < net.depth; ++l) largest = std::max(largest, fed(l) * net.fan_out(l));
-      if (second_order) sum_ = arena.take<T>(largest);
-      block_ = arena.take<T>(largest);
-      error_ = arena.take<T>(largest);
-    }
+    Index largest = 0;
+    for (int l = 0; l < net.depth; ++l) largest = std::max(largest, fed(l) * net.fan_out(l));
+    sums_.carve(rows, largest, second_order, arena);
     back_ = arena.take<T>(widest);
     r_back_ = second_order ? arena.take<T>(widest) : nullptr;
   }
@@ -141,7 +123,7 @@ class Mlp {
   void backward(const T* theta, const T* x, Index count, T* g) const {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
-      row_products(input(l, x, count), d, weight(g, l));
+      sums_.product(input(l, x, count), d, weight(g, l));
       bias_sums(l, d, bias(g, l));
       if (l == 0) break;
       Matrix<T> back(back_, count, net_.fan_in(l));
@@ -281,28 +263,8 @@ class Mlp {
   void bias_sums(int l, const ConstMatrix<T>& d, Row<T> sum) const {
     if (net_.norm(l) == Norm::batch) {
       sum.setZero();
-    } else if (d.rows() <= kFewTerms) {
-      sum = d.colwise().sum();
     } else {
-      for (Index j = 0; j < d.cols(); ++j) {
-        sum[j] = sum_of<T>(d.rows(), [&](Index row) { return d(row, j); });
-      }
-    }
-  }
-
-  /// sum = a' b: a sum over rows, those of many in blocks.
-  void row_products(const ConstMatrix<T>& a, const ConstMatrix<T>& b, Matrix<T> sum) const {
-    if (a.rows() <= kFewTerms) {
-      sum.noalias() = a.transpose() * b;
-      return;
-    }
-    Matrix<T> block(block_, a.cols(), b.cols());
-    sum.setZero();
-    std::fill_n(error_, sum.size(), T(0));
-    for (Index first = 0; first < a.rows(); first += kBlockTerms) {
-      const Index count = std::min(kBlockTerms, a.rows() - first);
-      block.noalias() = a.middleRows(first, count).transpose() * b.middleRows(first, count);
-      add_compensated<T>(block_, sum.size(), T(1), sum.data(), error_);
+      sums_.columns(d, sum);
     }
   }
 
@@ -335,16 +297,11 @@ class Mlp {
     for (int l = net_.depth - 1; l >= 0; --l) {
       const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l)),
           rd(at(rd_, l), count, net_.fan_out(l));
-      row_products(input(l, x, count), rd, weight(hv, l));
+      sums_.product(input(l, x, count), rd, weight(hv, l));
       bias_sums(l, rd, bias(hv, l));
       if (l == 0) break;
       const ConstMatrix<T> rh(at(rh_, l - 1), count, net_.fan_in(l));
-      if (count <= kFewTerms) {
-        weight(hv, l).noalias() += rh.transpose() * d;
-      } else {
-        row_products(rh, d, Matrix<T>(sum_, net_.fan_in(l), net_.fan_out(l)));
-        weight(hv, l) += Matrix<T>(sum_, net_.fan_in(l), net_.fan_out(l));
-      }
+      sums_.add_product(rh, d, weight(hv, l));
       Matrix<T> back(back_, count, net_.fan_in(l)), r_back(r_back_, count, net_.fan_in(l));
       back.noalias() = d * weight(theta, l).transpose();
       r_back.noalias() = rd * weight(theta, l).transpose();
@@ -408,9 +365,7 @@ class Mlp {
   std::array<normalization::Layer<T>, kMaxLayers> norms_{};
   T* back_ = nullptr;
   T* r_back_ = nullptr;
-  // Of any layer's weights, where there are many rows: a sum over them, of a block of them, and
-  // what adding the blocks up has lost.
-  T *sum_ = nullptr, *block_ = nullptr, *error_ = nullptr;
+  RowSums<T> sums_;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::reference
