@@ -96,7 +96,7 @@ void check_product(Index rows, Index columns, Index depth) {
 /// A finish sees the place of every number, whichever tile it is in.
 template <class T>
 struct AddPlace {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   Index row = 0, vector = 0;
   [[nodiscard]] AddPlace at(Index r, Index v) const { return {row + r, vector + v}; }
   Vec<T> operator()(Vec<T> sum, int r, int v) const {

@@ -180,7 +180,7 @@ bool run(int workers, const Interrupt& interrupt, Region region, void* context) 
   }
 #endif
   (void)workers;
-  Team::Shared shared(interrupt);
+  TeamState shared(interrupt);
   Team team(0, 1, &shared);
   region(context, team);
   return !shared.stop.load();

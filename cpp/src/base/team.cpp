@@ -36,8 +36,8 @@ void relax() {
 
 }  // namespace
 
-Team::Shared::Shared(const Interrupt& hook) : interrupt(hook) {
-  if (interrupt.requested != nullptr) next_poll = Clock::now() + kPollEvery;
+TeamState::TeamState(const Interrupt& hook) : interrupt(hook) {
+  if (interrupt.requested != nullptr) next_poll = std::chrono::steady_clock::now() + kPollEvery;
 }
 
 bool Team::stopped() {

@@ -21,13 +21,14 @@ struct Interrupt {
   void* context = nullptr;
 };
 
+struct TeamState;
+
 /// One worker's view of a region.
 class Team {
  public:
-  struct Shared;
   struct Common;
   /// `shared` is a Common where there are several workers.
-  Team(int worker, int size, Shared* shared) : worker_(worker), size_(size), shared_(shared) {}
+  Team(int worker, int size, TeamState* shared) : worker_(worker), size_(size), shared_(shared) {}
 
   [[nodiscard]] int worker() const { return worker_; }
   [[nodiscard]] int size() const { return size_; }
@@ -78,7 +79,7 @@ class Team {
 
   int worker_;
   int size_;
-  Shared* shared_;
+  TeamState* shared_;
   // Of the share that is open, or was last.
   std::uint64_t share_ = 0;  ///< number of the share, from 1; 0 before
   Index count_ = 0;
@@ -89,16 +90,16 @@ class Team {
 };
 
 /// What a region of one worker needs.
-struct Team::Shared {
-  explicit Shared(const Interrupt& hook);
+struct TeamState {
+  explicit TeamState(const Interrupt& hook);
 
   const Interrupt& interrupt;
   std::atomic<bool> stop{false};
-  Clock::time_point next_poll;
+  std::chrono::steady_clock::time_point next_poll;
 };
 
 /// What several workers have in common.
-struct Team::Common : Team::Shared {
+struct Team::Common : TeamState {
   /// Workers beyond that many have no stretch of their own.
   static constexpr int kSlots = 32;
   /// Number of the share, and blocks of the stretch that are taken.
@@ -106,7 +107,7 @@ struct Team::Common : Team::Shared {
     std::atomic<std::uint64_t> taken{0};
   };
 
-  using Shared::Shared;
+  using TeamState::TeamState;
 
   std::array<Slot, kSlots> slots;
   alignas(kLineBytes) std::atomic<Index> done{0};

@@ -51,8 +51,8 @@ struct Problem {
   Index rate_rows = 1;                ///< of the table of rates, if there is one
 
   /// Whether the fused kernels compute it: plain gradient descent with one loss at its end.
-  [[nodiscard]] bool is_plain() const {
-    return algorithm.is_plain(net.depth) && !wants_trace && !weighs_tasks;
+  [[nodiscard]] bool is_vanilla_sgd() const {
+    return algorithm.is_vanilla_sgd(net.depth) && !wants_trace && !weighs_tasks;
   }
   /// Whether products with the support Hessian are taken, on the way back or to solve.
   [[nodiscard]] bool takes_hessians() const {

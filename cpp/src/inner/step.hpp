@@ -22,7 +22,9 @@ struct Spec {
   double clip_norm = 0;  ///< 0: not clipped
 
   /// Plain gradient descent: theta - rate g.
-  [[nodiscard]] bool is_plain() const { return follows_gradient(id, parameters) && !has_terms(); }
+  [[nodiscard]] bool is_vanilla_sgd() const {
+    return follows_gradient(id, parameters) && !has_terms();
+  }
   /// Whether anything is added to the optimiser itself.
   [[nodiscard]] bool has_terms() const {
     return weight_decay != 0 || decoupled_weight_decay != 0 || proximal != 0 || clip_norm != 0;

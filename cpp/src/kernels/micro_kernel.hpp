@@ -58,11 +58,11 @@ constexpr int tile_rows(int vectors) {
 }
 
 /// A finish turns a sum into the number that is stored. `row` and `vector` count from the place of
-/// the tile, and `at` moves that place. `piles` says whether one call computes several tiles. One
+/// the tile, and `at` moves that place. `batches` says whether one call computes several tiles. One
 /// call per tile is better where the place would have to move from tile to tile, and where the
 /// constants of an activation would be kept in registers that the sums need.
 struct Store {
-  static constexpr bool piles = true;
+  static constexpr bool batches = true;
   [[nodiscard]] Store at(Index /*row*/, Index /*vector*/) const { return *this; }
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, int /*row*/, int /*vector*/) const {
@@ -137,7 +137,7 @@ template <class T, class Finish, int kVectors, int kRows>
   const Finish finish = finish_here;  // in registers: stores to C cannot change it
   while (true) {
     compute_tile<kVectors, kRows>(tile, a, start, c, finish);
-    if (!Finish::piles || --count == 0) return;
+    if (!Finish::batches || --count == 0) return;
     a += kRows * tile.a_row;
     start += kRows * tile.start_row;
     c += kRows * tile.c_row;
@@ -168,7 +168,7 @@ void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index
   const T *a = tile.a, *start = tile.start;
   T* c = tile.c;
   Index done = 0;
-  const auto pile = [&](Index height, Index count) {
+  const auto batch = [&](Index height, Index count) {
     const Index taken = height * count;
     kPiles[static_cast<std::size_t>(height - 1)](tile, a, start, c, count,
                                                  finish.at(done, first_vector));
@@ -177,16 +177,16 @@ void multiply_panel(const Tile<T>& tile, Index rows, const Finish& finish, Index
     start += taken * tile.start_row;
     c += taken * tile.c_row;
   };
-  const auto piles = [&](Index height, Index count) {
-    if constexpr (Finish::piles) {
-      if (count > 0) pile(height, count);
+  const auto batches = [&](Index height, Index count) {
+    if constexpr (Finish::batches) {
+      if (count > 0) batch(height, count);
     } else {
-      for (; count > 0; --count) pile(height, 1);
+      for (; count > 0; --count) batch(height, 1);
     }
   };
   const Parts tiles(rows, kMost);
-  piles(tiles.size + 1, tiles.longer);
-  piles(tiles.size, tiles.count - tiles.longer);
+  batches(tiles.size + 1, tiles.longer);
+  batches(tiles.size, tiles.count - tiles.longer);
 }
 
 template <class T, class Finish>

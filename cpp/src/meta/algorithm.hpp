@@ -56,8 +56,8 @@ struct AlgorithmSpec {
     return steps > 0 && (flow == Flow::exact || learns_rates || multi_step);
   }
   /// Plain gradient descent of all parameters, one loss at its end: what the fused kernels compute.
-  [[nodiscard]] bool is_plain(int depth) const {
-    return inner.is_plain() && adapts_all(depth) && !multi_step && !learns_rates &&
+  [[nodiscard]] bool is_vanilla_sgd(int depth) const {
+    return inner.is_vanilla_sgd() && adapts_all(depth) && !multi_step && !learns_rates &&
            !rates_per_parameter && (flow == Flow::first || flow == Flow::exact);
   }
 };

@@ -2,7 +2,7 @@
 // call.
 #pragma once
 
-#include "engines/lanes/plan.hpp"
+#include "engines/lanes/shapes.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
 

@@ -12,9 +12,9 @@ template <class T>
 struct Workspace {
   using V = Vec<T>;
 
-  Workspace(const Problem& problem, const Plan& plan, Arena& arena);
+  Workspace(const Problem& problem, const Shapes& shapes, Arena& arena);
 
-  // Packed parameters, each of plan.size:
+  // Packed parameters, each of shapes.size:
   V* theta = nullptr;     ///< the tasks' own, where they differ from the start
   V* adapted = nullptr;   ///< theta_1 … theta_S if exact, else the latest only
   V* vector = nullptr;    ///< gradient, Hv or cotangent of the group
@@ -35,9 +35,9 @@ class GroupRun {
  public:
   using V = Vec<T>;
 
-  GroupRun(const Problem& problem, const Plan& plan, const Call<T>& call, const Shared<T>& shared,
-           const Workspace<T>& workspace)
-      : problem_(problem), plan_(plan), call_(call), shared_(shared), work_(workspace) {}
+  GroupRun(const Problem& problem, const Shapes& shapes, const Call<T>& call,
+           const CallBuffers<T>& shared, const Workspace<T>& workspace)
+      : problem_(problem), shapes_(shapes), call_(call), shared_(shared), work_(workspace) {}
 
   /// Any operation but meta_gradient.
   void run(Group group);
@@ -79,16 +79,16 @@ class GroupRun {
   void add_to_total(const V* lambda) const;
   /// Packed parameters as the tasks' own flat vectors.
   void write(const V* vector, T* to) const {
-    scatter_parameters(plan_, vector,
-                       LaneArrays<T>::of(to, plan_.n_params, plan_.n_params, group_));
+    scatter_parameters(shapes_, vector,
+                       LaneArrays<T>::of(to, shapes_.n_params, shapes_.n_params, group_));
   }
-  V* adapted(int k) const { return work_.adapted + (plan_.exact ? k : 0) * plan_.size; }
+  V* adapted(int k) const { return work_.adapted + (shapes_.exact ? k : 0) * shapes_.size; }
   Activity<T>& activity(int k) const { return work_.tape[work_.taped ? k : 0]; }
 
   const Problem& problem_;
-  const Plan& plan_;
+  const Shapes& shapes_;
   const Call<T>& call_;
-  const Shared<T>& shared_;
+  const CallBuffers<T>& shared_;
   Workspace<T> work_;
   Group group_{};
   Watch& watch_ = Watch::of_thread();

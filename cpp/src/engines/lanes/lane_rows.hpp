@@ -1,7 +1,7 @@
 // Copies between tasks in memory and tasks in lanes.
 #pragma once
 
-#include "engines/lanes/plan.hpp"
+#include "engines/lanes/shapes.hpp"
 #include "kernels/simd.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
@@ -78,7 +78,7 @@ bool lane_sums(const Vec<T>* packs, Index length, Index lanes, T* sums);
 template <class T>
 struct LaneRows {
   using V = Vec<T>;
-  V* x = nullptr;  ///< plan.inputs(0), the last `context` columns being left to set_context
+  V* x = nullptr;  ///< shapes.inputs(0), the last `context` columns being left to set_context
   V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
   V* c = nullptr;  ///< [rows] coefficients
   /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.

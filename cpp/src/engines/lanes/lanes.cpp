@@ -1,8 +1,8 @@
 #include "engines/lanes/lanes.hpp"
 
 #include "engines/lanes/cost.hpp"
+#include "engines/lanes/general_path.hpp"
 #include "engines/lanes/group_run.hpp"
-#include "engines/lanes/learning.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -26,43 +26,44 @@ const char* unsupported(const Problem& problem) {
     if (problem.support.ragged || problem.query.ragged) return "batch normalisation of ragged sets";
   }
   // Only the fused steps know sets in pieces.
-  return problem.is_plain() || whole ? nullptr : kInPieces;
+  return problem.is_vanilla_sgd() || whole ? nullptr : kInPieces;
 }
 
 /// Of groups, what their lanes hold being added up.
 template <class T>
-PartialSums<T> carve_sums(const Problem& problem, const Plan& plan, Arena& arena) {
-  return PartialSums<T>::carve(problem, plan.groups, plan.size, rate_count(problem, plan), arena);
+PartialSums<T> carve_sums(const Problem& problem, const Shapes& shapes, Arena& arena) {
+  return PartialSums<T>::carve(problem, shapes.groups, shapes.size, rate_count(problem, shapes),
+                               arena);
 }
 
 /// What one worker has of its own.
 template <class T>
-std::size_t worker_bytes(const Problem& problem, const Plan& plan, const PartialSums<T>& sums) {
+std::size_t worker_bytes(const Problem& problem, const Shapes& shapes, const PartialSums<T>& sums) {
   Arena arena;
-  if (problem.is_plain()) {
-    Workspace<T>(problem, plan, arena);
+  if (problem.is_vanilla_sgd()) {
+    Workspace<T>(problem, shapes, arena);
   } else {
-    LearningBuffers<T>(problem, plan, sums, arena);
+    GeneralPathBuffers<T>(problem, shapes, sums, arena);
   }
   return arena.used();
 }
 
 template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
-  const Plan plan(problem, kLanes<T>);
+  const Shapes shapes(problem, kLanes<T>);
   Arena arena;
-  const auto sums = carve_sums<T>(problem, plan, arena);
-  Shared<T>::carve(problem, plan, {}, arena);
-  return WorkerArenas(arena.used(), worker_bytes<T>(problem, plan, sums)).bytes(workers);
+  const auto sums = carve_sums<T>(problem, shapes, arena);
+  CallBuffers<T>::carve(problem, shapes, {}, arena);
+  return WorkerArenas(arena.used(), worker_bytes<T>(problem, shapes, sums)).bytes(workers);
 }
 
 /// One call: what every worker knows.
 template <class T>
 struct Run {
   const Problem& problem;
-  const Plan& plan;
+  const Shapes& shapes;
   const Call<T>& call;
-  const Shared<T>& shared;
+  const CallBuffers<T>& shared;
   const PartialSums<T>& sums;
 
   [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
@@ -76,25 +77,25 @@ struct Run {
   template <class Body>
   void sum_blocks(Team& team, Body&& body) const {
     team.share(sums.blocks, [&](Index block) {
-      body(plan.groups * block / sums.blocks, plan.groups * (block + 1) / sums.blocks,
+      body(shapes.groups * block / sums.blocks, shapes.groups * (block + 1) / sums.blocks,
            sums.of_block(block));
     });
     sums.reduce(team, call.grad_scale, [&](const T* part, Index first, Index end) {
-      write(part, first, std::min(end, plan.size), call.grad);
-      if (end <= plan.size) return;
-      const Index begin = std::max(first, plan.size);
+      write(part, first, std::min(end, shapes.size), call.grad);
+      if (end <= shapes.size) return;
+      const Index begin = std::max(first, shapes.size);
       const T* const of_rates = part + (begin - first);
       if (problem.algorithm.rates_per_parameter) {
-        write(of_rates, begin - plan.size, end - plan.size, call.rate_grad);
+        write(of_rates, begin - shapes.size, end - shapes.size, call.rate_grad);
       } else {
-        std::copy_n(of_rates, end - begin, call.rate_grad + (begin - plan.size));
+        std::copy_n(of_rates, end - begin, call.rate_grad + (begin - shapes.size));
       }
     });
   }
 
   /// What is packed from `first` to before `last`, into the user's flat vector.
   void write(const T* packed, Index first, Index last, T* flat) const {
-    for_each_run(plan, first, last, [&](Index from, Index to, Index count) {
+    for_each_run(shapes, first, last, [&](Index from, Index to, Index count) {
       std::copy_n(packed + (from - first), count, flat + to);
     });
   }
@@ -118,25 +119,25 @@ struct Run {
   }
 
   void fused(Team& team, Arena& arena) const {
-    const Workspace<T> work(problem, plan, arena);
-    GroupRun<T> groups(problem, plan, call, shared, work);
-    if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.run(group(i)); });
+    const Workspace<T> work(problem, shapes, arena);
+    GroupRun<T> groups(problem, shapes, call, shared, work);
+    if (!shapes.meta) return team.share(shapes.groups, [&](Index i) { groups.run(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
       // tells as much; only if it is not finite is the block run again to find the tasks.
       for (const bool flag_vectors : {false, true}) {
         const Vec<T>* const sum = sum_groups(
-            team, first, last, plan.size, work.totals, work.total,
+            team, first, last, shapes.size, work.totals, work.total,
             [&](Index i, bool starts) { groups.meta_gradient(group(i), starts, flag_vectors); });
-        if (lane_sums<T>(sum, plan.size, lanes(first, last), partial)) break;
+        if (lane_sums<T>(sum, shapes.size, lanes(first, last), partial)) break;
       }
     });
   }
 
   void general(Team& team, Arena& arena) const {
-    const LearningBuffers<T> buffers(problem, plan, sums, arena);
-    Learning<T> groups(problem, plan, call, shared, buffers);
-    if (!plan.meta) return team.share(plan.groups, [&](Index i) { groups.adapt(group(i)); });
+    const GeneralPathBuffers<T> buffers(problem, shapes, sums, arena);
+    GeneralPath<T> groups(problem, shapes, call, shared, buffers);
+    if (!shapes.meta) return team.share(shapes.groups, [&](Index i) { groups.adapt(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       const Vec<T>* const sum =
           sum_groups(team, first, last, sums.size, buffers.totals, buffers.total,
@@ -149,17 +150,17 @@ struct Run {
 template <class T>
 Status run(const Problem& problem, const Call<T>& call, const Execution& execution,
            std::byte* memory) {
-  const Plan plan(problem, kLanes<T>);
+  const Shapes shapes(problem, kLanes<T>);
   Arena common(memory);
-  const auto sums = carve_sums<T>(problem, plan, common);
-  const Shared<T> shared = Shared<T>::carve(problem, plan, call, common);
-  const Run<T> body{problem, plan, call, shared, sums};
-  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, plan, sums));
-  const int workers = static_cast<int>(std::min<Index>(execution.workers, plan.groups));
+  const auto sums = carve_sums<T>(problem, shapes, common);
+  const CallBuffers<T> shared = CallBuffers<T>::carve(problem, shapes, call, common);
+  const Run<T> body{problem, shapes, call, shared, sums};
+  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, shapes, sums));
+  const int workers = static_cast<int>(std::min<Index>(execution.workers, shapes.groups));
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
     const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
-    problem.is_plain() ? body.fused(team, arena) : body.general(team, arena);
+    problem.is_vanilla_sgd() ? body.fused(team, arena) : body.general(team, arena);
   });
   return finished ? Status::ok : Status::interrupted;
 }

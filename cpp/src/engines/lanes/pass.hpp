@@ -26,7 +26,7 @@ struct Activity {
   PerLayer<normalization::Layer<V>> norms{};
   T delta_scale = 1;  ///< factor in d, du and dh since the last step or product
 
-  static Activity carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena);
+  static Activity carve(const Shapes& shapes, Index most_rows, bool gradients, Arena& arena);
 };
 
 /// Tangents that a Hessian-vector product keeps: of h, of u (which is z without normalisation), of
@@ -38,45 +38,46 @@ struct Tangents {
   /// The part of v in the lowest layer's b, [fan_out]; null: v's own.
   const V* lowest_bias = nullptr;
 
-  static Tangents carve(const Plan& plan, Index most_rows, Arena& arena);
+  static Tangents carve(const Shapes& shapes, Index most_rows, Arena& arena);
 };
 
 /// Outputs of layer `first` and all above; the last layer's are activity.h[depth - 1].
 template <class T, class B>
-void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             int first = 0);
+void forward(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity, int first = 0);
 
 /// The gradients on z of all layers below the last. Needs `forward`, and the gradient on the last
 /// outputs in place.
 template <class T, class B>
-void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity);
+void deltas(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
+            const Activity<T>& activity);
 
 /// `to` = the gradient on the parameters of layer `first` and above; with `add`, the gradient is
 /// added to `to`. Needs `forward`, and the gradient on the last outputs in place.
 template <class T, class B>
-void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+void gradient(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first = 0);
 
 /// `to` = theta - rates[l] * gradient in layer l, with the same needs as `gradient`. Without rates
 /// the deltas hold the factor minus the rate already. `to` may be theta: a layer's parameters are
 /// written after their last use.
 template <class T, class B>
-void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             const T* rates, Vec<T>* to);
+void descend(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity, const T* rates, Vec<T>* to);
 
 /// to = from + delta_scale * Hessian . v, over the parameters of layer `first` and above. Needs
 /// `gradient`, `descend` or `deltas` at the same theta. A null `from` stands for 0; `to` may be
 /// `from` but not v. The tangent of the gradient on the outputs below layer `first` is added to
 /// `below_first`, unless that is null.
 template <class T, class B>
-void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+void hessian_vector(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
                     const Vec<T>* from, Vec<T>* to, int first = 0, Vec<T>* below_first = nullptr);
 
 /// The gradients on u and on z of a layer, from the gradient on its outputs. That gradient lies in
 /// `du`, where the gradient on u replaces it.
 template <class T, class B>
-void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T>& rows,
+void through_layer(const Shapes& shapes, const B* theta, int layer, const LaneRows<T>& rows,
                    const Activity<T>& activity);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

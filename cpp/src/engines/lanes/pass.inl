@@ -39,20 +39,20 @@ inline constexpr bool kAddsTo = !std::is_same_v<Start, Zero>;
 
 /// The gradient on W and b, from d.
 template <class T, class Start, class FinishWeight, class FinishBias>
-void parameter_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity<T>& activity,
+void parameter_sums(const Shapes& shapes, int l, const LaneRows<T>& rows, const Activity<T>& activity,
                     const Vec<T>* d, Vec<T>* to, const Start& start,
                     const FinishWeight& finish_weight, const FinishBias& finish_bias) {
   using V = Vec<T>;
-  const Layer& layer = plan[l];
+  const Layer& layer = shapes[l];
   const Index n = rows.rows;
   bias_sums(layer, d, n, few_rows(rows), to, finish_bias);
   if constexpr (std::is_same_v<FinishWeight, Store>) {
     if (rows.blocked) {
-      return block_products(layer, input(rows, activity, l), plan.inputs(l, n), d, layer.outputs(n),
+      return block_products(layer, input(rows, activity, l), shapes.inputs(l, n), d, layer.outputs(n),
                             kAddsTo<Start>, to + layer.weight);
     }
   }
-  const Term<V, V> term{transpose(input(rows, activity, l), plan.inputs(l, n)),
+  const Term<V, V> term{transpose(input(rows, activity, l), shapes.inputs(l, n)),
                         matrix(d, layer.outputs(n)), n};
   multiply(layer.weights(), term, start, to + layer.weight, finish_weight);
 }
@@ -60,11 +60,11 @@ void parameter_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Acti
 /// The gradient on all of layer l's parameters; `finish_at` gives the finish of the rows that stand
 /// at an offset: the bias, the gains, the shifts.
 template <class T, class Start, class FinishWeight, class FinishAt>
-void layer_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity<T>& activity,
+void layer_sums(const Shapes& shapes, int l, const LaneRows<T>& rows, const Activity<T>& activity,
                 Vec<T>* to, const Start& start, const FinishWeight& finish_weight,
                 const FinishAt& finish_at) {
-  const Layer& layer = plan[l];
-  parameter_sums(plan, l, rows, activity, activity.d[at(l)], to, start, finish_weight,
+  const Layer& layer = shapes[l];
+  parameter_sums(shapes, l, rows, activity, activity.d[at(l)], to, start, finish_weight,
                  finish_at(layer.bias));
   if (!layer.normalized()) return;
   const Vec<T>* const du = activity.du[at(l)];
@@ -75,17 +75,17 @@ void layer_sums(const Plan& plan, int l, const LaneRows<T>& rows, const Activity
 
 /// The tangent of the gradient on W and b: H'RD + RH'D where it is fed a tangent RH.
 template <class T, class Start, class FinishBias>
-void hessian_parameters(const Plan& plan, int l, bool fed, const LaneRows<T>& rows,
+void hessian_parameters(const Shapes& shapes, int l, bool fed, const LaneRows<T>& rows,
                         const Activity<T>& activity, const Tangents<T>& tangents, Vec<T>* to,
                         const Start& start, const FinishBias& finish_bias) {
   using V = Vec<T>;
   const V* const rd = tangents.rd[at(l)];
   if (!fed) {
-    return parameter_sums(plan, l, rows, activity, rd, to, start, Store{}, finish_bias);
+    return parameter_sums(shapes, l, rows, activity, rd, to, start, Store{}, finish_bias);
   }
-  const Layer& layer = plan[l];
+  const Layer& layer = shapes[l];
   const Index n = rows.rows;
-  const Grid in = plan.inputs(l, n), out = layer.outputs(n);
+  const Grid in = shapes.inputs(l, n), out = layer.outputs(n);
   bias_sums(layer, rd, n, few_rows(rows), to, finish_bias);
   if (rows.blocked) {
     V* const weight = to + layer.weight;
@@ -101,9 +101,9 @@ void hessian_parameters(const Plan& plan, int l, bool fed, const LaneRows<T>& ro
 
 /// d[layer] from du[layer], where the layer is normalised.
 template <class T, class B>
-void through_norm(const Plan& plan, const B* theta, Index rows, const Activity<T>& activity,
+void through_norm(const Shapes& shapes, const B* theta, Index rows, const Activity<T>& activity,
                   int layer) {
-  const Layer& here = plan[layer];
+  const Layer& here = shapes[layer];
   if (!here.normalized()) return;
   Vec<T>* const d = activity.d[at(layer)];
   std::copy_n(activity.du[at(layer)], rows * here.fan_out, d);
@@ -112,11 +112,11 @@ void through_norm(const Plan& plan, const B* theta, Index rows, const Activity<T
 
 /// d[layer] from the delta of the layer above.
 template <class T, class B>
-void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity<T>& activity,
+void input_gradient(const Shapes& shapes, const B* theta, Index rows, const Activity<T>& activity,
                     int layer) {
   using V = Vec<T>;
-  const Layer& above = plan[layer + 1];
-  const Layer& here = plan[layer];
+  const Layer& above = shapes[layer + 1];
+  const Layer& here = shapes[layer];
   const Term<V, B> term{matrix<V>(activity.d[at(layer + 1)], above.outputs(rows)),
                         transpose(theta + above.weight, above.weights()), above.fan_out};
   const Grid grid = here.outputs(rows);
@@ -133,52 +133,52 @@ void input_gradient(const Plan& plan, const B* theta, Index rows, const Activity
     multiply(grid, term, Zero{}, dh, Store{});
     times_slope(here.activation, grid, s, dh, du);
   }
-  through_norm(plan, theta, rows, activity, layer);
+  through_norm(shapes, theta, rows, activity, layer);
 }
 
 }  // namespace
 
 template <class T>
-Activity<T> Activity<T>::carve(const Plan& plan, Index most_rows, bool gradients, Arena& arena) {
+Activity<T> Activity<T>::carve(const Shapes& shapes, Index most_rows, bool gradients, Arena& arena) {
   Activity activity;
-  for (int l = 0; l < plan.depth; ++l) {
-    const Index size = most_rows * plan[l].stride;
+  for (int l = 0; l < shapes.depth; ++l) {
+    const Index size = most_rows * shapes[l].stride;
     activity.h[at(l)] = arena.take<V>(size);
-    activity.s[at(l)] = plan[l].facts.needs_input ? arena.take<V>(size) : activity.h[at(l)];
+    activity.s[at(l)] = shapes[l].facts.needs_input ? arena.take<V>(size) : activity.h[at(l)];
     activity.norms[at(l)] =
-        normalization::Layer<V>::carve(plan[l].norm, most_rows, plan[l].fan_out, false, arena);
+        normalization::Layer<V>::carve(shapes[l].norm, most_rows, shapes[l].fan_out, false, arena);
     if (!gradients) continue;
     activity.d[at(l)] = arena.take<V>(size);
-    activity.du[at(l)] = plan[l].normalized() ? arena.take<V>(size) : activity.d[at(l)];
-    const bool apart = plan.second_order && plan[l].facts.curved;
+    activity.du[at(l)] = shapes[l].normalized() ? arena.take<V>(size) : activity.d[at(l)];
+    const bool apart = shapes.second_order && shapes[l].facts.curved;
     activity.dh[at(l)] = apart ? arena.take<V>(size) : activity.du[at(l)];
   }
   return activity;
 }
 
 template <class T>
-Tangents<T> Tangents<T>::carve(const Plan& plan, Index most_rows, Arena& arena) {
+Tangents<T> Tangents<T>::carve(const Shapes& shapes, Index most_rows, Arena& arena) {
   Tangents tangents;
-  for (int l = 0; l < plan.depth; ++l) {
-    const Index size = most_rows * plan[l].stride;
+  for (int l = 0; l < shapes.depth; ++l) {
+    const Index size = most_rows * shapes[l].stride;
     tangents.rz[at(l)] = arena.take<V>(size);
     // The tangent of h may take the place of that of z where nothing else wants the latter.
-    tangents.rh[at(l)] = plan[l].facts.curved ? arena.take<V>(size) : tangents.rz[at(l)];
+    tangents.rh[at(l)] = shapes[l].facts.curved ? arena.take<V>(size) : tangents.rz[at(l)];
     tangents.rd[at(l)] = arena.take<V>(size);
-    if (!plan[l].normalized()) continue;
+    if (!shapes[l].normalized()) continue;
     tangents.r_xhat[at(l)] = arena.take<V>(size);
-    tangents.r_log_scale[at(l)] = arena.take<V>(std::max(most_rows, plan[l].fan_out));
+    tangents.r_log_scale[at(l)] = arena.take<V>(std::max(most_rows, shapes[l].fan_out));
   }
   return tangents;
 }
 
 template <class T, class B>
-void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+void forward(const Shapes& shapes, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
              int first) {
   using V = Vec<T>;
-  for (int l = first; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
-    const Term<V, B> term{matrix(input(rows, activity, l), plan.inputs(l, rows.rows)),
+  for (int l = first; l < shapes.depth; ++l) {
+    const Layer& layer = shapes[l];
+    const Term<V, B> term{matrix(input(rows, activity, l), shapes.inputs(l, rows.rows)),
                           matrix(theta + layer.weight, layer.weights()), layer.fan_in};
     const Grid grid = layer.outputs(rows.rows);
     const Row<B> bias{theta + layer.bias};
@@ -206,55 +206,55 @@ void forward(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Ac
 }
 
 template <class T, class B>
-void deltas(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+void deltas(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
             const Activity<T>& activity) {
-  for (int l = plan.depth - 2; l >= 0; --l) input_gradient(plan, theta, rows.rows, activity, l);
+  for (int l = shapes.depth - 2; l >= 0; --l) input_gradient(shapes, theta, rows.rows, activity, l);
 }
 
 template <class T, class B>
-void gradient(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+void gradient(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
               const Activity<T>& activity, bool add, Vec<T>* to, int first) {
   using V = Vec<T>;
-  for (int l = plan.depth - 1; l >= first; --l) {
-    if (l > first) input_gradient(plan, theta, rows.rows, activity, l - 1);
+  for (int l = shapes.depth - 1; l >= first; --l) {
+    if (l > first) input_gradient(shapes, theta, rows.rows, activity, l - 1);
     if (add) {
-      layer_sums(plan, l, rows, activity, to, From<V>{to + plan[l].weight}, Store{},
+      layer_sums(shapes, l, rows, activity, to, From<V>{to + shapes[l].weight}, Store{},
                  [&](Index at) { return AddTo<V, V>{to + at, broadcast<V>(1)}; });
     } else {
-      layer_sums(plan, l, rows, activity, to, Zero{}, Store{}, [](Index) { return Store{}; });
+      layer_sums(shapes, l, rows, activity, to, Zero{}, Store{}, [](Index) { return Store{}; });
     }
   }
 }
 
 template <class T, class B>
-void descend(const Plan& plan, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
+void descend(const Shapes& shapes, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
              const T* rates, Vec<T>* to) {
   using V = Vec<T>;
-  for (int l = plan.depth - 1; l >= 0; --l) {
-    if (l > 0) input_gradient(plan, theta, rows.rows, activity, l - 1);
+  for (int l = shapes.depth - 1; l >= 0; --l) {
+    if (l > 0) input_gradient(shapes, theta, rows.rows, activity, l - 1);
     if (rates == nullptr) {
-      layer_sums(plan, l, rows, activity, to, From<B>{theta + plan[l].weight}, Store{},
+      layer_sums(shapes, l, rows, activity, to, From<B>{theta + shapes[l].weight}, Store{},
                  [&](Index at) { return AddTo<V, B>{theta + at, broadcast<V>(1)}; });
       continue;
     }
     const V factor = broadcast<V>(-rates[l]);
-    layer_sums(plan, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + plan[l].weight, factor},
+    layer_sums(shapes, l, rows, activity, to, Zero{}, AddTo<V, B>{theta + shapes[l].weight, factor},
                [&](Index at) { return AddTo<V, B>{theta + at, factor}; });
   }
 }
 
 template <class T, class B>
-void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
+void hessian_vector(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
                     const Activity<T>& activity, const Vec<T>* v, const Tangents<T>& tangents,
                     const Vec<T>* from, Vec<T>* to, int first, Vec<T>* below_first) {
   using V = Vec<T>;
   const Index n = rows.rows;
-  for (int l = first; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
+  for (int l = first; l < shapes.depth; ++l) {
+    const Layer& layer = shapes[l];
     V* const rz = tangents.rz[at(l)];
     const bool given = l == first && tangents.lowest_bias != nullptr;
     const Row<V> bias{given ? tangents.lowest_bias : v + layer.bias};
-    const Grid in = plan.inputs(l, n), out = layer.outputs(n);
+    const Grid in = shapes.inputs(l, n), out = layer.outputs(n);
     const Term<V, V> by_v{matrix(input(rows, activity, l), in),
                           matrix(v + layer.weight, layer.weights()), layer.fan_in};
     if (l == first) {
@@ -271,22 +271,22 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
     if (layer.facts.is_identity) continue;
     times_slope(layer.activation, out, activity.s[at(l)], rz, tangents.rh[at(l)]);
   }
-  const int top = plan.depth - 1;
-  output_curvature(plan[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
+  const int top = shapes.depth - 1;
+  output_curvature(shapes[top].fan_out, rows, activity.h[at(top)], tangents.rz[at(top)],
                    tangents.rd[at(top)], activity.delta_scale);
 
   for (int l = top; l >= first; --l) {
-    const Layer& layer = plan[l];
+    const Layer& layer = shapes[l];
     const bool fed = l > first;  // its inputs have a tangent
     if (from != nullptr) {
-      hessian_parameters(plan, l, fed, rows, activity, tangents, to, From<V>{from + layer.weight},
+      hessian_parameters(shapes, l, fed, rows, activity, tangents, to, From<V>{from + layer.weight},
                          AddTo<V, V>{from + layer.bias, broadcast<V>(1)});
     } else {
-      hessian_parameters(plan, l, fed, rows, activity, tangents, to, Zero{}, Store{});
+      hessian_parameters(shapes, l, fed, rows, activity, tangents, to, Zero{}, Store{});
     }
     if (!fed && below_first == nullptr) break;
 
-    const Layer& below = plan[l - 1];
+    const Layer& below = shapes[l - 1];
     const Grid out = layer.outputs(n), in = below.outputs(n);
     const Term<V, B> by_theta{matrix<V>(tangents.rd[at(l)], out),
                               transpose(theta + layer.weight, layer.weights()), layer.fan_out};
@@ -324,29 +324,29 @@ void hessian_vector(const Plan& plan, const B* theta, const LaneRows<T>& rows,
 }
 
 template <class T, class B>
-void through_layer(const Plan& plan, const B* theta, int layer, const LaneRows<T>& rows,
+void through_layer(const Shapes& shapes, const B* theta, int layer, const LaneRows<T>& rows,
                    const Activity<T>& activity) {
-  const Layer& here = plan[layer];
+  const Layer& here = shapes[layer];
   Vec<T>* const du = activity.du[at(layer)];
   if (!here.facts.is_identity) {
     times_slope(here.activation, here.outputs(rows.rows), activity.s[at(layer)], du, du);
   }
-  through_norm(plan, theta, rows.rows, activity, layer);
+  through_norm(shapes, theta, rows.rows, activity, layer);
 }
 
 #define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                         \
-  template void forward<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&, int); \
-  template void deltas<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&);       \
-  template void gradient<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&,      \
+  template void forward<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&, int); \
+  template void deltas<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&);       \
+  template void gradient<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,      \
                                bool, Vec<T>*, int);                                                \
-  template void descend<T, B>(const Plan&, const B*, const LaneRows<T>&, const Activity<T>&,       \
+  template void descend<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,       \
                               const T*, Vec<T>*);                                                  \
-  template void hessian_vector<T, B>(const Plan&, const B*, const LaneRows<T>&,                    \
+  template void hessian_vector<T, B>(const Shapes&, const B*, const LaneRows<T>&,                    \
                                      const Activity<T>&, const Vec<T>*, const Tangents<T>&,        \
                                      const Vec<T>*, Vec<T>*, int, Vec<T>*);
 
 #define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                   \
-  template void through_layer<T, Vec<T>>(const Plan&, const Vec<T>*, int, const LaneRows<T>&, \
+  template void through_layer<T, Vec<T>>(const Shapes&, const Vec<T>*, int, const LaneRows<T>&, \
                                          const Activity<T>&);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

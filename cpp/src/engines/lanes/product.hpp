@@ -78,12 +78,12 @@ struct Row {
 };
 
 // Finishes: they turn a sum into the number that is stored in C. Other matrices have C's layout,
-// and `row` is the offset of C's row. `piles` says whether one call computes several tiles. One
+// and `row` is the offset of C's row. `batches` says whether one call computes several tiles. One
 // call per tile is better where the constants of an activation would be kept in registers that the
 // sums need.
 
 struct Store {
-  static constexpr bool piles = true;
+  static constexpr bool batches = true;
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
     return sum;
@@ -93,7 +93,7 @@ struct Store {
 /// sigma(sum): for activations of an instruction or two.
 template <class Activation>
 struct Activate {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   [[no_unique_address]] Activation activation;
   template <class V>
   FOMAML_FAST_INLINE V operator()(V sum, Index /*row*/, Index /*column*/) const {
@@ -104,7 +104,7 @@ struct Activate {
 /// sum * sigma'(h).
 template <class Activation, class V>
 struct TimesSlope {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   [[no_unique_address]] Activation activation;
   const V* h;
   FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
@@ -115,7 +115,7 @@ struct TimesSlope {
 /// from + factor * sum.
 template <class V, class B>
 struct AddTo {
-  static constexpr bool piles = true;
+  static constexpr bool batches = true;
   const B* from;
   V factor;
   FOMAML_FAST_INLINE V operator()(V sum, Index row, Index column) const {
@@ -136,7 +136,7 @@ struct NoTerm {};
 
 template <class V, class B, class Second, class Start, class Finish>
 struct Work {
-  static constexpr bool piles = Finish::piles;
+  static constexpr bool batches = Finish::batches;
   Term<V, B> first;
   Second second;
   Start start;
@@ -194,7 +194,7 @@ FOMAML_FAST_INLINE void compute_tile(const Work<V, B, Second, Start, Finish>& wo
 template <int kRows, int kColumns, class V, class B, class Second, class Start, class Finish>
 [[gnu::noinline]] void compute_pile(const Work<V, B, Second, Start, Finish>& work, Index row,
                                     Index column, Index count) {
-  if constexpr (Finish::piles) {
+  if constexpr (Finish::batches) {
     for (; count > 0; --count, row += kRows) compute_tile<kRows, kColumns>(work, row, column);
   } else {
     compute_tile<kRows, kColumns>(work, row, column);
@@ -202,18 +202,19 @@ template <int kRows, int kColumns, class V, class B, class Second, class Start, 
 }
 
 template <class Work>
-using Pile = void (*)(const Work&, Index row, Index column, Index count);
+using TileBatch = void (*)(const Work&, Index row, Index column, Index count);
 
 /// compute_pile for every height a tile `kColumns` wide may have; entry r is r + 1 high.
 template <int kColumns, class Work>
 inline constexpr auto kPiles = []<int... kRow>(std::integer_sequence<int, kRow...>) {
-  return std::array<Pile<Work>, sizeof...(kRow)>{&compute_pile<kRow + 1, kColumns>...};
+  return std::array<TileBatch<Work>, sizeof...(kRow)>{&compute_pile<kRow + 1, kColumns>...};
 }(std::make_integer_sequence<int, kTileRows[kColumns]>{});
 
 /// For every width; entry c is c + 1 wide.
 template <class Work>
-inline constexpr auto kPilesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
-  return std::array<const Pile<Work>*, sizeof...(kColumn)>{kPiles<kColumn + 1, Work>.data()...};
+inline constexpr auto kBatchesByWidth = []<int... kColumn>(std::integer_sequence<int, kColumn...>) {
+  return std::array<const TileBatch<Work>*, sizeof...(kColumn)>{
+      kPiles<kColumn + 1, Work>.data()...};
 }(std::make_integer_sequence<int, kTileColumns>{});
 
 /// `count` panels of columns, each `width` wide and cut into the same tiles.
@@ -221,18 +222,18 @@ template <class Work>
 void compute_panels(const Work& work, Index rows, Index column, Index width, Index count) {
   if (count == 0) return;
   const std::size_t w = static_cast<std::size_t>(width);
-  const Pile<Work>* const piles = kPilesByWidth<Work>[w - 1];
+  const TileBatch<Work>* const batches = kBatchesByWidth<Work>[w - 1];
   const Parts parts(rows, kTileRows[w]);
-  const auto pile = [&](Index row, Index height, Index tiles) {
-    if constexpr (Work::piles) {
-      if (tiles > 0) piles[height - 1](work, row, column, tiles);
+  const auto batch = [&](Index row, Index height, Index tiles) {
+    if constexpr (Work::batches) {
+      if (tiles > 0) batches[height - 1](work, row, column, tiles);
     } else {
-      for (; tiles > 0; --tiles, row += height) piles[height - 1](work, row, column, 1);
+      for (; tiles > 0; --tiles, row += height) batches[height - 1](work, row, column, 1);
     }
   };
   for (; count > 0; --count, column += width) {
-    pile(0, parts.size + 1, parts.longer);
-    pile(parts.longer * (parts.size + 1), parts.size, parts.count - parts.longer);
+    batch(0, parts.size + 1, parts.longer);
+    batch(parts.longer * (parts.size + 1), parts.size, parts.count - parts.longer);
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engines/partial_sums.hpp"
-#include "engines/reference/learning.hpp"
+#include "engines/reference/general_path.hpp"
 #include "engines/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -18,7 +18,7 @@ struct Workspace {
       : mlp(problem.net, problem.layout, std::max(problem.support.longest, problem.query.longest),
             second_order(problem), arena, problem.algorithm.context) {
     if (problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient) {
-      learning = LearningBuffers<T>::carve(problem, arena);
+      path = GeneralPathBuffers<T>::carve(problem, arena);
     } else {
       result = arena.take<T>(problem.layout.n_params + problem.algorithm.context);
     }
@@ -36,7 +36,7 @@ struct Workspace {
   }
 
   Mlp<T> mlp;
-  LearningBuffers<T> learning;
+  GeneralPathBuffers<T> path;
   /// Gradients and products are formed here and copied out: Eigen's order of summation depends on
   /// the alignment of what it writes, which must not be the user's.
   T* result = nullptr;
@@ -52,8 +52,8 @@ class Run {
       case Operation::meta_gradient:
         return meta_gradient(team, work, sums);
       case Operation::adapt: {
-        const Learning<T> learning(problem_, call_, work.mlp, work.learning);
-        return team.share(problem_.tasks, [&](Index task) { learning.adapt(task); });
+        const GeneralPath<T> path(problem_, call_, work.mlp, work.path);
+        return team.share(problem_.tasks, [&](Index task) { path.adapt(task); });
       }
       default:
         return team.share(problem_.tasks, [&](Index task) { differentiate(task, work); });
@@ -112,13 +112,13 @@ class Run {
   }
 
   void meta_gradient(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
-    const Learning<T> learning(problem_, call_, work.mlp, work.learning);
+    const GeneralPath<T> path(problem_, call_, work.mlp, work.path);
     team.share(sums.blocks, [&](Index block) {
       sums.clear(block);
       const Index first = problem_.tasks * block / sums.blocks;
       const Index last = problem_.tasks * (block + 1) / sums.blocks;
       for (Index task = first; task < last && !team.stopped(); ++task) {
-        learning.add_meta_gradient(task, sums.of_block(block), sums.errors_of(block));
+        path.add_meta_gradient(task, sums.of_block(block), sums.errors_of(block));
       }
     });
     sums.reduce(team, call_.grad_scale, [&](const T* part, Index first, Index end) {

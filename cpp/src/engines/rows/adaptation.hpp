@@ -13,70 +13,70 @@ template <class T>
 class Adaptation {
  public:
   /// `taped` keeps every step, for the exact meta-gradient.
-  Adaptation(const Problem& problem, const Plan<T>& plan, bool taped, Arena& arena)
+  Adaptation(const Problem& problem, const Shapes<T>& shapes, bool taped, Arena& arena)
       : steps_(problem.algorithm.steps),
         taped_(taped),
-        passes_(Pass<T>::carve(plan, problem.support.longest,
+        passes_(Pass<T>::carve(shapes, problem.support.longest,
                                taped ? Keep::second_order : Keep::deltas, arena,
                                thetas(steps_, taped))),
-        target_packs_(TargetPacks<T>::carve(problem.support.longest, plan.outputs, arena)),
-        scratch_(LossScratch<T>::carve(plan.outputs, arena)),
-        dual_(DualLayer<T>::carve(problem, plan, taped, arena)) {
-    adapted_.values = arena.take<T>(thetas(steps_, taped) * plan.adapted_parameters);
-    adapted_.transposes = arena.take<T>(thetas(steps_, taped) * plan.packed_transposes);
-    if (problem.theta_per_task) own_ = Weights<T>::carve(plan, arena);
-    scaled_ = arena.take<T>(problem.support.longest * plan.widest);
+        target_packs_(TargetPacks<T>::carve(problem.support.longest, shapes.outputs, arena)),
+        scratch_(LossScratch<T>::carve(shapes.outputs, arena)),
+        dual_(DualLayer<T>::carve(problem, shapes, taped, arena)) {
+    adapted_.values = arena.take<T>(thetas(steps_, taped) * shapes.adapted_parameters);
+    adapted_.transposes = arena.take<T>(thetas(steps_, taped) * shapes.packed_transposes);
+    if (problem.theta_per_task) own_ = Weights<T>::carve(shapes, arena);
+    scaled_ = arena.take<T>(problem.support.longest * shapes.widest);
   }
 
   /// theta_k of the task that ran last; without a tape only the start and the end are known.
-  [[nodiscard]] Weights<T> theta(const Plan<T>& plan, int k) const {
+  [[nodiscard]] Weights<T> theta(const Shapes<T>& shapes, int k) const {
     if (k == 0) return start_;
     const Index place = taped_ ? k - 1 : 0;
-    return {adapted_.values + place * plan.adapted_parameters,
-            adapted_.transposes + place * plan.packed_transposes};
+    return {adapted_.values + place * shapes.adapted_parameters,
+            adapted_.transposes + place * shapes.packed_transposes};
   }
   [[nodiscard]] Pass<T> pass(int k) const { return passes_.copy(taped_ ? k : 0); }
   /// Support targets of the task that ran last.
   [[nodiscard]] const Targeted<T>& targets() const { return targets_; }
   [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
-  /// The first layer, where the plan has it dual: `theta` then lacks its weights.
+  /// The first layer, where the shapes has it dual: `theta` then lacks its weights.
   [[nodiscard]] DualLayer<T>& dual() { return dual_; }
 
   /// Runs all steps from the packed `shared` theta, or from the task's own. False if a loss or
   /// theta_S is not finite. `transposes_too`: theta_S will be differentiated.
-  bool run(const Problem& problem, const Call<T>& call, const Plan<T>& plan,
+  bool run(const Problem& problem, const Call<T>& call, const Shapes<T>& shapes,
            const Weights<T>& shared, Index task, bool transposes_too) {
     start_ = shared;
     if (problem.theta_per_task) {
-      pack(plan, call.theta + task * call.theta_stride, own_);
+      pack(shapes, call.theta + task * call.theta_stride, own_);
       start_ = own_;
     }
-    const Rows<T> rows = Rows<T>::of(call.support, task, problem.net.inputs());
+    const RowRange<T> rows = RowRange<T>::of(call.support, task, problem.net.inputs());
     targets_ = target_packs_.gather(problem.support, call.support, task, 0, rows.count);
-    const int first = plan.dual ? 1 : 0;
-    if (plan.dual) dual_.begin(plan, start_, rows);
+    const int first = shapes.dual ? 1 : 0;
+    if (shapes.dual) dual_.begin(shapes, start_, rows);
     bool finite = true;
     const Index work = problem.gradient_work(rows.count);
     Watch& watch = Watch::of_thread();
     for (int k = 0; k < steps_ && !watch.stopped(work); ++k) {
-      const Weights<T> from = theta(plan, k);
+      const Weights<T> from = theta(shapes, k);
       const Pass<T> pass = this->pass(k);
-      if (plan.dual) dual_.forward_support(plan, pass);
-      forward(plan, from, rows, pass, first);
-      const StepScale<T> scale = call.step_scale(k, plan.depth);
-      const T loss = rows::loss(targets_, pass.h(plan.depth - 1), plan.last().out_stride, scratch_,
-                                pass.d(plan.depth - 1, rows.count), scale.deltas);
+      if (shapes.dual) dual_.forward_support(shapes, pass);
+      forward(shapes, from, rows, pass, first);
+      const StepScale<T> scale = call.step_scale(k, shapes.depth);
+      const T loss = rows::loss(targets_, pass.h(shapes.depth - 1), shapes.last().out_stride,
+                                scratch_, pass.d(shapes.depth - 1, rows.count), scale.deltas);
       finite = finite && is_finite_number(loss);
       if (k == 0 && call.support_losses != nullptr) call.support_losses[task] = loss;
-      backward(plan, from, rows, pass);
-      const T* const scaled = descend(plan, from, theta(plan, k + 1), scale.rates, rows, pass,
+      backward(shapes, from, rows, pass);
+      const T* const scaled = descend(shapes, from, theta(shapes, k + 1), scale.rates, rows, pass,
                                       scaled_, transposes_too || k + 1 < steps_, first);
-      if (plan.dual) dual_.add_step(plan, scaled);
+      if (shapes.dual) dual_.add_step(shapes, scaled);
     }
-    const Weights<T> last = theta(plan, steps_);
-    if (plan.dual && plan.forms_first_weight) dual_.form_weight(plan, last.weight(plan[0]));
-    finite = finite && is_finite(last.values, plan.adapted_parameters);
-    return finite && (!plan.dual || dual_.finite(plan));
+    const Weights<T> last = theta(shapes, steps_);
+    if (shapes.dual && shapes.forms_first_weight) dual_.form_weight(shapes, last.weight(shapes[0]));
+    finite = finite && is_finite(last.values, shapes.adapted_parameters);
+    return finite && (!shapes.dual || dual_.finite(shapes));
   }
 
  private:

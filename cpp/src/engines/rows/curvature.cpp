@@ -36,13 +36,13 @@ normalization::Layer<Vec<T>> norm_of(const HessianProduct<T>& p, int l) {
 template <class T>
 void push_forward(const HessianProduct<T>& p) {
   const Index count = p.rows.count;
-  for (int l = p.first; l < p.plan.depth; ++l) {
-    const Layer& layer = p.plan[l];
+  for (int l = p.first; l < p.shapes.depth; ++l) {
+    const Layer& layer = p.shapes[l];
     T* rh = p.pass.rh(l, count);
     const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
     const Columns<T> rz = row_major(rz_of(p, l), layer.out_stride);
     if (l == 0 && p.dual != nullptr) {
-      p.dual->tangent_product(p.plan, scale_of(p, l), rz.data);
+      p.dual->tangent_product(p.shapes, scale_of(p, l), rz.data);
     } else {
       multiply_scaled<T>({count,
                           layer.out_vectors,
@@ -89,7 +89,7 @@ template <class T>
 Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<const T>& start,
                             const Columns<T>& to) {
   const Index count = p.rows.count;
-  const Layer& layer = p.plan[l];
+  const Layer& layer = p.shapes[l];
   const Columns<T> tangent = packed_panels(p.scratch.transposed, layer.fan_out);
   transpose<T>(p.tangent.weight(layer), layer.fan_in, layer.fan_out, tangent);
   multiply_scaled<T>({count,
@@ -113,16 +113,16 @@ Product<T> r_input_gradient(const HessianProduct<T>& p, int l, const Columns<con
 template <class T>
 void begin_row(const HessianProduct<T>& p, int l, const T* start, T* to) {
   if (p.start == nullptr) {
-    std::fill_n(to, p.plan[l].out_stride, T(0));
+    std::fill_n(to, p.shapes[l].out_stride, T(0));
   } else if (start != to) {
-    std::copy_n(start, p.plan[l].out_stride, to);
+    std::copy_n(start, p.shapes[l].out_stride, to);
   }
 }
 
 /// The tangents of the gradients on gamma and beta of layer l, and R of that on z from R(du).
 template <class T>
 void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
-  const Layer& layer = p.plan[l];
+  const Layer& layer = p.shapes[l];
   const Index count = p.rows.count;
   const auto norm = norm_of(p, l);
   const T* du = p.pass.du(l, count);
@@ -140,7 +140,7 @@ void through_norm(const HessianProduct<T>& p, int l, T* r_du) {
 /// R of the delta of layer l - 1 from those of layer l.
 template <class T>
 void r_backward(const HessianProduct<T>& p, int l) {
-  const Layer &layer = p.plan[l], &below = p.plan[l - 1];
+  const Layer &layer = p.shapes[l], &below = p.shapes[l - 1];
   const Columns<T> rd = row_major(p.pass.rd(l - 1), layer.in_stride);
   const Product<T> through = r_input_gradient<T>(p, l, zeros<T>(), rd);
   const Index size = p.rows.count * below.out_stride;
@@ -164,7 +164,7 @@ void r_backward(const HessianProduct<T>& p, int l) {
 template <class T>
 void r_gradient(const HessianProduct<T>& p, int l) {
   const Index count = p.rows.count;
-  const Layer& layer = p.plan[l];
+  const Layer& layer = p.shapes[l];
   const T* input = l == 0 ? p.rows.x : p.pass.h(l - 1);
   const Columns<const T> start = p.start == nullptr ? zeros<T>() : p.start->weight(layer);
   multiply_add_rows<T>({layer.fan_in,
@@ -184,22 +184,22 @@ void r_gradient(const HessianProduct<T>& p, int l) {
 
 template <class T>
 void hessian_product(const HessianProduct<T>& p) {
-  const int last = p.plan.depth - 1;
+  const int last = p.shapes.depth - 1;
   push_forward(p);
   if (p.output_tangents != nullptr) {
-    copy_outputs(p.plan, p.output_tangents, p.rows.count, p.pass.rd(last));
+    copy_outputs(p.shapes, p.output_tangents, p.rows.count, p.pass.rd(last));
   } else {
     loss_curvature<T>(p.targets, p.pass.h(last), p.pass.rh(last, p.rows.count),
-                      p.plan.last().out_stride, p.loss_scratch, p.pass.rd(last), p.delta_scale);
+                      p.shapes.last().out_stride, p.loss_scratch, p.pass.rd(last), p.delta_scale);
   }
   for (int l = last; l >= p.first; --l) {
     if (l > p.first) r_backward(p, l);
     if (l == p.first && p.below_first != nullptr) {
-      const Columns<T> below = row_major(p.below_first, p.plan[l].in_stride);
+      const Columns<T> below = row_major(p.below_first, p.shapes[l].in_stride);
       multiply_add<T>(r_input_gradient<T>(p, l, below, below));
     }
     if (l == 0 && p.dual != nullptr) {
-      p.dual->add_reverse(p.plan, p.pass.rd(0));
+      p.dual->add_reverse(p.shapes, p.pass.rd(0));
     } else {
       r_gradient(p, l);  // only now: `to` may be the tangent
     }

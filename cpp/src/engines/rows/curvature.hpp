@@ -41,19 +41,19 @@ struct CurvatureScratch {
   OfLayer* layers = nullptr;
   T* transposed = nullptr;  ///< one layer's tangent, transposed
 
-  static CurvatureScratch carve(const Plan<T>& plan, Index rows, Arena& arena) {
+  static CurvatureScratch carve(const Shapes<T>& shapes, Index rows, Arena& arena) {
     CurvatureScratch scratch;
-    scratch.layers = arena.take<OfLayer>(plan.depth);
+    scratch.layers = arena.take<OfLayer>(shapes.depth);
     Index largest = 0;
-    for (int l = 0; l < plan.depth; ++l) {
+    for (int l = 0; l < shapes.depth; ++l) {
       OfLayer of_layer{};
-      if (plan[l].curved) of_layer.rz = arena.take<T>(rows * plan[l].out_stride);
-      if (plan[l].normalized()) {
-        const Index units = plan[l].out_vectors;
+      if (shapes[l].curved) of_layer.rz = arena.take<T>(rows * shapes[l].out_stride);
+      if (shapes[l].normalized()) {
+        const Index units = shapes[l].out_vectors;
         of_layer.r_xhat = arena.take<Vec<T>>(rows * units);
         of_layer.r_log_scale = arena.take<Vec<T>>(std::max(rows, units));
       }
-      if (l > 0) largest = std::max(largest, packed_size<T>(plan[l].fan_out, plan[l].fan_in));
+      if (l > 0) largest = std::max(largest, packed_size<T>(shapes[l].fan_out, shapes[l].fan_in));
       if (!arena.counting()) scratch.layers[l] = of_layer;
     }
     scratch.transposed = arena.take<T>(largest);
@@ -66,9 +66,9 @@ struct CurvatureScratch {
 /// normalised layers `rates` is null and the tangent is not `to`.
 template <class T>
 struct HessianProduct {
-  const Plan<T>& plan;
+  const Shapes<T>& shapes;
   const Weights<T>& weights;  ///< where the Hessian is taken
-  const Rows<T>& rows;
+  const RowRange<T>& rows;
   const Targeted<T>& targets;
   const Pass<T>& pass;
   const CurvatureScratch<T>& scratch;

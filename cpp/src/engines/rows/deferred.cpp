@@ -22,7 +22,7 @@ Index rows_of_round(const RowShape& shape) {
   return std::max(shape.longest, std::min(shape.total, kRoundRows));
 }
 
-/// Rows of tasks first … task - 1. Shared rows are kept once per task.
+/// Rows of tasks first … task - 1. CallBuffers rows are kept once per task.
 template <class T>
 Index rows_before(const RowSet<T>& set, Index first, Index task) {
   return set.shared ? (task - first) * set.count(0) : set.offsets[task] - set.offsets[first];
@@ -31,11 +31,11 @@ Index rows_before(const RowSet<T>& set, Index first, Index task) {
 }  // namespace
 
 template <class T>
-DeferredShape<T>::DeferredShape(const Problem& problem, const Plan<T>& plan)
+DeferredShape<T>::DeferredShape(const Problem& problem, const Shapes<T>& shapes)
     : exact(problem.algorithm.flow == Flow::exact && problem.algorithm.steps > 0) {
-  if (problem.wants_task_gradients || plan.packed_parameters < kManyParameters) return;
-  if (exact && !plan.dual) return;
-  layers = exact ? 1 : plan.depth;
+  if (problem.wants_task_gradients || shapes.packed_parameters < kManyParameters) return;
+  if (exact && !shapes.dual) return;
+  layers = exact ? 1 : shapes.depth;
   query_rows = rows_of_round(problem.query);
   if (exact) support_rows = rows_of_round(problem.support);
   // Fewer tasks of few rows are added one after another: that is a tenth faster.
@@ -45,19 +45,19 @@ DeferredShape<T>::DeferredShape(const Problem& problem, const Plan<T>& plan)
 }
 
 template <class T>
-Deferred<T>::Deferred(const Problem& problem, const Plan<T>& plan, Arena& arena)
-    : shape_(problem, plan) {
+Deferred<T>::Deferred(const Problem& problem, const Shapes<T>& shapes, Arena& arena)
+    : shape_(problem, shapes) {
   if (!any()) return;
   if (shape_.exact) {
-    deltas_ = arena.take<T>(shape_.query_rows * plan[0].out_stride);
-    sums_ = arena.take<T>(shape_.support_rows * plan[0].out_stride);
+    deltas_ = arena.take<T>(shape_.query_rows * shapes[0].out_stride);
+    sums_ = arena.take<T>(shape_.support_rows * shapes[0].out_stride);
   } else {
-    query_ = Pass<T>::carve(plan, shape_.query_rows, Keep::deltas, arena, 1, 0, false);
+    query_ = Pass<T>::carve(shapes, shape_.query_rows, Keep::deltas, arena, 1, 0, false);
   }
-  total_ = arena.take<T>(plan.packed_parameters);
+  total_ = arena.take<T>(shapes.packed_parameters);
   if (shape_.many) {
-    sum_ = arena.take<T>(plan.packed_parameters);
-    error_ = arena.take<T>(plan.packed_parameters);
+    sum_ = arena.take<T>(shapes.packed_parameters);
+    error_ = arena.take<T>(shapes.packed_parameters);
   }
 }
 
@@ -81,29 +81,29 @@ Pass<T> Deferred<T>::query_pass(const Frame<T>& frame, Round round, Index task) 
 
 template <class T>
 T* Deferred<T>::query_deltas(const Frame<T>& frame, Round round, Index task) const {
-  return deltas_ + rows_before(frame.call.query, round.first, task) * frame.plan[0].out_stride;
+  return deltas_ + rows_before(frame.call.query, round.first, task) * frame.shapes[0].out_stride;
 }
 
 template <class T>
 T* Deferred<T>::support_sums(const Frame<T>& frame, Round round, Index task) const {
-  return sums_ + rows_before(frame.call.support, round.first, task) * frame.plan[0].out_stride;
+  return sums_ + rows_before(frame.call.support, round.first, task) * frame.shapes[0].out_stride;
 }
 
 template <class T>
-Index Deferred<T>::chunks(const Plan<T>& plan, int l) const {
-  const Index size = plan[l].fan_in * plan[l].out_stride;
-  return std::clamp<Index>((size + kChunkSize - 1) / kChunkSize, 1, plan[l].fan_in);
+Index Deferred<T>::chunks(const Shapes<T>& shapes, int l) const {
+  const Index size = shapes[l].fan_in * shapes[l].out_stride;
+  return std::clamp<Index>((size + kChunkSize - 1) / kChunkSize, 1, shapes[l].fan_in);
 }
 
 template <class T>
 void Deferred<T>::add(const Frame<T>& frame, Round round, Team& team) const {
-  const Plan<T>& plan = frame.plan;
+  const Shapes<T>& shapes = frame.shapes;
   Index count = 0;
-  for (int l = 0; l < shape_.layers; ++l) count += chunks(plan, l);
+  for (int l = 0; l < shape_.layers; ++l) count += chunks(shapes, l);
   team.share(count, [&](Index i) {
     int l = 0;
-    for (; i >= chunks(plan, l); ++l) i -= chunks(plan, l);
-    const Index inputs = plan[l].fan_in, of_layer = chunks(plan, l);
+    for (; i >= chunks(shapes, l); ++l) i -= chunks(shapes, l);
+    const Index inputs = shapes[l].fan_in, of_layer = chunks(shapes, l);
     add_chunk(frame, round, {l, inputs * i / of_layer, inputs * (i + 1) / of_layer});
   });
 }
@@ -114,7 +114,7 @@ void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) con
   bool from_zero = round.first == 0 || sum_ != nullptr;
   const int l = chunk.layer;
   if (round.first == 0 && sum_ != nullptr) {
-    for_each_part(frame.plan, chunk, [&](Index first, Index count) {
+    for_each_part(frame.shapes, chunk, [&](Index first, Index count) {
       std::fill_n(sum_ + first, count, T(0));
       std::fill_n(error_ + first, count, T(0));
     });
@@ -126,14 +126,14 @@ void Deferred<T>::add_chunk(const Frame<T>& frame, Round round, Chunk chunk) con
     add_side(frame, round, chunk,
              {&frame.call.query, l == 0 ? nullptr : query_.h(l - 1), query_.d(l, 0)}, from_zero);
   }
-  if (sum_ != nullptr) add_latest(frame.plan, chunk);
+  if (sum_ != nullptr) add_latest(frame.shapes, chunk);
   if (round.last == frame.problem.tasks) write(frame, chunk);
 }
 
 template <class T>
 void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, const Side& side,
                            bool& from_zero) const {
-  const Layer& layer = frame.plan[chunk.layer];
+  const Layer& layer = frame.shapes[chunk.layer];
   const Index all = rows_before(*side.set, round.first, round.last);
   const Index inputs = chunk.to - chunk.from;
   const Columns<T> to =
@@ -171,7 +171,7 @@ void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, cons
       from_zero = false;
       latest += rows;
       if (latest < kLatestRows || sum_ == nullptr) continue;
-      add_latest(frame.plan, chunk);
+      add_latest(frame.shapes, chunk);
       from_zero = true;
       latest = 0;
     }
@@ -179,8 +179,8 @@ void Deferred<T>::add_side(const Frame<T>& frame, Round round, Chunk chunk, cons
 }
 
 template <class T>
-void Deferred<T>::add_latest(const Plan<T>& plan, Chunk chunk) const {
-  for_each_part(plan, chunk, [&](Index first, Index count) {
+void Deferred<T>::add_latest(const Shapes<T>& shapes, Chunk chunk) const {
+  for_each_part(shapes, chunk, [&](Index first, Index count) {
     accumulate(total_ + first, count, T(1), sum_ + first, error_ + first);
     std::fill_n(total_ + first, count, T(0));
   });
@@ -188,7 +188,7 @@ void Deferred<T>::add_latest(const Plan<T>& plan, Chunk chunk) const {
 
 template <class T>
 void Deferred<T>::write(const Frame<T>& frame, Chunk chunk) const {
-  const Layer& layer = frame.plan[chunk.layer];
+  const Layer& layer = frame.shapes[chunk.layer];
   const Index inputs = chunk.to - chunk.from, size = inputs * layer.out_stride;
   T* const total = sum_ != nullptr ? sum_ : total_;
   T* weight = total + layer.weight + chunk.from * layer.out_stride;

@@ -13,7 +13,7 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 /// Which layers are deferred, and for how many rows there is room: a pure function of the problem.
 template <class T>
 struct DeferredShape {
-  DeferredShape(const Problem& problem, const Plan<T>& plan);
+  DeferredShape(const Problem& problem, const Shapes<T>& shapes);
 
   bool many = false;       ///< rows: sums over them are cut into blocks
   int layers = 0;          ///< the first so many: all, layer 0 alone (exact), or none
@@ -30,7 +30,7 @@ struct Round {
 template <class T>
 class Deferred {
  public:
-  Deferred(const Problem& problem, const Plan<T>& plan, Arena& arena);
+  Deferred(const Problem& problem, const Shapes<T>& shapes, Arena& arena);
 
   [[nodiscard]] bool any() const { return shape_.layers > 0; }
   [[nodiscard]] bool all_layers() const { return any() && !shape_.exact; }
@@ -59,20 +59,20 @@ class Deferred {
     const T* inputs;  ///< null: the set's x
     const T* deltas;
   };
-  [[nodiscard]] Index chunks(const Plan<T>& plan, int l) const;
+  [[nodiscard]] Index chunks(const Shapes<T>& shapes, int l) const;
   void add_chunk(const Frame<T>& frame, Round round, Chunk chunk) const;
   void add_side(const Frame<T>& frame, Round round, Chunk chunk, const Side& side,
                 bool& from_zero) const;
   /// Calls body(first, count) for the packed numbers of a chunk: weights, and with the first the
   /// bias.
   template <class Body>
-  static void for_each_part(const Plan<T>& plan, Chunk chunk, const Body& body) {
-    const Layer& layer = plan[chunk.layer];
+  static void for_each_part(const Shapes<T>& shapes, Chunk chunk, const Body& body) {
+    const Layer& layer = shapes[chunk.layer];
     body(layer.weight + chunk.from * layer.out_stride, (chunk.to - chunk.from) * layer.out_stride);
     if (chunk.from == 0) body(layer.bias, layer.out_stride);
   }
   /// Moves what total_ holds of a chunk to the sum.
-  void add_latest(const Plan<T>& plan, Chunk chunk) const;
+  void add_latest(const Shapes<T>& shapes, Chunk chunk) const;
   void write(const Frame<T>& frame, Chunk chunk) const;
 
   DeferredShape<T> shape_;

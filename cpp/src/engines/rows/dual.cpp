@@ -9,20 +9,20 @@
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 template <class T>
-DualLayer<T> DualLayer<T>::carve(const Problem& problem, const Plan<T>& plan, bool exact,
+DualLayer<T> DualLayer<T>::carve(const Problem& problem, const Shapes<T>& shapes, bool exact,
                                  Arena& arena) {
   DualLayer dual;
-  if (!plan.dual) return dual;
-  const Index support = problem.support.longest, size = support * plan[0].out_stride;
+  if (!shapes.dual) return dual;
+  const Index support = problem.support.longest, size = support * shapes[0].out_stride;
   dual.stride_ = padded<T>(support);
-  dual.transposed_ = arena.take<T>(plan[0].fan_in * dual.stride_);
+  dual.transposed_ = arena.take<T>(shapes[0].fan_in * dual.stride_);
   dual.gram_ = arena.take<T>(support * dual.stride_);
   dual.cross_ = arena.take<T>(problem.query.longest * dual.stride_);
   dual.z_ = arena.take<T>(size);
   dual.sum_ = arena.take<T>(size);
   if (std::max(support, problem.query.longest) > kFewTerms) {
-    const Index rows = std::max({plan[0].fan_in, support, problem.query.longest});
-    dual.sums_ = LongSums<T>::carve(rows * plan[0].out_stride, arena);
+    const Index rows = std::max({shapes[0].fan_in, support, problem.query.longest});
+    dual.sums_ = LongSums<T>::carve(rows * shapes[0].out_stride, arena);
   }
   if (exact) {
     dual.query_part_ = arena.take<T>(size);
@@ -35,9 +35,9 @@ namespace {
 
 /// to = ones + x X_s'.
 template <class T>
-void gram(const Plan<T>& plan, const Rows<T>& rows, const T* transposed, Index support,
+void gram(const Shapes<T>& shapes, const RowRange<T>& rows, const T* transposed, Index support,
           Index stride, T* to) {
-  const Index inputs = plan[0].fan_in;
+  const Index inputs = shapes[0].fan_in;
   multiply_add<T>({rows.count,
                    vectors_of<T>(support),
                    inputs,
@@ -49,7 +49,7 @@ void gram(const Plan<T>& plan, const Rows<T>& rows, const T* transposed, Index s
 
 /// z = x W_0 + b_0.
 template <class T>
-void affine(const Layer& layer, const Weights<T>& weights, const Rows<T>& rows, T* z) {
+void affine(const Layer& layer, const Weights<T>& weights, const RowRange<T>& rows, T* z) {
   multiply_add<T>({rows.count,
                    layer.out_vectors,
                    layer.fan_in,
@@ -61,7 +61,7 @@ void affine(const Layer& layer, const Weights<T>& weights, const Rows<T>& rows, 
 
 /// Outputs of layer 0 from z + A E.
 template <class T>
-void finish(const Layer& layer, const Rows<T>& rows, const T* z, const T* a, Index stride,
+void finish(const Layer& layer, const RowRange<T>& rows, const T* z, const T* a, Index stride,
             const T* sum, Index support, const LongSums<T>& sums, const Pass<T>& pass) {
   const bool fused = layer.fused && support <= kFewTerms;
   const Product<T> product{rows.count,
@@ -82,26 +82,27 @@ void finish(const Layer& layer, const Rows<T>& rows, const T* z, const T* a, Ind
 }  // namespace
 
 template <class T>
-void DualLayer<T>::begin(const Plan<T>& plan, const Weights<T>& theta, const Rows<T>& support) {
+void DualLayer<T>::begin(const Shapes<T>& shapes, const Weights<T>& theta,
+                         const RowRange<T>& support) {
   start_ = theta;
   support_ = support;
   steps_taken_ = 0;
   stride_ = padded<T>(support.count);
-  pack_transposed(support.x, support.count, plan[0].fan_in, transposed_);
-  gram(plan, support, transposed_, support.count, stride_, gram_);
-  affine(plan[0], theta, support, z_);
+  pack_transposed(support.x, support.count, shapes[0].fan_in, transposed_);
+  gram(shapes, support, transposed_, support.count, stride_, gram_);
+  affine(shapes[0], theta, support, z_);
 }
 
 template <class T>
-void DualLayer<T>::forward_support(const Plan<T>& plan, const Pass<T>& pass) const {
+void DualLayer<T>::forward_support(const Shapes<T>& shapes, const Pass<T>& pass) const {
   // Before the first step there is nothing to add: depth 0 only applies the activation.
-  finish(plan[0], support_, z_, gram_, stride_, sum_, steps_taken_ == 0 ? 0 : support_.count, sums_,
-         pass);
+  finish(shapes[0], support_, z_, gram_, stride_, sum_, steps_taken_ == 0 ? 0 : support_.count,
+         sums_, pass);
 }
 
 template <class T>
-void DualLayer<T>::add_step(const Plan<T>& plan, const T* scaled) {
-  const Index size = support_.count * plan[0].out_stride;
+void DualLayer<T>::add_step(const Shapes<T>& shapes, const T* scaled) {
+  const Index size = support_.count * shapes[0].out_stride;
   if (steps_taken_++ == 0) {
     std::memcpy(sum_, scaled, static_cast<std::size_t>(size) * sizeof(T));
   } else {
@@ -110,17 +111,18 @@ void DualLayer<T>::add_step(const Plan<T>& plan, const T* scaled) {
 }
 
 template <class T>
-void DualLayer<T>::forward_query(const Plan<T>& plan, const Rows<T>& query, const Pass<T>& pass) {
+void DualLayer<T>::forward_query(const Shapes<T>& shapes, const RowRange<T>& query,
+                                 const Pass<T>& pass) {
   query_rows_ = query.count;
-  gram(plan, query, transposed_, support_.count, stride_, cross_);
+  gram(shapes, query, transposed_, support_.count, stride_, cross_);
   T* z = pass.s(0);
-  affine(plan[0], start_, query, z);
-  finish(plan[0], query, z, cross_, stride_, sum_, support_.count, sums_, pass);
+  affine(shapes[0], start_, query, z);
+  finish(shapes[0], query, z, cross_, stride_, sum_, support_.count, sums_, pass);
 }
 
 template <class T>
-void DualLayer<T>::form_weight(const Plan<T>& plan, Columns<T> to) const {
-  const Layer& layer = plan[0];
+void DualLayer<T>::form_weight(const Shapes<T>& shapes, Columns<T> to) const {
+  const Layer& layer = shapes[0];
   multiply_add_rows<T>({layer.fan_in,
                         layer.out_vectors,
                         support_.count,
@@ -132,18 +134,18 @@ void DualLayer<T>::form_weight(const Plan<T>& plan, Columns<T> to) const {
 }
 
 template <class T>
-bool DualLayer<T>::finite(const Plan<T>& plan) const {
-  return is_finite(sum_, support_.count * plan[0].out_stride);
+bool DualLayer<T>::finite(const Shapes<T>& shapes) const {
+  return is_finite(sum_, support_.count * shapes[0].out_stride);
 }
 
 template <class T>
-bool DualLayer<T>::reverse_finite(const Plan<T>& plan) const {
-  return is_finite(reverse_, support_.count * plan[0].out_stride);
+bool DualLayer<T>::reverse_finite(const Shapes<T>& shapes) const {
+  return is_finite(reverse_, support_.count * shapes[0].out_stride);
 }
 
 template <class T>
-void DualLayer<T>::begin_reverse(const Plan<T>& plan, const T* query_deltas) {
-  const Layer& layer = plan[0];
+void DualLayer<T>::begin_reverse(const Shapes<T>& shapes, const T* query_deltas) {
+  const Layer& layer = shapes[0];
   multiply_add_rows<T>({support_.count,
                         layer.out_vectors,
                         query_rows_,
@@ -156,8 +158,8 @@ void DualLayer<T>::begin_reverse(const Plan<T>& plan, const T* query_deltas) {
 }
 
 template <class T>
-void DualLayer<T>::tangent_product(const Plan<T>& plan, T scale, T* to) const {
-  const Layer& layer = plan[0];
+void DualLayer<T>::tangent_product(const Shapes<T>& shapes, T scale, T* to) const {
+  const Layer& layer = shapes[0];
   const Product<T> product{support_.count,
                            layer.out_vectors,
                            support_.count,
@@ -171,8 +173,8 @@ void DualLayer<T>::tangent_product(const Plan<T>& plan, T scale, T* to) const {
 }
 
 template <class T>
-void DualLayer<T>::add_reverse(const Plan<T>& plan, const T* rd) {
-  accumulate(rd, support_.count * plan[0].out_stride, reverse_);
+void DualLayer<T>::add_reverse(const Shapes<T>& shapes, const T* rd) {
+  accumulate(rd, support_.count * shapes[0].out_stride, reverse_);
 }
 
 template class DualLayer<float>;

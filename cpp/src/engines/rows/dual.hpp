@@ -13,38 +13,38 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 template <class T>
 class DualLayer {
  public:
-  static DualLayer carve(const Problem& problem, const Plan<T>& plan, bool exact, Arena& arena);
+  static DualLayer carve(const Problem& problem, const Shapes<T>& shapes, bool exact, Arena& arena);
 
   /// A new task: `theta` is where it starts.
-  void begin(const Plan<T>& plan, const Weights<T>& theta, const Rows<T>& support);
+  void begin(const Shapes<T>& shapes, const Weights<T>& theta, const RowRange<T>& support);
 
   /// Layer 0's outputs on the support rows, after as many steps as were added.
-  void forward_support(const Plan<T>& plan, const Pass<T>& pass) const;
+  void forward_support(const Shapes<T>& shapes, const Pass<T>& pass) const;
 
   /// One step: the deltas of the support rows, scaled by minus the rate.
-  void add_step(const Plan<T>& plan, const T* scaled);
+  void add_step(const Shapes<T>& shapes, const T* scaled);
 
   /// Layer 0's outputs on the query rows, after the last step.
-  void forward_query(const Plan<T>& plan, const Rows<T>& query, const Pass<T>& pass);
+  void forward_query(const Shapes<T>& shapes, const RowRange<T>& query, const Pass<T>& pass);
 
   /// to = the adapted W_0, after all.
-  void form_weight(const Plan<T>& plan, Columns<T> to) const;
+  void form_weight(const Shapes<T>& shapes, Columns<T> to) const;
 
-  [[nodiscard]] bool finite(const Plan<T>& plan) const;
+  [[nodiscard]] bool finite(const Shapes<T>& shapes) const;
 
   /// The reverse of the steps (exact): lambda_0 = X_q' D_q + X_s' R with R = 0 at first.
-  void begin_reverse(const Plan<T>& plan, const T* query_deltas);
+  void begin_reverse(const Shapes<T>& shapes, const T* query_deltas);
   /// to = scale * (X_s lambda_0 + its bias): what the tangent lambda adds to Rz of layer 0.
-  void tangent_product(const Plan<T>& plan, T scale, T* to) const;
+  void tangent_product(const Shapes<T>& shapes, T scale, T* to) const;
   /// R += the R of layer 0's deltas.
-  void add_reverse(const Plan<T>& plan, const T* rd);
+  void add_reverse(const Shapes<T>& shapes, const T* rd);
   /// R [support rows, out_stride] of the last reverse.
   [[nodiscard]] T* reverse_sum() const { return reverse_; }
-  [[nodiscard]] bool reverse_finite(const Plan<T>& plan) const;
+  [[nodiscard]] bool reverse_finite(const Shapes<T>& shapes) const;
 
  private:
   Weights<T> start_;
-  Rows<T> support_;
+  RowRange<T> support_;
   Index query_rows_ = 0;
   int steps_taken_ = 0;
   Index stride_ = 0;         ///< leading dimension of the two Gram matrices

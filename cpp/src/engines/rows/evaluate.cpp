@@ -15,10 +15,11 @@ constexpr Index kLargeLayer = 16 * 1024;
 
 /// The task's tangent: the user's memory, and packed copies of smaller layers.
 template <class T>
-LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const Weights<T>& packed) {
+LayerViews<const T> tangent_views(const Shapes<T>& shapes, const T* tangent,
+                                  const Weights<T>& packed) {
   const LayerViews<const T> views{packed.values, tangent, kLargeLayer};
-  for (int l = 0; l < plan.depth; ++l) {
-    const Layer& layer = plan[l];
+  for (int l = 0; l < shapes.depth; ++l) {
+    const Layer& layer = shapes[l];
     pack_rows(layer, tangent, packed);
     if (views.in_place(layer)) continue;
     for (Index i = 0; i < panel_count(layer.out_vectors); ++i) {
@@ -31,13 +32,13 @@ LayerViews<const T> tangent_views(const Plan<T>& plan, const T* tangent, const W
 
 /// Brings home what was left in packed parameters.
 template <class T>
-void unpack_rest(const Plan<T>& plan, const LayerViews<T>& views) {
+void unpack_rest(const Shapes<T>& shapes, const LayerViews<T>& views) {
   const Weights<T> packed{views.packed, nullptr};
-  for (Index i = 0; i < plan.panels; ++i) {
-    const PanelOf place = locate_panel(plan, i);
-    const Layer& layer = plan[place.layer];
+  for (Index i = 0; i < shapes.panels; ++i) {
+    const PanelOf place = locate_panel(shapes, i);
+    const Layer& layer = shapes[place.layer];
     if (!views.in_place(layer)) {
-      unpack_panel(plan, packed, place, views.flat);
+      unpack_panel(shapes, packed, place, views.flat);
     } else if (place.panel == 0) {
       unpack_rows(layer, packed, views.flat);
     }
@@ -45,7 +46,7 @@ void unpack_rest(const Plan<T>& plan, const LayerViews<T>& views) {
 }
 
 template <class T>
-Rows<T> stretch_of(const Frame<T>& frame, Index task, Index first) {
+RowRange<T> stretch_of(const Frame<T>& frame, Index task, Index first) {
   const RowSet<T>& set = frame.call.support;
   return {set.x + (set.first(task) + first) * frame.problem.net.inputs(),
           std::min(kStretch, set.count(task) - first)};
@@ -70,7 +71,7 @@ Keep kept(Operation operation) {
 template <class T>
 Index place_of(const Frame<T>& frame, Index task, Index first) {
   const RowSet<T>& set = frame.call.support;
-  return ((set.shared ? task * set.count(task) : set.first(task)) + first) * frame.plan.outputs;
+  return ((set.shared ? task * set.count(task) : set.first(task)) + first) * frame.shapes.outputs;
 }
 
 /// The last layer's [rows, out_stride] buffer, brought home.
@@ -78,16 +79,17 @@ template <class T>
 void write_outputs(const Frame<T>& frame, const T* buffer, Index task, Index first, Index count) {
   T* outputs = frame.call.outputs + place_of(frame, task, first);
   for (Index r = 0; r < count; ++r) {
-    std::copy_n(buffer + r * frame.plan.last().out_stride, frame.plan.outputs,
-                outputs + r * frame.plan.outputs);
+    std::copy_n(buffer + r * frame.shapes.last().out_stride, frame.shapes.outputs,
+                outputs + r * frame.shapes.outputs);
   }
 }
 
 }  // namespace
 
 template <class T>
-Evaluate<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& arena) {
-  if (!problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
+Evaluate<T>::CallBuffers::CallBuffers(const Problem& problem, const Shapes<T>& shapes,
+                                      Arena& arena) {
+  if (!problem.theta_per_task) theta = Weights<T>::carve(shapes, arena);
   stretches = std::max<Index>(1, (problem.support.longest + kStretch - 1) / kStretch);
   if (problem.operation == Operation::loss) {
     stretch_losses = arena.take<T>(problem.tasks * stretches);
@@ -95,32 +97,32 @@ Evaluate<T>::Shared::Shared(const Problem& problem, const Plan<T>& plan, Arena& 
 }
 
 template <class T>
-Evaluate<T>::Worker::Worker(const Problem& problem, const Plan<T>& plan, const Shared& /*shared*/,
-                            Arena& arena) {
+Evaluate<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
+                            const CallBuffers& /*shared*/, Arena& arena) {
   const Index rows = std::min(kStretch, problem.support.longest);
-  if (problem.theta_per_task) theta = Weights<T>::carve(plan, arena);
-  pass = Pass<T>::carve(plan, rows, kept(problem.operation), arena);
-  targets = TargetPacks<T>::carve(rows, plan.outputs, arena);
-  loss = LossScratch<T>::carve(plan.outputs, arena);
+  if (problem.theta_per_task) theta = Weights<T>::carve(shapes, arena);
+  pass = Pass<T>::carve(shapes, rows, kept(problem.operation), arena);
+  targets = TargetPacks<T>::carve(rows, shapes.outputs, arena);
+  loss = LossScratch<T>::carve(shapes.outputs, arena);
   const Keep keep = kept(problem.operation);
   if (keep != Keep::outputs && problem.operation != Operation::jvp) {
-    result.values = arena.take<T>(plan.packed_parameters);
+    result.values = arena.take<T>(shapes.packed_parameters);
     if (problem.support.longest > kRunStretches * kStretch) {
-      sum = arena.take<T>(plan.packed_parameters);
-      error = arena.take<T>(plan.packed_parameters);
+      sum = arena.take<T>(shapes.packed_parameters);
+      error = arena.take<T>(shapes.packed_parameters);
     }
   }
   if (keep == Keep::second_order) {
-    vector.values = arena.take<T>(plan.packed_parameters);
-    curvature = CurvatureScratch<T>::carve(plan, rows, arena);
+    vector.values = arena.take<T>(shapes.packed_parameters);
+    curvature = CurvatureScratch<T>::carve(shapes, rows, arena);
   }
 }
 
 template <class T>
-Weights<T> Evaluate<T>::theta_of(const Frame<T>& frame, const Shared& shared, const Worker& worker,
-                                 Index task) {
+Weights<T> Evaluate<T>::theta_of(const Frame<T>& frame, const CallBuffers& shared,
+                                 const Worker& worker, Index task) {
   if (!frame.problem.theta_per_task) return shared.theta;
-  pack(frame.plan, frame.call.theta + task * frame.call.theta_stride, worker.theta);
+  pack(frame.shapes, frame.call.theta + task * frame.call.theta_stride, worker.theta);
   return worker.theta;
 }
 
@@ -128,7 +130,7 @@ template <class T>
 Targeted<T> Evaluate<T>::targets_of(const Frame<T>& frame, const Worker& worker, Index task,
                                     Index first, Index count) {
   if (frame.call.cotangents != nullptr) {  // they stand in for the loss: targets may be anything
-    return {.outputs = frame.plan.outputs, .count = count};
+    return {.outputs = frame.shapes.outputs, .count = count};
   }
   return worker.targets.gather(frame.problem.support, frame.call.support, task, first, count);
 }
@@ -136,28 +138,28 @@ Targeted<T> Evaluate<T>::targets_of(const Frame<T>& frame, const Worker& worker,
 template <class T>
 void Evaluate<T>::predict(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
                           Index task, Index stretch) {
-  const Plan<T>& plan = frame.plan;
+  const Shapes<T>& shapes = frame.shapes;
   const Index first = stretch * kStretch;
-  const Rows<T> rows = stretch_of(frame, task, first);
-  forward(plan, theta, rows, worker.pass);
-  write_outputs<T>(frame, worker.pass.h(plan.depth - 1), task, first, rows.count);
+  const RowRange<T> rows = stretch_of(frame, task, first);
+  forward(shapes, theta, rows, worker.pass);
+  write_outputs<T>(frame, worker.pass.h(shapes.depth - 1), task, first, rows.count);
 }
 
 template <class T>
 T Evaluate<T>::loss_of(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker,
                        Index task, Index stretch) {
-  const Plan<T>& plan = frame.plan;
+  const Shapes<T>& shapes = frame.shapes;
   const Index first = stretch * kStretch;
-  const Rows<T> rows = stretch_of(frame, task, first);
-  forward(plan, theta, rows, worker.pass);
-  return loss<T>(targets_of(frame, worker, task, first, rows.count), worker.pass.h(plan.depth - 1),
-                 plan.last().out_stride, worker.loss, nullptr);
+  const RowRange<T> rows = stretch_of(frame, task, first);
+  forward(shapes, theta, rows, worker.pass);
+  return loss<T>(targets_of(frame, worker, task, first, rows.count),
+                 worker.pass.h(shapes.depth - 1), shapes.last().out_stride, worker.loss, nullptr);
 }
 
 /// predict and loss: every stretch is work of its own where theta is shared.
 template <class T>
-void Evaluate<T>::look(const Frame<T>& frame, const Shared& shared, const Worker& worker,
-                       Team& team) {
+void Evaluate<T>::predict_or_loss(const Frame<T>& frame, const CallBuffers& shared,
+                                  const Worker& worker, Team& team) {
   const bool predicts = frame.problem.operation == Operation::predict;
   const Index apart = frame.problem.theta_per_task ? 1 : shared.stretches;
   team.share(frame.problem.tasks * apart, [&](Index unit) {
@@ -192,19 +194,19 @@ void Evaluate<T>::look(const Frame<T>& frame, const Shared& shared, const Worker
 
 /// jvp.
 template <class T>
-void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker& worker,
-                       Index task) {
-  const Plan<T>& plan = frame.plan;
+void Evaluate<T>::jvp(const Frame<T>& frame, const CallBuffers& shared, const Worker& worker,
+                      Index task) {
+  const Shapes<T>& shapes = frame.shapes;
   const Weights<T> theta = theta_of(frame, shared, worker, task);
   const LayerViews<const T> tangent =
-      tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
+      tangent_views(shapes, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   const Index work = frame.problem.gradient_work(kStretch);
   Watch& watch = Watch::of_thread();
   for (Index first = 0; first < frame.call.support.count(task); first += kStretch) {
     if (watch.stopped(work)) return;
-    const Rows<T> rows = stretch_of(frame, task, first);
-    forward(plan, theta, rows, worker.pass);
-    push_forward<T>({plan,
+    const RowRange<T> rows = stretch_of(frame, task, first);
+    forward(shapes, theta, rows, worker.pass);
+    push_forward<T>({shapes,
                      theta,
                      rows,
                      {},
@@ -215,50 +217,50 @@ void Evaluate<T>::push(const Frame<T>& frame, const Shared& shared, const Worker
                      nullptr,
                      nullptr,
                      {}});
-    write_outputs<T>(frame, worker.pass.rh(plan.depth - 1, rows.count), task, first, rows.count);
+    write_outputs<T>(frame, worker.pass.rh(shapes.depth - 1, rows.count), task, first, rows.count);
   }
 }
 
 /// The gradient on the outputs of some rows, after forward: the loss's, or the cotangents given.
 /// Returns the loss, if it is looked at.
 template <class T>
-T Evaluate<T>::seed(const Frame<T>& frame, const Worker& worker, const Targeted<T>& targets,
-                    Index task, Index first) {
-  const Plan<T>& plan = frame.plan;
-  const int last = plan.depth - 1;
+T Evaluate<T>::output_gradient(const Frame<T>& frame, const Worker& worker,
+                               const Targeted<T>& targets, Index task, Index first) {
+  const Shapes<T>& shapes = frame.shapes;
+  const int last = shapes.depth - 1;
   T* delta = worker.pass.d(last, targets.count);
   if (frame.call.cotangents != nullptr) {
-    copy_outputs<T>(plan, frame.call.cotangents + place_of(frame, task, first), targets.count,
+    copy_outputs<T>(shapes, frame.call.cotangents + place_of(frame, task, first), targets.count,
                     delta);
     return T(0);
   }
-  return loss<T>(targets, worker.pass.h(last), plan.last().out_stride, worker.loss, delta);
+  return loss<T>(targets, worker.pass.h(last), shapes.last().out_stride, worker.loss, delta);
 }
 
 template <class T>
-void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, const Worker& worker,
-                                Index task) {
-  const Plan<T>& plan = frame.plan;
-  const int last = plan.depth - 1;
+void Evaluate<T>::differentiate(const Frame<T>& frame, const CallBuffers& shared,
+                                const Worker& worker, Index task) {
+  const Shapes<T>& shapes = frame.shapes;
+  const int last = shapes.depth - 1;
   const Operation operation = frame.problem.operation;
   const bool curvature = operation == Operation::hvp || operation == Operation::vjp_tangent;
   const Weights<T> theta = theta_of(frame, shared, worker, task);
-  T* result = frame.call.task_vectors + task * plan.parameters;
+  T* result = frame.call.task_vectors + task * shapes.parameters;
   const Index count = frame.call.support.count(task);
   const bool many = count > kRunStretches * kStretch;
   const LayerViews<T> to{worker.result.values, many ? nullptr : result};
   const LayerViews<const T> so_far = to;
   if (many) {
-    std::fill_n(worker.sum, plan.packed_parameters, T(0));
-    std::fill_n(worker.error, plan.packed_parameters, T(0));
+    std::fill_n(worker.sum, shapes.packed_parameters, T(0));
+    std::fill_n(worker.error, shapes.packed_parameters, T(0));
   }
   LayerViews<const T> tangent;
   if (curvature || operation == Operation::gnvp) {
     tangent =
-        tangent_views(plan, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
+        tangent_views(shapes, frame.call.tangent + task * frame.call.tangent_stride, worker.vector);
   }
   const auto add_run = [&] {
-    accumulate(worker.result.values, plan.packed_parameters, T(1), worker.sum, worker.error);
+    accumulate(worker.result.values, shapes.packed_parameters, T(1), worker.sum, worker.error);
   };
   CompensatedSum<T> total;
   const Index work = 2 * frame.problem.gradient_work(kStretch);
@@ -267,11 +269,11 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     if (watch.stopped(work)) return;
     const bool starts = first % (kRunStretches * kStretch) == 0;
     if (starts && first > 0) add_run();
-    const Rows<T> rows = stretch_of(frame, task, first);
+    const RowRange<T> rows = stretch_of(frame, task, first);
     const Targeted<T> targets = targets_of(frame, worker, task, first, rows.count);
-    forward(plan, theta, rows, worker.pass);
-    total.add(seed(frame, worker, targets, task, first));
-    HessianProduct<T> product{plan,        theta,
+    forward(shapes, theta, rows, worker.pass);
+    total.add(output_gradient(frame, worker, targets, task, first));
+    HessianProduct<T> product{shapes,      theta,
                               rows,        targets,
                               worker.pass, worker.curvature,
                               worker.loss, tangent,
@@ -280,9 +282,9 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
     if (operation == Operation::gnvp) {  // the curvature on the outputs, pulled back as a gradient
       push_forward(product);
       loss_curvature<T>(targets, worker.pass.h(last), worker.pass.rh(last, rows.count),
-                        plan.last().out_stride, worker.loss, worker.pass.d(last, rows.count));
+                        shapes.last().out_stride, worker.loss, worker.pass.d(last, rows.count));
     }
-    backward(plan, theta, rows, worker.pass);
+    backward(shapes, theta, rows, worker.pass);
     if (curvature) {
       if (frame.call.cotangent_tangents != nullptr) {
         product.output_tangents = frame.call.cotangent_tangents + place_of(frame, task, first);
@@ -290,35 +292,36 @@ void Evaluate<T>::differentiate(const Frame<T>& frame, const Shared& shared, con
       hessian_product<T>(product);
       continue;
     }
-    for (int l = 0; l < plan.depth; ++l) {
-      weight_gradient<T>(plan, l, rows, worker.pass, starts ? zeros<T>() : so_far.weight(plan[l]),
-                         to.weight(plan[l]));
-      if (starts) std::fill_n(to.bias(plan[l]), plan[l].row_parameters(), T(0));
-      add_row_gradients(plan, l, rows.count, worker.pass, to.bias(plan[l]), to.gain(plan[l]),
-                        to.shift(plan[l]));
+    for (int l = 0; l < shapes.depth; ++l) {
+      weight_gradient<T>(shapes, l, rows, worker.pass,
+                         starts ? zeros<T>() : so_far.weight(shapes[l]), to.weight(shapes[l]));
+      if (starts) std::fill_n(to.bias(shapes[l]), shapes[l].row_parameters(), T(0));
+      add_row_gradients(shapes, l, rows.count, worker.pass, to.bias(shapes[l]), to.gain(shapes[l]),
+                        to.shift(shapes[l]));
     }
   }
   if (many) {
     add_run();
-    unpack(plan, {worker.sum, nullptr}, result);
+    unpack(shapes, {worker.sum, nullptr}, result);
   } else {
-    unpack_rest(plan, to);
+    unpack_rest(shapes, to);
   }
   if (operation == Operation::gradient) frame.call.losses[task] = total.value();
 }
 
 template <class T>
-void Evaluate<T>::run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team) {
+void Evaluate<T>::run(const Frame<T>& frame, const CallBuffers& shared, Worker& worker,
+                      Team& team) {
   if (!frame.problem.theta_per_task) {
-    pack_shared(frame.plan, frame.call.theta, shared.theta, team);
+    pack_shared(frame.shapes, frame.call.theta, shared.theta, team);
   }
   switch (frame.problem.operation) {
     case Operation::predict:
     case Operation::loss:
-      look(frame, shared, worker, team);
+      predict_or_loss(frame, shared, worker, team);
       return;
     case Operation::jvp:
-      team.share(frame.problem.tasks, [&](Index task) { push(frame, shared, worker, task); });
+      team.share(frame.problem.tasks, [&](Index task) { jvp(frame, shared, worker, task); });
       return;
     default:
       team.share(frame.problem.tasks,

@@ -1,4 +1,4 @@
-// predict … gnvp: one look at the rows of every task, a stretch at a time.
+// predict … gnvp: one pass over the rows of every task, a stretch at a time.
 #pragma once
 
 #include "engines/rows/curvature.hpp"
@@ -16,15 +16,16 @@ static_assert(kStretch == 192, "the text says so");
 template <class T>
 class Evaluate {
  public:
-  struct Shared {
-    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+  struct CallBuffers {
+    CallBuffers(const Problem& problem, const Shapes<T>& shapes, Arena& arena);
     Weights<T> theta;  ///< where all tasks share one
     T* stretch_losses = nullptr;
     Index stretches = 1;  ///< of the longest task
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
+    Worker(const Problem& problem, const Shapes<T>& shapes, const CallBuffers& shared,
+           Arena& arena);
     Weights<T> theta;   ///< of the task, where each has its own
     Weights<T> vector;  ///< the task's tangent, where it has to be packed
     Weights<T> result;  ///< its gradient or Hv, where it has to be unpacked
@@ -36,10 +37,10 @@ class Evaluate {
     CurvatureScratch<T> curvature;
   };
 
-  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+  static void run(const Frame<T>& frame, const CallBuffers& shared, Worker& worker, Team& team);
 
  private:
-  static Weights<T> theta_of(const Frame<T>& frame, const Shared& shared, const Worker& worker,
+  static Weights<T> theta_of(const Frame<T>& frame, const CallBuffers& shared, const Worker& worker,
                              Index task);
   static Targeted<T> targets_of(const Frame<T>& frame, const Worker& worker, Index task,
                                 Index first, Index count);
@@ -47,11 +48,13 @@ class Evaluate {
                       Index task, Index stretch);
   static T loss_of(const Frame<T>& frame, const Weights<T>& theta, const Worker& worker, Index task,
                    Index stretch);
-  static void look(const Frame<T>& frame, const Shared& shared, const Worker& worker, Team& team);
-  static void push(const Frame<T>& frame, const Shared& shared, const Worker& worker, Index task);
-  static T seed(const Frame<T>& frame, const Worker& worker, const Targeted<T>& targets, Index task,
-                Index first);
-  static void differentiate(const Frame<T>& frame, const Shared& shared, const Worker& worker,
+  static void predict_or_loss(const Frame<T>& frame, const CallBuffers& shared,
+                              const Worker& worker, Team& team);
+  static void jvp(const Frame<T>& frame, const CallBuffers& shared, const Worker& worker,
+                  Index task);
+  static T output_gradient(const Frame<T>& frame, const Worker& worker, const Targeted<T>& targets,
+                           Index task, Index first);
+  static void differentiate(const Frame<T>& frame, const CallBuffers& shared, const Worker& worker,
                             Index task);
 };
 

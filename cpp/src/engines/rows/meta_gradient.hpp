@@ -17,8 +17,8 @@ namespace FOMAML_FAST_NAMESPACE::rows {
 template <class T>
 class MetaGradient {
  public:
-  struct Shared {
-    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+  struct CallBuffers {
+    CallBuffers(const Problem& problem, const Shapes<T>& shapes, Arena& arena);
     bool exact;
     bool apart;        ///< every task's gradient is formed on its own
     Weights<T> theta;  ///< where all tasks share one
@@ -28,7 +28,8 @@ class MetaGradient {
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
+    Worker(const Problem& problem, const Shapes<T>& shapes, const CallBuffers& shared,
+           Arena& arena);
     Adaptation<T> adaptation;
     Pass<T> query;
     TargetPacks<T> query_targets;
@@ -36,13 +37,13 @@ class MetaGradient {
     Weights<T> gradient;  ///< of one task, where they are formed apart
   };
 
-  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+  static void run(const Frame<T>& frame, const CallBuffers& shared, Worker& worker, Team& team);
 
  private:
   /// One worker at one block of tasks.
   struct Block {
     const Frame<T>& frame;
-    const Shared& shared;
+    const CallBuffers& shared;
     Worker& worker;
     Team& team;
     Round round;
@@ -64,7 +65,7 @@ class MetaGradient {
       if (!finite) frame.call.diverged[task] = 1;
     }
   };
-  static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
+  static void reduce(const Frame<T>& frame, const CallBuffers& shared, Team& team);
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -1,7 +1,7 @@
 // Copies between the user's flat theta and packed parameters, one panel of one layer at a time.
 #pragma once
 
-#include "engines/rows/plan.hpp"
+#include "engines/rows/shapes.hpp"
 #include "kernels/transpose.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
@@ -12,12 +12,12 @@ struct PanelOf {
   Index panel;
 };
 
-/// The panels of all layers, in one row: 0 … plan.panels - 1.
+/// The panels of all layers, in one row: 0 … shapes.panels - 1.
 template <class T>
-PanelOf locate_panel(const Plan<T>& plan, Index i) {
+PanelOf locate_panel(const Shapes<T>& shapes, Index i) {
   int l = 0;
   for (;; ++l) {
-    const Index panels = panel_count(plan[l].out_vectors);
+    const Index panels = panel_count(shapes[l].out_vectors);
     if (i < panels) return {l, i};
     i -= panels;
   }
@@ -51,8 +51,8 @@ void unpack_rows(const Layer& layer, const Weights<T>& from, T* theta) {
 
 /// Packs one panel, with its transpose if `to` has room for any, and with panel 0 the rows.
 template <class T>
-void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weights<T>& to) {
-  const Layer& layer = plan[place.layer];
+void pack_panel(const Shapes<T>& shapes, const T* theta, PanelOf place, const Weights<T>& to) {
+  const Layer& layer = shapes[place.layer];
   copy_to_panel(theta + layer.flat.weight, layer.fan_in, layer.fan_out, place.panel,
                 to.weight(layer).data);
   if (place.layer > 0 && to.transposes != nullptr) {
@@ -63,28 +63,30 @@ void pack_panel(const Plan<T>& plan, const T* theta, PanelOf place, const Weight
 }
 
 template <class T>
-void pack(const Plan<T>& plan, const T* theta, const Weights<T>& to) {
-  for (Index i = 0; i < plan.panels; ++i) pack_panel(plan, theta, locate_panel(plan, i), to);
+void pack(const Shapes<T>& shapes, const T* theta, const Weights<T>& to) {
+  for (Index i = 0; i < shapes.panels; ++i) pack_panel(shapes, theta, locate_panel(shapes, i), to);
 }
 
 /// flat = packed, one panel of it, and with panel 0 the rows.
 template <class T>
-void unpack_panel(const Plan<T>& plan, const Weights<T>& from, PanelOf place, T* flat) {
-  const Layer& layer = plan[place.layer];
+void unpack_panel(const Shapes<T>& shapes, const Weights<T>& from, PanelOf place, T* flat) {
+  const Layer& layer = shapes[place.layer];
   copy_from_panel(from.weight(layer).data, layer.fan_in, layer.fan_out, place.panel,
                   flat + layer.flat.weight);
   if (place.panel == 0) unpack_rows(layer, from, flat);
 }
 
 template <class T>
-void unpack(const Plan<T>& plan, const Weights<T>& from, T* flat) {
-  for (Index i = 0; i < plan.panels; ++i) unpack_panel(plan, from, locate_panel(plan, i), flat);
+void unpack(const Shapes<T>& shapes, const Weights<T>& from, T* flat) {
+  for (Index i = 0; i < shapes.panels; ++i)
+    unpack_panel(shapes, from, locate_panel(shapes, i), flat);
 }
 
 /// Packs a vector of parameters that all tasks share, all workers together.
 template <class T>
-void pack_shared(const Plan<T>& plan, const T* theta, const Weights<T>& to, Team& team) {
-  team.share(plan.panels, [&](Index i) { pack_panel(plan, theta, locate_panel(plan, i), to); });
+void pack_shared(const Shapes<T>& shapes, const T* theta, const Weights<T>& to, Team& team) {
+  team.share(shapes.panels,
+             [&](Index i) { pack_panel(shapes, theta, locate_panel(shapes, i), to); });
   team.barrier();
 }
 

@@ -21,26 +21,26 @@ Broadcast<T> by_columns(const T* matrix, Index stride) {
 }
 
 template <class T>
-const T* layer_input(int l, const Rows<T>& rows, const Pass<T>& pass) {
+const T* layer_input(int l, const RowRange<T>& rows, const Pass<T>& pass) {
   return l == 0 ? rows.x : pass.h(l - 1);
 }
 
 }  // namespace
 
 template <class T>
-void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to) {
-  const Index stride = plan.last().out_stride;
+void copy_outputs(const Shapes<T>& shapes, const T* from, Index count, T* to) {
+  const Index stride = shapes.last().out_stride;
   std::fill_n(to, count * stride, T(0));
   for (Index r = 0; r < count; ++r) {
-    std::copy_n(from + r * plan.outputs, plan.outputs, to + r * stride);
+    std::copy_n(from + r * shapes.outputs, shapes.outputs, to + r * stride);
   }
 }
 
 template <class T>
-void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
+void forward(const Shapes<T>& shapes, const Weights<T>& weights, const RowRange<T>& rows,
              const Pass<T>& pass, int first, int end) {
-  for (int l = first; l < std::min(end, plan.depth); ++l) {
-    const Layer& layer = plan[l];
+  for (int l = first; l < std::min(end, shapes.depth); ++l) {
+    const Layer& layer = shapes[l];
     const bool fused = layer.fused && !layer.normalized();
     const Product<T> product{rows.count,
                              layer.out_vectors,
@@ -63,10 +63,10 @@ void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows
 }
 
 template <class T>
-void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
+void backward(const Shapes<T>& shapes, const Weights<T>& weights, const RowRange<T>& rows,
               const Pass<T>& pass, int first, int end) {
-  for (int l = std::min(end, plan.depth) - 1; l > first; --l) {
-    const Layer &layer = plan[l], &below = plan[l - 1];
+  for (int l = std::min(end, shapes.depth) - 1; l > first; --l) {
+    const Layer &layer = shapes[l], &below = shapes[l - 1];
     T* du = pass.du(l - 1, rows.count);
     const bool keeps_upstream = pass.keeps_dh(l - 1);
     const Product<T> product{
@@ -87,14 +87,14 @@ void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& row
       times_derivative<T>(below.activation, pass.s(l - 1), product.c.data,
                           rows.count * below.out_stride, du);
     }
-    through_norm(plan, weights, rows.count, pass, l - 1);
+    through_norm(shapes, weights, rows.count, pass, l - 1);
   }
 }
 
 template <class T>
-void through_norm(const Plan<T>& plan, const Weights<T>& weights, Index rows, const Pass<T>& pass,
-                  int l) {
-  const Layer& layer = plan[l];
+void through_norm(const Shapes<T>& shapes, const Weights<T>& weights, Index rows,
+                  const Pass<T>& pass, int l) {
+  const Layer& layer = shapes[l];
   if (!layer.normalized()) return;
   T* const d = pass.d(l, rows);
   std::copy_n(pass.du(l, rows), rows * layer.out_stride, d);
@@ -102,9 +102,9 @@ void through_norm(const Plan<T>& plan, const Weights<T>& weights, Index rows, co
 }
 
 template <class T>
-void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+void weight_gradient(const Shapes<T>& shapes, int l, const RowRange<T>& rows, const Pass<T>& pass,
                      Columns<const T> start, Columns<T> to) {
-  const Layer& layer = plan[l];
+  const Layer& layer = shapes[l];
   multiply_add_rows<T>({layer.fan_in, layer.out_vectors, rows.count,
                         by_columns(layer_input(l, rows, pass), layer.in_stride),
                         row_major<const T>(pass.d(l, rows.count), layer.out_stride), start, to},
@@ -112,9 +112,9 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
 }
 
 template <class T>
-void add_row_gradients(const Plan<T>& plan, int l, Index rows, const Pass<T>& pass, T* bias,
+void add_row_gradients(const Shapes<T>& shapes, int l, Index rows, const Pass<T>& pass, T* bias,
                        T* gain, T* shift) {
-  const Layer& layer = plan[l];
+  const Layer& layer = shapes[l];
   // Before batch normalisation a shift changes nothing: its gradient is 0, and not the rounding
   // that adaptive optimisers would turn into steps.
   if (layer.norm != Norm::batch) {
@@ -126,22 +126,22 @@ void add_row_gradients(const Plan<T>& plan, int l, Index rows, const Pass<T>& pa
 }
 
 template <class T>
-void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+void layer_gradient(const Shapes<T>& shapes, int l, const RowRange<T>& rows, const Pass<T>& pass,
                     bool from_zero, const Weights<T>& to) {
-  const Layer& layer = plan[l];
-  weight_gradient<T>(plan, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
+  const Layer& layer = shapes[l];
+  weight_gradient<T>(shapes, l, rows, pass, from_zero ? zeros<T>() : to.weight(layer),
                      to.weight(layer));
   if (from_zero) std::fill_n(to.bias(layer), layer.row_parameters(), T(0));
-  add_row_gradients(plan, l, rows.count, pass, to.bias(layer), to.gain(layer), to.shift(layer));
+  add_row_gradients(shapes, l, rows.count, pass, to.bias(layer), to.gain(layer), to.shift(layer));
 }
 
 template <class T>
-const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
-                 const Rows<T>& rows, const Pass<T>& pass, T* scratch, bool transposes_too,
-                 int first) {
+const T* descend(const Shapes<T>& shapes, const Weights<T>& from, const Weights<T>& to,
+                 const T* rates, const RowRange<T>& rows, const Pass<T>& pass, T* scratch,
+                 bool transposes_too, int first) {
   const T* scaled = scratch;
-  for (int l = plan.depth - 1; l >= 0; --l) {
-    const Layer& layer = plan[l];
+  for (int l = shapes.depth - 1; l >= 0; --l) {
+    const Layer& layer = shapes[l];
     const T* const delta = pass.d(l, rows.count);
     if (rates == nullptr) {
       scaled = delta;
@@ -170,19 +170,19 @@ const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& 
 }
 
 #define FOMAML_FAST_ROWS_PASS(T)                                                                   \
-  template void copy_outputs<T>(const Plan<T>&, const T*, Index, T*);                              \
-  template void forward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&, int, \
-                           int);                                                                   \
-  template void backward<T>(const Plan<T>&, const Weights<T>&, const Rows<T>&, const Pass<T>&,     \
-                            int, int);                                                             \
-  template void through_norm<T>(const Plan<T>&, const Weights<T>&, Index, const Pass<T>&, int);    \
-  template void add_row_gradients<T>(const Plan<T>&, int, Index, const Pass<T>&, T*, T*, T*);      \
-  template void layer_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&, bool,       \
+  template void copy_outputs<T>(const Shapes<T>&, const T*, Index, T*);                            \
+  template void forward<T>(const Shapes<T>&, const Weights<T>&, const RowRange<T>&,                \
+                           const Pass<T>&, int, int);                                              \
+  template void backward<T>(const Shapes<T>&, const Weights<T>&, const RowRange<T>&,               \
+                            const Pass<T>&, int, int);                                             \
+  template void through_norm<T>(const Shapes<T>&, const Weights<T>&, Index, const Pass<T>&, int);  \
+  template void add_row_gradients<T>(const Shapes<T>&, int, Index, const Pass<T>&, T*, T*, T*);    \
+  template void layer_gradient<T>(const Shapes<T>&, int, const RowRange<T>&, const Pass<T>&, bool, \
                                   const Weights<T>&);                                              \
-  template void weight_gradient<T>(const Plan<T>&, int, const Rows<T>&, const Pass<T>&,            \
+  template void weight_gradient<T>(const Shapes<T>&, int, const RowRange<T>&, const Pass<T>&,      \
                                    Columns<const T>, Columns<T>);                                  \
-  template const T* descend<T>(const Plan<T>&, const Weights<T>&, const Weights<T>&, const T*,     \
-                               const Rows<T>&, const Pass<T>&, T*, bool, int);
+  template const T* descend<T>(const Shapes<T>&, const Weights<T>&, const Weights<T>&, const T*,   \
+                               const RowRange<T>&, const Pass<T>&, T*, bool, int);
 FOMAML_FAST_ROWS_PASS(float)
 FOMAML_FAST_ROWS_PASS(double)
 

@@ -1,7 +1,7 @@
 // The rows of a task through the network: forward, back, and into the weights.
 #pragma once
 
-#include "engines/rows/plan.hpp"
+#include "engines/rows/shapes.hpp"
 #include "kernels/long_product.hpp"
 #include "network/normalization.hpp"
 
@@ -45,40 +45,40 @@ class Pass {
  public:
   /// Buffers of `copies` passes; `copy` picks one. They share what is below layer `first`, and the
   /// buffers of long sums, where the rows are `summed` by the pass's owner.
-  static Pass carve(const Plan<T>& plan, Index rows, Keep keep, Arena& arena, Index copies = 1,
+  static Pass carve(const Shapes<T>& shapes, Index rows, Keep keep, Arena& arena, Index copies = 1,
                     int first = 0, bool summed = true) {
     Pass pass;
     pass.keep_ = keep;
     const Index terms = keep == Keep::second_order ? 2 * rows : rows;
     if (keep != Keep::outputs && summed && terms > kFewTerms) {
-      pass.sums_ = LongSums<T>::carve(plan.largest_layer, arena);
+      pass.sums_ = LongSums<T>::carve(shapes.largest_layer, arena);
     }
-    pass.depth_ = plan.depth;
-    pass.layers_ = arena.take<LayerPass<T>>(copies * plan.depth);
-    for (int l = 0; l < plan.depth; ++l) {
+    pass.depth_ = shapes.depth;
+    pass.layers_ = arena.take<LayerPass<T>>(copies * shapes.depth);
+    for (int l = 0; l < shapes.depth; ++l) {
       const Index own = l < first ? 1 : copies;
       LayerPass<T> all;
-      all.stride = plan[l].out_stride;
+      all.stride = shapes[l].out_stride;
       const Index size = rows * all.stride, stack = keep == Keep::second_order ? 2 * size : size;
       all.h = arena.take<T>(own * stack);
-      const bool apart = plan[l].needs_input;
+      const bool apart = shapes[l].needs_input;
       all.s = apart ? arena.take<T>(own * size) : all.h;
       normalization::Layer<Vec<T>> norm;
-      if (plan[l].normalized()) {
+      if (shapes[l].normalized()) {
         all.norm = arena.take<normalization::Layer<Vec<T>>>(copies);
-        norm = normalization::Layer<Vec<T>>::carve(plan[l].norm, rows, plan[l].out_vectors, false,
-                                                   arena, own);
-        norm.across = plan[l].fan_out;
+        norm = normalization::Layer<Vec<T>>::carve(shapes[l].norm, rows, shapes[l].out_vectors,
+                                                   false, arena, own);
+        norm.across = shapes[l].fan_out;
       }
       const bool back = keep != Keep::outputs;
-      const bool curved = keep == Keep::second_order && plan[l].curved;
+      const bool curved = keep == Keep::second_order && shapes[l].curved;
       if (back) all.d = arena.take<T>(own * stack);
-      if (back && plan[l].normalized()) all.du = arena.take<T>(own * size);
+      if (back && shapes[l].normalized()) all.du = arena.take<T>(own * size);
       if (curved) all.dh = arena.take<T>(own * size);
       if (arena.counting()) continue;
       for (Index k = 0; k < copies; ++k) {
         const Index place = l < first ? 0 : k;
-        LayerPass<T>& one = pass.layers_[k * plan.depth + l];
+        LayerPass<T>& one = pass.layers_[k * shapes.depth + l];
         one.h = all.h + place * stack;
         one.s = all.s + place * (apart ? size : stack);
         one.d = all.d == nullptr ? nullptr : all.d + place * stack;
@@ -137,47 +137,47 @@ class Pass {
 
 /// Inputs of some rows of a task.
 template <class T>
-struct Rows {
+struct RowRange {
   const T* x = nullptr;  ///< [count, n_0]
   Index count = 0;
 
-  static Rows of(const RowSet<T>& set, Index task, Index inputs) {
+  static RowRange of(const RowSet<T>& set, Index task, Index inputs) {
     return {set.x + set.first(task) * inputs, set.count(task)};
   }
 };
 
 /// to [count, out_stride of the last layer] = from [count, n_L], and 0 where it is padded.
 template <class T>
-void copy_outputs(const Plan<T>& plan, const T* from, Index count, T* to);
+void copy_outputs(const Shapes<T>& shapes, const T* from, Index count, T* to);
 
 /// Fills the outputs of layers `first` … `end` - 1, or up to the last.
 template <class T>
-void forward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
+void forward(const Shapes<T>& shapes, const Weights<T>& weights, const RowRange<T>& rows,
              const Pass<T>& pass, int first = 0, int end = kMaxLayers);
 
 /// Fills the deltas of layers `first` … `end` - 1, from those of the highest.
 template <class T>
-void backward(const Plan<T>& plan, const Weights<T>& weights, const Rows<T>& rows,
+void backward(const Shapes<T>& shapes, const Weights<T>& weights, const RowRange<T>& rows,
               const Pass<T>& pass, int first = 0, int end = kMaxLayers);
 
 /// Where `du` holds the gradient on u of layer l: that on z, if a normalisation stands between.
 template <class T>
-void through_norm(const Plan<T>& plan, const Weights<T>& weights, Index rows, const Pass<T>& pass,
-                  int l);
+void through_norm(const Shapes<T>& shapes, const Weights<T>& weights, Index rows,
+                  const Pass<T>& pass, int l);
 
 /// to += the sums over the rows of layer l that are the gradients of b, gamma and beta.
 template <class T>
-void add_row_gradients(const Plan<T>& plan, int l, Index rows, const Pass<T>& pass, T* bias,
+void add_row_gradients(const Shapes<T>& shapes, int l, Index rows, const Pass<T>& pass, T* bias,
                        T* gain, T* shift);
 
 /// to = start + the gradient of all of layer l's parameters, after backward.
 template <class T>
-void layer_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+void layer_gradient(const Shapes<T>& shapes, int l, const RowRange<T>& rows, const Pass<T>& pass,
                     bool from_zero, const Weights<T>& to);
 
 /// to = start + the gradient of layer l's weights, after backward.
 template <class T>
-void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass<T>& pass,
+void weight_gradient(const Shapes<T>& shapes, int l, const RowRange<T>& rows, const Pass<T>& pass,
                      Columns<const T> start, Columns<T> to);
 
 /// One step of gradient descent without normalised layers, after backward: to = from - rate *
@@ -185,8 +185,8 @@ void weight_gradient(const Plan<T>& plan, int l, const Rows<T>& rows, const Pass
 /// them minus the rate is in the deltas already. `scratch` has rows x widest numbers. `to` may be
 /// `from`. Returns layer 0's scaled delta.
 template <class T>
-const T* descend(const Plan<T>& plan, const Weights<T>& from, const Weights<T>& to, const T* rates,
-                 const Rows<T>& rows, const Pass<T>& pass, T* scratch, bool transposes_too,
-                 int first = 0);
+const T* descend(const Shapes<T>& shapes, const Weights<T>& from, const Weights<T>& to,
+                 const T* rates, const RowRange<T>& rows, const Pass<T>& pass, T* scratch,
+                 bool transposes_too, int first = 0);
 
 }  // namespace FOMAML_FAST_NAMESPACE::rows

@@ -11,7 +11,7 @@ namespace detail {
 
 template <class T>
 struct Scale {
-  static constexpr bool piles = true;
+  static constexpr bool batches = true;
   T scale;
   [[nodiscard]] Scale at(Index /*row*/, Index /*vector*/) const { return *this; }
   FOMAML_FAST_INLINE Vec<T> operator()(Vec<T> sum, int /*row*/, int /*vector*/) const {
@@ -21,7 +21,7 @@ struct Scale {
 
 template <class Activation>
 struct Apply {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   [[no_unique_address]] Activation activation;
   [[nodiscard]] Apply at(Index /*row*/, Index /*vector*/) const { return *this; }
   template <class V>
@@ -32,7 +32,7 @@ struct Apply {
 
 template <class T, class Activation>
 struct TimesDerivative {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   [[no_unique_address]] Activation activation;
   const T* h;
   Index stride;
@@ -46,7 +46,7 @@ struct TimesDerivative {
 
 template <class T, class Activation>
 struct KeepTimesDerivative {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   TimesDerivative<T, Activation> times;
   T* kept;
   [[nodiscard]] KeepTimesDerivative at(Index row, Index vector) const {
@@ -60,7 +60,7 @@ struct KeepTimesDerivative {
 
 template <class T, class Activation>
 struct DerivativeTangent {
-  static constexpr bool piles = false;
+  static constexpr bool batches = false;
   [[no_unique_address]] Activation activation;
   const T *h, *u, *rz;
   Index stride;

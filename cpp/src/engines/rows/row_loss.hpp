@@ -2,7 +2,7 @@
 // rows, as the loss contract asks.
 #pragma once
 
-#include "engines/rows/plan.hpp"
+#include "engines/rows/shapes.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 

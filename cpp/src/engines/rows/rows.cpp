@@ -2,7 +2,7 @@
 
 #include "engines/rows/adapt.hpp"
 #include "engines/rows/evaluate.hpp"
-#include "engines/rows/learning.hpp"
+#include "engines/rows/general_path.hpp"
 #include "engines/rows/meta_gradient.hpp"
 #include "engines/rows/work.hpp"
 
@@ -31,10 +31,10 @@ auto visit_operation(const Problem& problem, Visitor visitor) {
   switch (problem.operation) {
     case Operation::adapt:
       if (has_fused_steps(problem)) return visitor.template operator()<Adapt<T>>();
-      return visitor.template operator()<Learning<T>>();
+      return visitor.template operator()<GeneralPath<T>>();
     case Operation::meta_gradient:
       if (has_fused_steps(problem)) return visitor.template operator()<MetaGradient<T>>();
-      return visitor.template operator()<Learning<T>>();
+      return visitor.template operator()<GeneralPath<T>>();
     default:
       return visitor.template operator()<Evaluate<T>>();
   }

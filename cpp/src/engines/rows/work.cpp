@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engines/rows/plan.hpp"
+#include "engines/rows/shapes.hpp"
 #include "engines/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::rows {

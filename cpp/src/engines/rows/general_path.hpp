@@ -14,19 +14,20 @@
 namespace FOMAML_FAST_NAMESPACE::rows {
 
 template <class T>
-class Learning {
+class GeneralPath {
  public:
   using V = Vec<T>;
 
-  struct Shared {
-    Shared(const Problem& problem, const Plan<T>& plan, Arena& arena);
+  struct CallBuffers {
+    CallBuffers(const Problem& problem, const Shapes<T>& shapes, Arena& arena);
     Index n_rates = 0;  ///< packs in the cotangent of the rates
     PartialSums<T> sums;
     Weights<T> rates;  ///< per parameter, packed
   };
 
   struct Worker {
-    Worker(const Problem& problem, const Plan<T>& plan, const Shared& shared, Arena& arena);
+    Worker(const Problem& problem, const Shapes<T>& shapes, const CallBuffers& shared,
+           Arena& arena);
     meta::Vectors<V> vectors;
     T* transposes = nullptr;  ///< W' of every theta
     V* lambda = nullptr;
@@ -37,26 +38,26 @@ class Learning {
     T* below_first = nullptr;  ///< put off: R of the gradient on what does not adapt
   };
 
-  static void run(const Frame<T>& frame, const Shared& shared, Worker& worker, Team& team);
+  static void run(const Frame<T>& frame, const CallBuffers& shared, Worker& worker, Team& team);
 
  private:
   class Tasks;
-  Learning(const Frame<T>& frame, const Shared& shared, Worker& worker);
+  GeneralPath(const Frame<T>& frame, const CallBuffers& shared, Worker& worker);
 
   void start(Index task);
   bool unroll(Tasks& tasks, Index task);
   void adapt(Index task);
   void meta_gradient(Index task, T* partial, T* error);
-  static void reduce(const Frame<T>& frame, const Shared& shared, Team& team);
+  static void reduce(const Frame<T>& frame, const CallBuffers& shared, Team& team);
 
   [[nodiscard]] Weights<T> weights(const V* theta) const {
     const Index slot = (theta - worker_.vectors.thetas) / worker_.vectors.size;
     return {const_cast<T*>(reinterpret_cast<const T*>(theta)),
-            worker_.transposes + slot * frame_.plan.packed_transposes};
+            worker_.transposes + slot * frame_.shapes.packed_transposes};
   }
 
   const Frame<T>& frame_;
-  const Shared& shared_;
+  const CallBuffers& shared_;
   Worker& worker_;
   /// A layer's weights and biases may lie apart.
   std::array<inner::Segment, 2 * kMaxLayers> segments_{};

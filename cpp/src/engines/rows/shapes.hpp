@@ -6,9 +6,9 @@
 
 namespace FOMAML_FAST_NAMESPACE::rows {
 
-/// Whether the fused steps of adaptation.hpp compute it; learning.hpp computes everything.
+/// Whether the fused steps of adaptation.hpp compute it; general_path.hpp computes everything.
 inline bool has_fused_steps(const Problem& problem) {
-  return problem.is_plain() && !problem.net.normalized();
+  return problem.is_vanilla_sgd() && !problem.net.normalized();
 }
 
 /// Whether the first layer is dual (dual.hpp): an input this much wider than the support has rows
@@ -23,8 +23,9 @@ inline bool wants_dual(const Problem& problem) {
   return pays && problem.net.inputs() >= kWideInput * problem.support.longest;
 }
 
-/// One affine layer, and where its parts stand in packed parameters. No default values: a plan has
-/// room for many more layers than networks have, and small calls would feel the writing of them.
+/// One affine layer, and where its parts stand in packed parameters. No default values: a shapes
+/// has room for many more layers than networks have, and small calls would feel the writing of
+/// them.
 struct Layer {
   Index fan_in, fan_out;
   Index in_vectors, out_vectors;
@@ -45,8 +46,8 @@ struct Layer {
 };
 
 template <class T>
-struct Plan {
-  explicit Plan(const Problem& problem) : depth(problem.net.depth), dual(wants_dual(problem)) {
+struct Shapes {
+  explicit Shapes(const Problem& problem) : depth(problem.net.depth), dual(wants_dual(problem)) {
     const NetworkSpec& net = problem.net;
     for (int l = 0; l < depth; ++l) {
       Layer& layer = at(l);
@@ -112,10 +113,10 @@ struct Weights {
   T* values = nullptr;      ///< per layer W in panels, then the padded b, gains and shifts
   T* transposes = nullptr;  ///< per layer >= 1 W' in panels
 
-  static Weights carve(const Plan<T>& plan, Arena& arena) {
+  static Weights carve(const Shapes<T>& shapes, Arena& arena) {
     Weights weights;
-    weights.values = arena.take<T>(plan.packed_parameters);
-    weights.transposes = arena.take<T>(plan.packed_transposes);
+    weights.values = arena.take<T>(shapes.packed_parameters);
+    weights.transposes = arena.take<T>(shapes.packed_transposes);
     return weights;
   }
   [[nodiscard]] Columns<T> weight(const Layer& layer) const {

@@ -45,8 +45,8 @@ struct Layer {
   [[nodiscard]] Grid outputs(Index rows) const { return {rows, fan_out, stride}; }
 };
 
-struct Plan {
-  Plan(const Problem& problem, Index lanes)
+struct Shapes {
+  Shapes(const Problem& problem, Index lanes)
       : depth(problem.net.depth),
         n_params(problem.layout.n_params),
         input_stride(row_stride(problem.net.inputs())),

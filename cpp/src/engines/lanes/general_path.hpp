@@ -11,15 +11,15 @@ namespace FOMAML_FAST_NAMESPACE::lanes {
 
 /// One worker's buffers.
 template <class T>
-struct LearningBuffers {
+struct GeneralPathBuffers {
   using V = Vec<T>;
 
-  LearningBuffers(const Problem& problem, const Plan& plan, const PartialSums<T>& sums,
-                  Arena& arena);
+  GeneralPathBuffers(const Problem& problem, const Shapes& shapes, const PartialSums<T>& sums,
+                     Arena& arena);
 
   /// 0 between rows again, where a task that overflowed has left something else there.
-  void clear(const Plan& plan, Index context) const {
-    for (const Taken& taken : all) clear_room(plan, taken.vectors, taken.count, context);
+  void clear(const Shapes& shapes, Index context) const {
+    for (const Taken& taken : all) clear_room(shapes, taken.vectors, taken.count, context);
   }
 
   struct Taken {
@@ -40,17 +40,17 @@ struct LearningBuffers {
 };
 
 /// Packs in the gradient of the rates, which are a table or as parameters are.
-inline Index rate_count(const Problem& problem, const Plan& plan) {
-  return problem.algorithm.rates_per_parameter ? plan.size : problem.n_rates();
+inline Index rate_count(const Problem& problem, const Shapes& shapes) {
+  return problem.algorithm.rates_per_parameter ? shapes.size : problem.n_rates();
 }
 
 template <class T>
-class Learning {
+class GeneralPath {
  public:
   using V = Vec<T>;
 
-  Learning(const Problem& problem, const Plan& plan, const Call<T>& call, const Shared<T>& shared,
-           const LearningBuffers<T>& buffers);
+  GeneralPath(const Problem& problem, const Shapes& shapes, const Call<T>& call,
+              const CallBuffers<T>& shared, const GeneralPathBuffers<T>& buffers);
 
   void adapt(Group group);
   /// The group's meta-gradients are added to the buffers' total, or start it.
@@ -66,10 +66,10 @@ class Learning {
   void write_adapted(const V* theta, const LaneArrays<T>& to) const;
 
   const Problem& problem_;
-  const Plan& plan_;
+  const Shapes& shapes_;
   const Call<T>& call_;
-  const Shared<T>& shared_;
-  const LearningBuffers<T>& buffers_;
+  const CallBuffers<T>& shared_;
+  const GeneralPathBuffers<T>& buffers_;
   std::array<inner::Segment, kMaxLayers> segments_{};
   inner::Adapted<V> adapted_;
   meta::Inputs<V> inputs_;

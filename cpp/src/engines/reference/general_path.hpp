@@ -10,13 +10,13 @@ namespace FOMAML_FAST_NAMESPACE::reference {
 
 /// One worker's buffers beside the network's.
 template <class T>
-struct LearningBuffers {
+struct GeneralPathBuffers {
   meta::Vectors<T> vectors;
   T* lambda = nullptr;
   T* product = nullptr;
 
-  static LearningBuffers carve(const Problem& problem, Arena& arena) {
-    LearningBuffers buffers;
+  static GeneralPathBuffers carve(const Problem& problem, Arena& arena) {
+    GeneralPathBuffers buffers;
     const Index size = problem.layout.n_params + problem.algorithm.context;
     const bool meta = problem.operation == Operation::meta_gradient;
     buffers.vectors = meta::Vectors<T>::carve(problem.algorithm, meta, problem.wants_trace, size,
@@ -29,10 +29,10 @@ struct LearningBuffers {
 };
 
 template <class T>
-class Learning {
+class GeneralPath {
  public:
-  Learning(const Problem& problem, const Call<T>& call, const Mlp<T>& mlp,
-           const LearningBuffers<T>& buffers)
+  GeneralPath(const Problem& problem, const Call<T>& call, const Mlp<T>& mlp,
+              const GeneralPathBuffers<T>& buffers)
       : problem_(problem),
         call_(call),
         mlp_(mlp),
@@ -104,7 +104,7 @@ class Learning {
   const Problem& problem_;
   const Call<T>& call_;
   const Mlp<T>& mlp_;
-  const LearningBuffers<T>& buffers_;
+  const GeneralPathBuffers<T>& buffers_;
   FlatAdapted<T> adapted_;
   meta::Inputs<T> inputs_;
 };
