@@ -332,6 +332,10 @@ SPECS: dict[str, Call] = {
     },
     "outer.SGD with a schedule": Call(_scheduled, {"lr": 0.1}),
     "inner.get": _defaults(ff.inner.get, name="sgd"),
+    "outer.get": _defaults(ff.outer.get, name="sgd"),
+    "activations.get": Call(ff.activations.get, {"activation": "relu"}),
+    "activations.LeakyReLU": _defaults(ff.activations.LeakyReLU),
+    "activations.ELU": _defaults(ff.activations.ELU),
     "losses.Huber": _defaults(ff.losses.Huber),
     "losses.Quantile": _defaults(ff.losses.Quantile),
     "losses.Custom": Call(ff.losses.Custom, {"fn": squares}),
@@ -362,7 +366,13 @@ WITHOUT_ARGUMENTS = {
     *("losses.Loss", "losses.MSE", "losses.CrossEntropy", "losses.SoftCrossEntropy"),
     *("losses.BinaryCrossEntropy", "inner.Inner", "outer.Outer"),
     *("Adaptation", "EnginePlan", "Evaluation", "MetaGrad", "Metrics", "Plan", "SolverReport"),
-    "DivergenceError",
+    *("DivergenceError", "activations.Activation", "inner.NegativeRate"),
+    # Members without options: their classes take nothing.
+    *(
+        f"activations.{type(ff.activations.get(name)).__name__}"
+        for name in ff.activations.names()
+        if not ff.activations.get(name).options
+    ),
 }
 MODULES = ("activations", "inner", "losses", "outer", "presets", "schedules")
 

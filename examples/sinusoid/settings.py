@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from fomaml_fast.activations import ActivationName
+from typing import Literal
 
 #: Finn et al. 2017: mean squared error of 5-shot regression after these numbers of steps.
 PUBLISHED_STEPS = (1, 5, 10)
@@ -60,7 +59,7 @@ class Settings:
     """
 
     sizes: tuple[int, ...] = (1, 40, 40, 1)
-    activation: ActivationName = "relu"
+    activation: Literal["relu", "tanh"] = "relu"
     iterations: int = 70_000
     tasks_per_batch: int = 25
     train_shots: tuple[int, ...] = (10, 5)

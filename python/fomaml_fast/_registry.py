@@ -29,6 +29,11 @@ class Spec:
     _family: ClassVar[str]
 
     def __post_init__(self) -> None:
+        if not hasattr(type(self), "name"):
+            raise TypeError(
+                f"{type(self).__name__} is the base of a family, not a member of it: take one of "
+                f"{', '.join(core.options[self._family])}"
+            )
         for name in self._option_names():
             if isinstance(getattr(type(self), name, None), bool):
                 self._check_flag(name)
