@@ -97,9 +97,14 @@ def is_sequence(value: Any) -> bool:
 
 def one_of(value: Any, name: str, choices: tuple[Choice, ...]) -> Choice:
     """Return `value` if it is one of `choices`."""
-    if not isinstance(value, str | None) or value not in choices:
-        raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}"
-            f"{did_you_mean(value, choices)}"
-        )
-    return choices[choices.index(value)]
+    if is_one_of(value, choices):
+        return choices[choices.index(value)]
+    raise ValueError(
+        f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}"
+        f"{did_you_mean(value, choices)}"
+    )
+
+
+def is_one_of(value: Any, choices: tuple[str | None, ...]) -> bool:
+    """Whether `value` is a string, or None, among `choices`; objects are not asked to compare."""
+    return (value is None or type(value) is str) and value in choices

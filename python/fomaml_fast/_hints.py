@@ -10,13 +10,12 @@ SUSPICIOUS_LOSS = 1e6
 
 def question_loss(loss: float) -> None:
     """Warn of a loss that unscaled data explain best."""
-    if loss > SUSPICIOUS_LOSS:
-        warnings.warn(
-            f"the query loss is {loss:.3g}: standardise inputs and targets, so that rates of usual "
-            "size can adapt",
-            UserWarning,
-            stacklevel=3,
-        )
+    warnings.warn(
+        f"the query loss is {loss:.3g}: standardise inputs and targets, so that rates of usual "
+        "size can adapt",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def question_rates(learns: bool, rates: object) -> None:

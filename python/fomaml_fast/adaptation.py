@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_one_of, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
@@ -110,21 +110,33 @@ def adapt(
         as_algorithm(algorithm)
     if rates is None and algorithm.learn_rates:
         question_rates(True, rates)
-    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    if not is_one_of(on_divergence, ON_DIVERGENCE):
+        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     masks = on_divergence == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
-    if uses_custom(net, algorithm):
+    if net._has_custom_loss or algorithm._has_custom_loss:
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
         return _adapt_custom(net, algorithm, given, count, trace, masks, threads, check_finite)
-    rows = theta, x, y, weights, mask, class_mask
     if isinstance(trace, bool) and not trace:
         return core.adapt(
-            net._core, *rows, algorithm._core, rates, count, masks, threads, check_finite
+            net._core,
+            theta,
+            x,
+            y,
+            weights,
+            mask,
+            class_mask,
+            algorithm._core,
+            rates,
+            count,
+            masks,
+            threads,
+            check_finite,
         )
-    points = _trace_points(trace, count)
     traced = core.trace(
-        net._core, *rows, algorithm._core, rates, count, points, masks, threads, check_finite
+        *(net._core, theta, x, y, weights, mask, class_mask, algorithm._core, rates, count),
+        *(_trace_points(trace, count), masks, threads, check_finite),
     )
     return Adaptation(*traced)
 

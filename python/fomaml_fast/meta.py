@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np  # noqa: F401  for the examples
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import as_flag, one_of
-from fomaml_fast._hints import question_loss
+from fomaml_fast._arrays import as_flag, is_one_of, one_of
+from fomaml_fast._hints import SUSPICIOUS_LOSS, question_loss
 from fomaml_fast._loader import core
-from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad, SolverReport
@@ -18,6 +18,7 @@ from fomaml_fast.results import MetaGrad, SolverReport
 Reduction = Literal["mean", "sum"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum")
 OnDivergence = Literal["raise", "drop"]
+_MEAN, _RAISE = "mean", "raise"
 ON_DIVERGENCE: tuple[OnDivergence, ...] = ("raise", "drop")
 
 
@@ -86,15 +87,23 @@ def meta_grad(
     >>> ff.meta_grad(net, np.array([1.0, 0.0]), batch, ff.maml(lr=0.125)).grad
     array([0.5, 0.5])
     """
-    options = checked_options(net, batch, algorithm, reduction, trace, on_divergence)
+    mean, traces, drops = checked_options(net, batch, algorithm, reduction, trace, on_divergence)
     if per_task is not True and per_task is not False:
         per_task = as_flag(per_task, "per_task")
-    if uses_custom(net, algorithm):
+    if net._has_custom_loss or algorithm._has_custom_loss:
         checked = core.check_meta(
             net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
         )
         return _custom_meta.meta_grad(
-            net, *checked, batch, algorithm, per_task=per_task, threads=threads, **options._asdict()
+            net,
+            *checked,
+            batch,
+            algorithm,
+            mean=mean,
+            per_task=per_task,
+            trace=traces,
+            drops=drops,
+            threads=threads,
         )
     (
         grad,
@@ -115,14 +124,15 @@ def meta_grad(
         algorithm._core,
         rates,
         batch._task_weights,
-        options.mean,
+        mean,
         per_task,
-        options.trace,
-        options.drops,
+        traces,
+        drops,
         threads,
         check_finite,
     )
-    question_loss(loss)
+    if loss > SUSPICIOUS_LOSS:
+        question_loss(loss)
     # Its own constructor, a Python function, takes twice as long.
     return tuple.__new__(
         MetaGrad,
@@ -141,26 +151,28 @@ def meta_grad(
     )
 
 
-class Options(NamedTuple):
-    """Options of a meta-gradient, as the core takes them."""
-
-    mean: bool
-    trace: bool
-    drops: bool
-
-
 def checked_options(
     net: Any, batch: Any, algorithm: Any, reduction: Any, trace: Any, on_divergence: Any
-) -> Options:
-    """Check what is no array, and return the options that `meta_grad` and `meta_step` share."""
+) -> tuple[bool, bool, bool]:
+    """Check what is no array; return whether the mean is taken, `trace`, and whether tasks drop."""
+    if (  # what nearly everybody passes: small calls feel every further look
+        type(net) is MLP
+        and type(batch) is TaskBatch
+        and type(algorithm) is Algorithm
+        and reduction is _MEAN
+        and trace is False
+        and on_divergence is _RAISE
+    ):
+        return True, False, False
     if type(net) is not MLP:
         as_network(net)
     if type(batch) is not TaskBatch:
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     if type(algorithm) is not Algorithm:
         as_algorithm(algorithm)
-    one_of(reduction, "reduction", REDUCTIONS)
-    one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
+    if not is_one_of(reduction, REDUCTIONS) or not is_one_of(on_divergence, ON_DIVERGENCE):
+        one_of(reduction, "reduction", REDUCTIONS)
+        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
     if trace is not True and trace is not False:
         trace = as_flag(trace, "trace")
-    return tuple.__new__(Options, (reduction == "mean", trace, on_divergence == "drop"))
+    return reduction == "mean", trace, on_divergence == "drop"

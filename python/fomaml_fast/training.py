@@ -11,10 +11,10 @@ import numpy.typing as npt
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import is_integer
 from fomaml_fast._convert import INT64_MAX
-from fomaml_fast._hints import question_loss
+from fomaml_fast._hints import SUSPICIOUS_LOSS, question_loss
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
-from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.meta import OnDivergence, Reduction, checked_options
 from fomaml_fast.network import MLP
@@ -131,26 +131,33 @@ def meta_step(
     _check_outer(outer)
     theta, rates, moments, step = _unpack_state(state)
     chosen = algorithm if type(algorithm) is Algorithm else _algorithm_at(algorithm, step, net)
-    options = checked_options(net, batch, chosen, reduction, trace, on_divergence)
+    mean, traces, drops = checked_options(net, batch, chosen, reduction, trace, on_divergence)
     lr = outer.rate(step)
-    parts = net._core, theta, rates, moments, step + 1, lr, outer._core
-    if uses_custom(net, chosen):
+    if net._has_custom_loss or chosen._has_custom_loss:
         checked = core.check_meta(
             *(net._core, theta, batch._support, batch._query, chosen._core),
             *(rates if chosen.learn_rates is not False else None, check_finite, True),
         )
         result = _custom_meta.meta_grad(
-            net, *checked, batch, chosen, per_task=False, threads=threads, **options._asdict()
+            *(net, *checked, batch, chosen),
+            mean=mean,
+            trace=traces,
+            drops=drops,
+            per_task=False,
+            threads=threads,
         )
-        *new, grad_norm = core.outer_step(
-            *parts, chosen._core, result.grad, result.rate_grad, len(batch)
+        new_theta, new_rates, new_moments, grad_norm = core.outer_step(
+            *(net._core, theta, rates, moments, step + 1, lr, outer._core),
+            *(chosen._core, result.grad, result.rate_grad, len(batch)),
         )
         loss, losses, support_losses = result.loss, result.losses, result.support_losses
         before, diverged, n_dropped = result.losses_before, result.diverged, result.n_dropped
         report = None
     else:
         (
-            *new,
+            new_theta,
+            new_rates,
+            new_moments,
             loss,
             losses,
             support_losses,
@@ -160,16 +167,25 @@ def meta_step(
             grad_norm,
             report,
         ) = core.meta_step(
-            *parts,
+            net._core,
+            theta,
+            rates,
+            moments,
+            step + 1,
+            lr,
+            outer._core,
             batch._support,
             batch._query,
             chosen._core,
             batch._task_weights,
-            *options,
+            mean,
+            traces,
+            drops,
             threads,
             check_finite,
         )
-    question_loss(loss)
+    if loss > SUSPICIOUS_LOSS:
+        question_loss(loss)
     metrics = Metrics(
         loss,
         losses,
@@ -181,7 +197,6 @@ def meta_step(
         lr,
         SolverReport(*report) if report else None,
     )
-    new_theta, new_rates, new_moments = new
     return State(new_theta, new_rates, new_moments, np.array(step + 1, np.int64)), metrics
 
 
@@ -206,8 +221,8 @@ def _unpack_state(state: Any) -> tuple[Any, Any, Any, int]:
         )
     theta, rates, moments, step = state
     if type(step) is np.ndarray and step.ndim == 0:
-        step = step[()]
-    if not is_integer(step):
+        step = step.item()
+    if type(step) is not int and not is_integer(step):
         raise TypeError(f"state.step must be an integer, got {shown(step)}")
     if not 0 <= step < INT64_MAX:  # and there is room for one more
         raise ValueError(f"state.step must be from 0 to 2**63 - 2, got {shown(int(step))}")
