@@ -39,8 +39,8 @@ inline constexpr bool kAddsTo = !std::is_same_v<Start, Zero>;
 
 /// The gradient on W and b, from d.
 template <class T, class Start, class FinishWeight, class FinishBias>
-void parameter_sums(const Shapes& shapes, int l, const LaneRows<T>& rows, const Activity<T>& activity,
-                    const Vec<T>* d, Vec<T>* to, const Start& start,
+void parameter_sums(const Shapes& shapes, int l, const LaneRows<T>& rows,
+                    const Activity<T>& activity, const Vec<T>* d, Vec<T>* to, const Start& start,
                     const FinishWeight& finish_weight, const FinishBias& finish_bias) {
   using V = Vec<T>;
   const Layer& layer = shapes[l];
@@ -48,8 +48,8 @@ void parameter_sums(const Shapes& shapes, int l, const LaneRows<T>& rows, const 
   bias_sums(layer, d, n, few_rows(rows), to, finish_bias);
   if constexpr (std::is_same_v<FinishWeight, Store>) {
     if (rows.blocked) {
-      return block_products(layer, input(rows, activity, l), shapes.inputs(l, n), d, layer.outputs(n),
-                            kAddsTo<Start>, to + layer.weight);
+      return block_products(layer, input(rows, activity, l), shapes.inputs(l, n), d,
+                            layer.outputs(n), kAddsTo<Start>, to + layer.weight);
     }
   }
   const Term<V, V> term{transpose(input(rows, activity, l), shapes.inputs(l, n)),
@@ -139,7 +139,8 @@ void input_gradient(const Shapes& shapes, const B* theta, Index rows, const Acti
 }  // namespace
 
 template <class T>
-Activity<T> Activity<T>::carve(const Shapes& shapes, Index most_rows, bool gradients, Arena& arena) {
+Activity<T> Activity<T>::carve(const Shapes& shapes, Index most_rows, bool gradients,
+                               Arena& arena) {
   Activity activity;
   for (int l = 0; l < shapes.depth; ++l) {
     const Index size = most_rows * shapes[l].stride;
@@ -173,8 +174,8 @@ Tangents<T> Tangents<T>::carve(const Shapes& shapes, Index most_rows, Arena& are
 }
 
 template <class T, class B>
-void forward(const Shapes& shapes, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             int first) {
+void forward(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity, int first) {
   using V = Vec<T>;
   for (int l = first; l < shapes.depth; ++l) {
     const Layer& layer = shapes[l];
@@ -227,8 +228,8 @@ void gradient(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
 }
 
 template <class T, class B>
-void descend(const Shapes& shapes, const B* theta, const LaneRows<T>& rows, const Activity<T>& activity,
-             const T* rates, Vec<T>* to) {
+void descend(const Shapes& shapes, const B* theta, const LaneRows<T>& rows,
+             const Activity<T>& activity, const T* rates, Vec<T>* to) {
   using V = Vec<T>;
   for (int l = shapes.depth - 1; l >= 0; --l) {
     if (l > 0) input_gradient(shapes, theta, rows.rows, activity, l - 1);
@@ -334,18 +335,19 @@ void through_layer(const Shapes& shapes, const B* theta, int layer, const LaneRo
   through_norm(shapes, theta, rows.rows, activity, layer);
 }
 
-#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                         \
-  template void forward<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&, int); \
-  template void deltas<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&);       \
-  template void gradient<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,      \
-                               bool, Vec<T>*, int);                                                \
-  template void descend<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,       \
-                              const T*, Vec<T>*);                                                  \
-  template void hessian_vector<T, B>(const Shapes&, const B*, const LaneRows<T>&,                    \
-                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&,        \
+#define FOMAML_FAST_INSTANTIATE_PASS(T, B)                                                      \
+  template void forward<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,  \
+                              int);                                                             \
+  template void deltas<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&);  \
+  template void gradient<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&, \
+                               bool, Vec<T>*, int);                                             \
+  template void descend<T, B>(const Shapes&, const B*, const LaneRows<T>&, const Activity<T>&,  \
+                              const T*, Vec<T>*);                                               \
+  template void hessian_vector<T, B>(const Shapes&, const B*, const LaneRows<T>&,               \
+                                     const Activity<T>&, const Vec<T>*, const Tangents<T>&,     \
                                      const Vec<T>*, Vec<T>*, int, Vec<T>*);
 
-#define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                   \
+#define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                     \
   template void through_layer<T, Vec<T>>(const Shapes&, const Vec<T>*, int, const LaneRows<T>&, \
                                          const Activity<T>&);
 
