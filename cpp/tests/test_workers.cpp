@@ -95,9 +95,10 @@ void only_short_calls_are_brief() {
   problem.operation = Operation::adapt;
   problem.algorithm.steps = 5;
   CHECK(api::is_brief(problem));
-  problem.query.total = 100'000;  // looked at after every step, where there is a trace
+  problem.query.total = 100'000;  // evaluated at the points of a trace, where there is one
   CHECK(api::is_brief(problem));
   problem.wants_trace = true;
+  problem.trace_points = 6;
   CHECK(!api::is_brief(problem));
 
   problem = some_work();

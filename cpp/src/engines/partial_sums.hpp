@@ -10,9 +10,10 @@ namespace FOMAML_FAST_NAMESPACE {
 template <class T>
 struct PartialSums {
   T* values = nullptr;  ///< [blocks, size]
-  T* errors = nullptr;  ///< the same: what adding up many tasks has lost; may be null
+  T* errors = nullptr;  ///< the same: what adding up many tasks has lost; null without
   Index blocks = 0;
   Index size = 0;
+  bool has_errors = false;  ///< also while an arena counts, which gives null for everything
 
   /// Of `units` tasks, or groups of tasks. What is not a meta-gradient has no sums.
   static PartialSums carve(const Problem& problem, Index units, Index parameters, Index rates,
@@ -21,7 +22,8 @@ struct PartialSums {
     const Index size = parameters + (problem.algorithm.learns_rates ? rates : 0);
     const Index blocks = problem.partial_sums(units);
     T* const values = arena.take<T>(blocks * size);
-    return {values, with_errors ? arena.take<T>(blocks * size) : nullptr, blocks, size};
+    T* const errors = with_errors ? arena.take<T>(blocks * size) : nullptr;
+    return {values, errors, blocks, size, with_errors};
   }
 
   [[nodiscard]] T* of_block(Index block) const { return values + block * size; }

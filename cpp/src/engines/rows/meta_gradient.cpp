@@ -55,7 +55,7 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
       query_targets(TargetPacks<T>::carve(problem.query.longest, shapes.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(shapes, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
-  if (shared.apart || shared.sums.errors != nullptr) {
+  if (shared.apart || shared.sums.has_errors) {
     gradient.values = arena.take<T>(shared.sums.size);
   }
 }
