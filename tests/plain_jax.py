@@ -1,4 +1,4 @@
-"""The product space in JAX, as plainly as JAX allows: an oracle that shares nothing with ours.
+"""The product space in JAX, as plainly as JAX allows: an oracle that shares no formula with ours.
 
 ``jax.grad`` goes through the unrolled loop in float64.  First order is a ``stop_gradient`` on the
 directions, the implicit flow a dense solve with ``jax.hessian``.
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oracle.activations import parse
 from points import MU, OPTIMISERS, Point
 
 ACTIVATIONS: dict[str, Any] = {
@@ -61,7 +62,7 @@ class Result(NamedTuple):
 
 def supports(point: Point) -> bool:
     """Whether every choice of the point is written down here."""
-    return point.activation in ACTIVATIONS and point.loss in LOSSES
+    return parse(point.activation)[0] in ACTIVATIONS and point.loss in LOSSES
 
 
 def _layers(point: Point, theta: Any) -> list[tuple[Any, ...]]:
@@ -88,7 +89,8 @@ def _outputs(point: Point, theta: Any, x: Any) -> Any:
             spread = jnp.sqrt(jnp.var(x, axis, keepdims=True) + 1e-5)
             x = (x - mean) / spread * normal[0] + normal[1]
         if i < len(layers) - 1:
-            x = ACTIVATIONS[point.activation](x)
+            name, options = parse(point.activation)
+            x = ACTIVATIONS[name](x, **options)
     return x
 
 

@@ -105,32 +105,15 @@ def meta_grad(
             drops=drops,
             threads=threads,
         )
+    # fmt: off
     (
-        grad,
-        loss,
-        losses,
-        support_losses,
-        task_grads,
-        before,
-        diverged,
-        n_dropped,
-        rate_grad,
-        report,
+        grad, loss, losses, support_losses, task_grads,
+        before, diverged, n_dropped, rate_grad, report,
     ) = core.meta_grad(
-        net._core,
-        theta,
-        batch._support,
-        batch._query,
-        algorithm._core,
-        rates,
-        batch._task_weights,
-        mean,
-        per_task,
-        traces,
-        drops,
-        threads,
-        check_finite,
+        net._core, theta, batch._support, batch._query, algorithm._core, rates,
+        batch._task_weights, mean, per_task, traces, drops, threads, check_finite,
     )
+    # fmt: on
     if loss > SUSPICIOUS_LOSS:
         question_loss(loss)
     # Its own constructor, a Python function, takes twice as long.

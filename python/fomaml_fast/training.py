@@ -154,36 +154,16 @@ def meta_step(
         before, diverged, n_dropped = result.losses_before, result.diverged, result.n_dropped
         report = None
     else:
+        # fmt: off
         (
-            new_theta,
-            new_rates,
-            new_moments,
-            loss,
-            losses,
-            support_losses,
-            before,
-            diverged,
-            n_dropped,
-            grad_norm,
-            report,
+            new_theta, new_rates, new_moments, loss, losses, support_losses,
+            before, diverged, n_dropped, grad_norm, report,
         ) = core.meta_step(
-            net._core,
-            theta,
-            rates,
-            moments,
-            step + 1,
-            lr,
-            outer._core,
-            batch._support,
-            batch._query,
-            chosen._core,
-            batch._task_weights,
-            mean,
-            traces,
-            drops,
-            threads,
-            check_finite,
+            net._core, theta, rates, moments, step + 1, lr, outer._core,
+            batch._support, batch._query, chosen._core,
+            batch._task_weights, mean, traces, drops, threads, check_finite,
         )
+        # fmt: on
     if loss > SUSPICIOUS_LOSS:
         question_loss(loss)
     metrics = Metrics(
