@@ -60,8 +60,8 @@ def as_activations(value: Any, sizes: Sequence[int]) -> tuple[OneActivation, ...
     """The activation of each hidden layer: a name where all options are at their defaults."""
 
     def choose(item: Any, name: str) -> Any:
-        chosen = activations.get(item, name)
-        return chosen.name if chosen == activations.get(chosen.name) else chosen  # type: ignore[arg-type]
+        chosen: Any = activations.get(item, name)
+        return chosen.name if chosen == activations.get(chosen.name) else chosen
 
     return per_hidden_layer(value, sizes, "activation", choose)
 

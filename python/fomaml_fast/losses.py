@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np  # noqa: F401  for the examples
-
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, Spec, defaults, names_arguments
 from fomaml_fast._shown import shown
@@ -201,6 +199,7 @@ class Custom(Loss):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from fomaml_fast import MLP
     >>> def absolute(outputs, targets):
     ...     error = outputs - targets

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np  # noqa: F401  for the examples
-
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import as_flag, is_one_of, one_of
 from fomaml_fast._hints import SUSPICIOUS_LOSS, question_loss
@@ -80,6 +78,7 @@ def meta_grad(
     --------
     A network of one weight, f = (w - c)^2 on a row x = 1 with the bias fixed by the data:
 
+    >>> import numpy as np
     >>> import fomaml_fast as ff
     >>> net = ff.MLP([1, 1])
     >>> one = np.ones((1, 1, 1))

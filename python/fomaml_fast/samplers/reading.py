@@ -65,7 +65,7 @@ def read(name: str, value: npt.ArrayLike) -> Array:
     return array
 
 
-def columns_of(value: object) -> list[tuple[object, Any]] | None:
+def columns_of(value: Any) -> list[tuple[object, Any]] | None:
     """Return the (label, column) pairs of a frame of pandas, polars or pyarrow; None for others."""
     if isinstance(value, np.ndarray | list | tuple):
         return None
@@ -74,7 +74,7 @@ def columns_of(value: object) -> list[tuple[object, Any]] | None:
     if hasattr(value, "get_columns"):  # polars
         return [(column.name, column) for column in value.get_columns()]
     if hasattr(value, "columns") and hasattr(value, "iloc"):  # pandas
-        return list(value.items())  # type: ignore[attr-defined]
+        return list(value.items())
     return None
 
 
