@@ -58,19 +58,18 @@ RUN = {"threads": 1, "check_finite": True}
 
 def _of_rows(method: str, **more: Any) -> dict[str, Call]:
     """A method of MLP on rows with targets, for each kind of loss."""
-    unscanned = tuple(more)
     custom = {"theta": THETA, "x": X, "y": Y, **more, **RUN}
-    targets = ("y", *unscanned)  # of a custom loss: whatever its function takes
+    targets = ("y",)  # of a custom loss: whatever its function takes
     labelled = {k: np.ones(len(THETA_OF_CLASSIFIER), np.float32) for k in more}
     numbers = {"theta": THETA, "x": X, "y": Y, **ROWS, **more, **RUN}
     labels = {"theta": THETA_OF_CLASSIFIER, "x": X, "y": LABELS, **ROWS_OF_CLASSES, **labelled}
     one = {"theta": THETA, "x": X[0], "y": Y[0], "weights": WEIGHTS[0], "mask": MASK[0], **more}
     lists = {"theta": THETA, "x": [X[0], X[1, :2]], "y": [Y[0], Y[1, :2]], **more}
     return {
-        f"MLP.{method}": Call(getattr(NET, method), numbers, unscanned),
-        f"MLP.{method} of labels": Call(getattr(CLASSIFIER, method), labels, unscanned),
-        f"MLP.{method} of one task": Call(getattr(NET, method), one, unscanned),
-        f"MLP.{method} of lists": Call(getattr(NET, method), lists, unscanned),
+        f"MLP.{method}": Call(getattr(NET, method), numbers),
+        f"MLP.{method} of labels": Call(getattr(CLASSIFIER, method), labels),
+        f"MLP.{method} of one task": Call(getattr(NET, method), one),
+        f"MLP.{method} of lists": Call(getattr(NET, method), lists),
         f"MLP.{method} with a custom loss": Call(getattr(CUSTOM, method), custom, targets),
     }
 
@@ -83,8 +82,8 @@ NETWORK: dict[str, Call] = {
         NET.flatten, {"layers": NET.unflatten(THETA), "out": np.empty(7, np.float32)}, ("layers",)
     ),
     "MLP.predict": Call(NET.predict, {"theta": THETA, "x": X, "context": None, **RUN}),
-    "MLP.vjp": Call(NET.vjp, {"theta": THETA, "x": X, "cotangent": Y, **RUN}, ("cotangent",)),
-    "MLP.jvp": Call(NET.jvp, {"theta": THETA, "x": X, "v": VECTOR, **RUN}, ("v",)),
+    "MLP.vjp": Call(NET.vjp, {"theta": THETA, "x": X, "cotangent": Y, **RUN}),
+    "MLP.jvp": Call(NET.jvp, {"theta": THETA, "x": X, "v": VECTOR, **RUN}),
     "MLP.jacobian": Call(NET.jacobian, {"theta": THETA, "x": X, **RUN}),
     **_of_rows("loss"),
     **_of_rows("value_and_grad"),

@@ -29,8 +29,10 @@ LONGEST = 20
 #: Words of a message that is somebody else's.
 FOREIGN = ("incompatible function arguments", "__init__()", "'NoneType'", "object has no attribute")
 
-#: Garbage at whose losses a dtype ends: evaluations return infinities as arithmetic gives them.
+#: Garbage at whose losses a dtype ends.
 OVERFLOWS = {"array largest"}
+#: Calls that return infinity as their loss then.
+TOLD_BY_LOSS = {"MLP.loss", "MLP.value_and_grad"}
 #: What a sentence may name in the place of an argument, and why that is as good.
 ALSO: dict[str, tuple[str, ...]] = {
     # Rows, parameters or labels of a valid kind, which those that came along do not fit.
@@ -118,6 +120,8 @@ def finding(name: str, wrongs: dict[str, str]) -> str | None:
     arguments = spoiled(call, wrongs)
     try:
         result = call.function(**arguments)
+    except OverflowError as error:  # of the result, which no single argument is to blame for
+        return None if OVERFLOWS & set(wrongs.values()) else _told(error)
     except ALLOWED as error:
         return _about_message(error, wrongs)
     except IndexError as error:
@@ -125,8 +129,8 @@ def finding(name: str, wrongs: dict[str, str]) -> str | None:
     except BaseException as error:
         return _told(error)
     scanned = arguments.get("check_finite") is True or "check_finite" not in arguments
-    evaluated = name.startswith("MLP.") and OVERFLOWS & set(wrongs.values())
-    if scanned and not evaluated and not set(wrongs) & set(call.unscanned) and _hidden(result):
+    tells = name.partition(" ")[0] in TOLD_BY_LOSS and OVERFLOWS & set(wrongs.values())
+    if scanned and not tells and not set(wrongs) & set(call.unscanned) and _hidden(result):
         return "returned what is not finite"
     return None
 

@@ -9,7 +9,7 @@ struct Hooks {
   py::object convert;   ///< (value, name, role, dtype or None, takes list, forces) -> arrays
   py::object count;     ///< (value, name, least) -> int
   py::object flag;      ///< (value, name) -> bool
-  py::object refused;   ///< (is a TypeError, reason, sentence, name, dtype or None) -> exception
+  py::object refused;   ///< (kind, reason, sentence, name, dtype or None) -> exception
   py::object diverged;  ///< (tasks, step, number of tasks, what is not finite) -> exception
 };
 Hooks& hooks();

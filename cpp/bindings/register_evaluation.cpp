@@ -57,6 +57,8 @@ py::object compute(const api::Evaluation& evaluation, const core::NetworkSpec& n
   const auto run_it = [&] {
     run(threads,
         [&](const core::Execution& execution) { return evaluation.run(results, execution); });
+    api::Fault fault;
+    expect(evaluation.check(results, fault), fault);
   };
   if (operation == Operation::predict || operation == Operation::jvp) {
     Outputs<T> outputs(evaluation, net.outputs());

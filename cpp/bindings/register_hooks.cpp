@@ -8,14 +8,26 @@ void raise(const py::object& exception) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
 }
 
+const char* kind_name(api::Fault::Kind kind) {
+  switch (kind) {
+    case api::Fault::Kind::type:
+      return "type";
+    case api::Fault::Kind::value:
+      return "value";
+    case api::Fault::Kind::overflow:
+      return "overflow";
+  }
+  return "";
+}
+
 py::object exception_of(const api::Fault& fault) {
   char sentence[512];
   api::describe(fault, sentence, sizeof(sentence));
   std::string name = fault.name;
   if (fault.item >= 0) name += "[" + std::to_string(fault.item) + "]";
-  const bool is_type = api::kind_of(fault.reason) == api::Fault::Kind::type;
-  return hooks().refused(is_type, api::reason_name(fault.reason), sentence, name, fault.other,
-                         api::dtype_name(fault.like), api::dtype_name(fault.dtype));
+  return hooks().refused(kind_name(api::kind_of(fault.reason)), api::reason_name(fault.reason),
+                         sentence, name, fault.other, api::dtype_name(fault.like),
+                         api::dtype_name(fault.dtype));
 }
 
 void translate(std::exception_ptr thrown) {

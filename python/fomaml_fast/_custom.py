@@ -39,9 +39,16 @@ class CustomRows:
     """
 
     def __init__(
-        self, network: Any, fn: Callable[..., Any], x: Any, targets: list[Any], threads: Any
+        self,
+        network: Any,
+        fn: Callable[..., Any],
+        x: Any,
+        targets: list[Any],
+        threads: Any,
+        check_products: Any = False,
     ) -> None:
         self.network, self.fn, self.x, self.threads = network, fn, x, threads
+        self.check_products = check_products
         self.targets = targets
 
     def at(self, outputs: Any) -> Values:
@@ -67,19 +74,24 @@ class CustomRows:
         tangents = self._push(theta, v)
         curved = _as_outputs(self._curved(values, tangents), tangents)
         along = _as_outputs(values.gradients, tangents)
-        return core.vjp_tangent(self.network, theta, self.x, along, v, curved, self.threads, False)
+        return core.vjp_tangent(
+            *(self.network, theta, self.x, along, v, curved, self.threads, self.check_products)
+        )
 
     def gnvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""
         tangents = self._push(theta, v)
-        return self._pulled_back(theta, self._curved(values, tangents), tangents)
+        curved = self._curved(values, tangents)
+        return self._pulled_back(theta, curved, tangents, self.check_products)
 
     def _push(self, theta: Any, v: Any) -> Any:
         return core.jvp(self.network, theta, self.x, v, self.threads, False)
 
-    def _pulled_back(self, theta: Any, groups: list[FloatArray], like: Any) -> FloatArray:
+    def _pulled_back(
+        self, theta: Any, groups: list[FloatArray], like: Any, check: Any = False
+    ) -> FloatArray:
         cotangents = _as_outputs(groups, like)
-        return core.vjp(self.network, theta, self.x, cotangents, self.threads, False)
+        return core.vjp(self.network, theta, self.x, cotangents, self.threads, check)
 
     def _curved(self, values: Values, tangents: Any) -> list[FloatArray]:
         """Hessian on the outputs times ``J v``."""
@@ -124,7 +136,7 @@ class CustomEvaluation:
         self._single = not isinstance(outputs, list) and outputs.ndim == 2
         self._theta, self._outputs = theta, outputs
         targets = _targets(y, outputs, one_set=not isinstance(x, list) and x.ndim == 2)
-        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads)
+        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads, check_finite)
         self._values = self._rows.at(outputs)
 
     def values(self) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
-from fomaml_fast._arrays import FloatArray, as_count, is_one_of, is_sequence, one_of
+from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
@@ -21,7 +21,8 @@ from fomaml_fast.evaluation import Evaluation
 from fomaml_fast.network import MLP
 
 OnDivergence = Literal["raise", "mask"]
-ON_DIVERGENCE: tuple[OnDivergence, ...] = ("raise", "mask")
+_RAISE: OnDivergence = "raise"
+ON_DIVERGENCE: tuple[OnDivergence, ...] = (_RAISE, "mask")
 
 
 class Adaptation(NamedTuple):
@@ -110,15 +111,15 @@ def adapt(
         as_algorithm(algorithm)
     if rates is None and algorithm.learn_rates:
         question_rates(True, rates)
-    if not is_one_of(on_divergence, ON_DIVERGENCE):
-        one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    masks = on_divergence == "mask"
+    masks = False
+    if on_divergence is not _RAISE:  # small calls feel every further look
+        masks = one_of(on_divergence, "on_divergence", ON_DIVERGENCE) == "mask"
     count = algorithm.steps if steps is None else as_count(steps, "steps")
     if net._has_custom_loss or algorithm._has_custom_loss:
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
         return _adapt_custom(net, algorithm, given, count, trace, masks, threads, check_finite)
-    if isinstance(trace, bool) and not trace:
+    if trace is False or (isinstance(trace, np.bool_) and not trace):
         return core.adapt(
             net._core,
             theta,

@@ -41,8 +41,7 @@ class Derivatives:
         theta, x : array
             As in `MLP.predict`.
         cotangent : array
-            Of the outputs' shape, ``[n, n_L]`` or ``[T, n, n_L]``, or a list where x is one; not
-            scanned.
+            Of the outputs' shape, ``[n, n_L]`` or ``[T, n, n_L]``, or a list where x is one.
         threads, check_finite
             As in `MLP.predict`.
 
@@ -55,6 +54,8 @@ class Derivatives:
         ------
         ValueError, TypeError
             For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Examples
         --------
@@ -80,7 +81,7 @@ class Derivatives:
         theta, x : array
             As in `MLP.predict`.
         v : array
-            ``[P]`` or ``[T, P]``; not scanned.
+            ``[P]`` or ``[T, P]``.
         threads, check_finite
             As in `MLP.predict`.
 
@@ -93,6 +94,8 @@ class Derivatives:
         ------
         ValueError, TypeError
             For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Examples
         --------
@@ -122,6 +125,8 @@ class Derivatives:
         ------
         ValueError, TypeError
             For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Notes
         -----
@@ -147,7 +152,7 @@ class Derivatives:
         sets = sets * (len(shapes) // len(sets))
         thetas = np.broadcast_to(theta, (len(shapes), self.n_params))
         of_task = _coupled_jacobian if "batch" in self.norms else _separate_jacobian
-        parts = of_task(self._core, thetas, sets, self.sizes[-1], threads)
+        parts = of_task(self._core, thetas, sets, self.sizes[-1], threads, check_finite)
         if ragged:
             return parts
         return np.concatenate(parts).reshape(*outputs.shape, self.n_params)
@@ -170,7 +175,7 @@ class Derivatives:
         Parameters
         ----------
         theta, x, y, weights, mask, class_mask, threads, check_finite
-            As in `MLP.loss`; `v` is not scanned.
+            As in `MLP.predict` and `MLP.loss`.
         v : array
             ``[P]`` or ``[T, P]``.
 
@@ -178,6 +183,13 @@ class Derivatives:
         -------
         numpy.ndarray
             ``[P]`` or ``[T, P]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Examples
         --------
@@ -226,6 +238,8 @@ class Derivatives:
         ------
         ValueError, TypeError
             For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Examples
         --------
@@ -242,7 +256,7 @@ class Derivatives:
 
 
 def _separate_jacobian(
-    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, threads: int | None
+    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, *run: Any
 ) -> list[FloatArray]:
     """Jacobians ``[rows, n_L, P]`` where rows do not know each other: each is a task."""
     counts = [len(x) for x in sets]
@@ -252,12 +266,12 @@ def _separate_jacobian(
     for output in range(n_out):
         cotangent = np.zeros((len(rows), 1, n_out), thetas.dtype)
         cotangent[..., output] = 1
-        jacobian[:, output] = core.vjp(network, each, rows, cotangent, threads, False)
+        jacobian[:, output] = core.vjp(network, each, rows, cotangent, *run)
     return np.split(jacobian, np.cumsum(counts)[:-1])
 
 
 def _coupled_jacobian(
-    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, threads: int | None
+    network: Any, thetas: FloatArray, sets: list[FloatArray], n_out: int, *run: Any
 ) -> list[FloatArray]:
     """Jacobians ``[rows, n_L, P]`` where a row changes the others of its task.
 
@@ -267,6 +281,6 @@ def _coupled_jacobian(
     for theta, x in zip(thetas, sets, strict=True):
         count = len(x) * n_out
         cotangents = np.eye(count, dtype=theta.dtype).reshape(count, len(x), n_out)
-        products = core.vjp(network, np.array(theta), x, cotangents, threads, False)
+        products = core.vjp(network, np.array(theta), x, cotangents, *run)
         parts.append(products.reshape(len(x), n_out, -1))
     return parts

@@ -87,6 +87,9 @@ def _of_targets_axis(name: str, other: str, like: str, dtype: str) -> str:
 #: name, of the argument that it has to fit, and of both dtypes.
 HINTS: dict[str, Callable[[str, str, str, str], str]] = {
     "not_finite": lambda *_: " (check_finite=False switches this check off)",
+    "overflowed": lambda *_: (
+        "; scale them, or compute in float64 (check_finite=False returns what came out)"
+    ),
     "not_float": lambda name, *_: f"; convert it with numpy.asarray({name}, dtype)",
     "dtype_differs": _of_dtype,
     "batch_dtype": _of_batch_dtype,
@@ -98,9 +101,17 @@ HINTS: dict[str, Callable[[str, str, str, str], str]] = {
 }
 
 
+#: What an exception is, by the kind of what the core refused.
+KINDS: dict[str, type[Exception]] = {
+    "type": TypeError,
+    "value": ValueError,
+    "overflow": OverflowError,
+}
+
+
 def refused(
-    is_type: bool, reason: str, sentence: str, name: str, other: str, like: str, dtype: str
+    kind: str, reason: str, sentence: str, name: str, other: str, like: str, dtype: str
 ) -> Exception:
     """Return the exception for a call that the core refused."""
     hint = HINTS[reason](name, other, like, dtype) if reason in HINTS else ""
-    return (TypeError if is_type else ValueError)(sentence + hint)
+    return KINDS[kind](sentence + hint)

@@ -247,7 +247,7 @@ class MLP(Derivatives):
         threads : int or None, default None
             None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
         check_finite : bool, default True
-            Raise if theta, context or data hold NaN or infinity.
+            Raise if an argument holds NaN or infinity, or if the result does.
 
         Returns
         -------
@@ -258,6 +258,8 @@ class MLP(Derivatives):
         ------
         ValueError, TypeError
             For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
 
         Examples
         --------

@@ -2,6 +2,7 @@
 
 #include "api/parameters.hpp"
 #include "api/run.hpp"
+#include "base/finite.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
@@ -196,6 +197,27 @@ Status Evaluation::run(const Results<T>& results, const Execution& execution) co
   return api::run(problem, call, execution);
 }
 
+template <class T>
+bool Evaluation::check(const Results<T>& results, Fault& fault) const {
+  const bool tells = in_.operation == Operation::loss || in_.operation == Operation::gradient;
+  if (!in_.check_finite || tells || empty()) return true;
+  const Index outputs = in_.net->spec.outputs(), n_params = in_.net->n_params();
+  if ((results.outputs == nullptr || all_finite(results.outputs, out_rows_ * outputs)) &&
+      (results.vectors == nullptr || all_finite(results.vectors, tasks_ * n_params))) {
+    return true;
+  }
+  // Vectors were not scanned before: most of them are what another call returned.
+  for (const Argument* vectors : {&in_.tangent, &in_.cotangents, &in_.cotangent_tangents}) {
+    if (vectors->given() && !check_finite(*vectors, false, fault)) return false;
+  }
+  fault.reason = Reason::overflowed;
+  fault.name = "the result";
+  fault.dtype = dtype();
+  return false;
+}
+
+template bool Evaluation::check(const Results<float>&, Fault&) const;
+template bool Evaluation::check(const Results<double>&, Fault&) const;
 template Status Evaluation::run(const Results<float>&, const Execution&) const;
 template Status Evaluation::run(const Results<double>&, const Execution&) const;
 

@@ -13,10 +13,9 @@ struct EvaluationArguments {
   Argument theta{};                    ///< [P], or [T, P]
   ExampleArguments rows{};             ///< x, and what the operation needs besides
   const Examples* examples = nullptr;  ///< instead of rows
-  Argument tangent{};                  ///< hvp, gnvp, jvp, vjp_tangent: [P] or [T, P]; not scanned
-  Argument
-      cotangents{};  ///< vjp, vjp_tangent: shaped as outputs, one set or one a task; not scanned
-  Argument cotangent_tangents{};                         ///< vjp_tangent: the same
+  Argument tangent{};                  ///< hvp, gnvp, jvp, vjp_tangent: [P] or [T, P]
+  Argument cotangents{};          ///< vjp, vjp_tangent: shaped as outputs, one set or one a task
+  Argument cotangent_tangents{};  ///< vjp_tangent: the same
   bool wants_tangent = false, wants_cotangents = false;  ///< they must be given
   bool check_finite = true;
 };
@@ -50,6 +49,10 @@ class Evaluation {
   };
   template <class T>
   Status run(const Results<T>& results, const Execution& execution) const;
+  /// After `run`, unless `check_finite` is off: false where numbers overflowed that no loss beside
+  /// them tells of.
+  template <class T>
+  bool check(const Results<T>& results, Fault& fault) const;
 
  private:
   bool join(const char* name, Index tasks, Fault& fault);

@@ -15,7 +15,7 @@ enum class Reason : std::uint8_t {
 
 /// One argument that does not fit. A reason's sentence in faults.def says which members it fills.
 struct Fault {
-  enum class Kind : std::uint8_t { type, value };
+  enum class Kind : std::uint8_t { type, value, overflow };
 
   Reason reason{};
   const char* name = "";   ///< the caller's name of the argument

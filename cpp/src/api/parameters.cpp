@@ -30,13 +30,13 @@ bool check_parameters(const Argument& argument, const ParameterRule& rule, Fault
   return true;
 }
 
-bool check_finite(const Argument& argument, bool always, Fault& fault) {
-  const Array& array = argument.array();
+namespace {
+
+bool check_finite(const Array& array, bool always, Fault& fault) {
   return visit_float(array.dtype, [&]<class T>(T) {
     const T* const numbers = array.as<T>();
     if (all_finite(numbers, array.size())) return true;
     const Index bad = first_non_finite(numbers, array.size());
-    fault.name = argument.name;
     fault.value = static_cast<double>(numbers[bad]);
     fault.reason = always ? Reason::never_finite : Reason::not_finite;
     fault.at.axes = array.shape.axes;
@@ -48,6 +48,18 @@ bool check_finite(const Argument& argument, bool always, Fault& fault) {
     if (array.shape.axes == 0) fault.reason = Reason::scalar_not_finite;
     return false;
   });
+}
+
+}  // namespace
+
+bool check_finite(const Argument& argument, bool always, Fault& fault) {
+  for (Index i = 0; i < argument.count; ++i) {
+    if (check_finite(argument.arrays[i], always, fault)) continue;
+    fault.name = argument.name;
+    fault.item = argument.listed ? i : -1;
+    return false;
+  }
+  return true;
 }
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

@@ -50,7 +50,7 @@ void gather_columns(const T* from, Index stride, Index rows, Index columns, T* p
   constexpr int kWidth = kLanes<T>;
   for (Index left = 0; left < columns; left += kWidth) {
     const Index taken = std::min<Index>(kWidth, columns - left);
-    V square[kWidth];  // unrolled loops keep it in registers
+    V square[kWidth]{};  // unrolled loops keep it in registers
 #pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) {
       if (i >= rows) {
