@@ -31,8 +31,8 @@ FOREIGN = ("incompatible function arguments", "__init__()", "'NoneType'", "objec
 
 #: Garbage at whose losses a dtype ends.
 OVERFLOWS = {"array largest"}
-#: Calls that return infinity as their loss then.
-TOLD_BY_LOSS = {"MLP.loss", "MLP.value_and_grad"}
+#: Calls that return losses, alone or first.
+RETURN_LOSSES = {"MLP.loss", "MLP.value_and_grad"}
 #: What a sentence may name in the place of an argument, and why that is as good.
 ALSO: dict[str, tuple[str, ...]] = {
     # Rows, parameters or labels of a valid kind, which those that came along do not fit.
@@ -101,8 +101,11 @@ def _is_flags(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == bool
 
 
-def _hidden(result: Any) -> bool:
+def _hidden(name: str, result: Any) -> bool:
     """Whether a result holds numbers that are not finite and does not say so."""
+    losses = None
+    if name.partition(" ")[0] in RETURN_LOSSES:
+        losses = result[0] if isinstance(result, tuple) else result
     flagged = getattr(result, "diverged", None)
     if flagged is None and isinstance(result, tuple) and len(result) == 2:  # thetas, diverged
         flagged = result[1] if isinstance(result[1], bool) or _is_flags(result[1]) else None
@@ -110,6 +113,10 @@ def _hidden(result: Any) -> bool:
         return False
     if isinstance(result, ff.Evaluation):
         return not np.isfinite(result.losses).all()
+    if losses is not None:  # which may be infinite: they say so themselves
+        result = result[1:] if isinstance(result, tuple) else ()
+        if np.isnan(losses).any():
+            return True
     arrays = [np.asarray(a) for a in arrays_within(result)]
     return not all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
 
@@ -129,8 +136,7 @@ def finding(name: str, wrongs: dict[str, str]) -> str | None:
     except BaseException as error:
         return _told(error)
     scanned = arguments.get("check_finite") is True or "check_finite" not in arguments
-    tells = name.partition(" ")[0] in TOLD_BY_LOSS and OVERFLOWS & set(wrongs.values())
-    if scanned and not tells and not set(wrongs) & set(call.unscanned) and _hidden(result):
+    if scanned and not set(wrongs) & set(call.unscanned) and _hidden(name, result):
         return "returned what is not finite"
     return None
 

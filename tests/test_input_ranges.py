@@ -236,8 +236,31 @@ def test_the_check_can_be_switched_off():
     assert np.isfinite(predicted[1:]).all()
 
 
-def test_tangents_are_not_scanned():
+def test_tangents_are_scanned_where_their_products_are_not_finite():
     case, _ = regression()
     v = np.full_like(case.theta, np.inf)
-    hv = mlp(case).hvp(case.theta, case.tasks[0].x_support, case.tasks[0].y_support, v)
-    assert not np.isfinite(hv).all()
+    arguments = case.theta, case.tasks[0].x_support, case.tasks[0].y_support, v
+    with pytest.raises(ValueError, match=r"v must be finite, but v\[0\] is inf"):
+        mlp(case).hvp(*arguments)
+    assert not np.isfinite(mlp(case).hvp(*arguments, check_finite=False)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_results_that_overflow_say_so(dtype):
+    net, huge = ff.MLP([1, 4, 1], activation="identity"), np.array(np.finfo(dtype).max / 8)
+    theta, x, y = net.init(0, dtype), np.ones((2, 1), dtype), np.zeros((2, 1), dtype)
+    huge, c = huge.astype(dtype), np.ones((2, 1), dtype)
+    over = np.full_like(theta, huge)
+    for call in (
+        lambda **how: net.predict(over, x * huge, **how),
+        lambda **how: net.value_and_grad(over, x, y + huge, **how),
+        lambda **how: net.hvp(over, x, y, theta, **how),
+        lambda **how: net.gnvp(over, x, y, over, **how),
+        lambda **how: net.vjp(over, x * huge, c * huge, **how),
+        lambda **how: net.jvp(over, x * huge, over, **how),
+        lambda **how: net.jacobian(over, x * huge, **how),
+    ):
+        with pytest.raises(OverflowError, match=f"not finite: {dtype} overflows"):
+            call()
+        values = call(check_finite=False)
+        assert not np.isfinite(values[1] if isinstance(values, tuple) else values).all()

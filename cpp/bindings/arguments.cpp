@@ -61,10 +61,13 @@ bool Given::read(const py::handle& value, const Conversion& conversion) {
   if (read_array(value, one_)) {
     argument_.arrays = &one_;
     argument_.count = 1;
+    object_ = py::reinterpret_borrow<py::object>(value);
     return suits(one_.dtype, conversion);
   }
   if (!conversion.takes_list || !PyList_CheckExact(value.ptr())) return false;
-  const auto items = py::reinterpret_borrow<py::list>(value);
+  // Its own references: the caller's list may lose its arrays while they are read.
+  py::tuple items(py::reinterpret_borrow<py::list>(value));
+  if (items.empty()) return false;
   many_.resize(items.size());
   for (std::size_t i = 0; i < many_.size(); ++i) {
     if (!read_array(items[i], many_[i]) || !suits(many_[i].dtype, conversion) ||
@@ -75,25 +78,24 @@ bool Given::read(const py::handle& value, const Conversion& conversion) {
   argument_.arrays = many_.data();
   argument_.count = static_cast<Index>(many_.size());
   argument_.listed = true;
-  return !many_.empty();
+  object_ = std::move(items);
+  return true;
 }
 
 Given::Given(const char* name, const py::handle& value, const Conversion& conversion) {
   argument_.name = name;
   if (!value || value.is_none()) return;
-  if (read(value, conversion)) {
-    object_ = py::reinterpret_borrow<py::object>(value);
-    return;
-  }
+  if (read(value, conversion)) return;
   constexpr const char* kRoles[] = {"numbers", "targets", "flags"};
   const py::object dtype = conversion.dtype == api::DType::none
                                ? py::object(py::none())
                                : py::str(api::dtype_name(conversion.dtype));
-  object_ = hooks().convert(value, name, kRoles[static_cast<int>(conversion.role)], dtype,
-                            conversion.takes_list, conversion.forces);
+  const py::object converted_value =
+      hooks().convert(value, name, kRoles[static_cast<int>(conversion.role)], dtype,
+                      conversion.takes_list, conversion.forces);
   Conversion converted = conversion;
   converted.forces = false;  // what Python leaves as it is the core has a sentence about
-  if (!read(object_, converted)) {
+  if (!read(converted_value, converted)) {
     throw std::runtime_error("convert returned what the core cannot read");
   }
 }

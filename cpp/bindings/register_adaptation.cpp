@@ -5,6 +5,8 @@
 #include "rates.hpp"
 #include "results.hpp"
 
+#include <numeric>
+
 namespace fomaml_fast_bindings {
 
 namespace {
@@ -94,20 +96,23 @@ py::object adapt(const api::Network& net, const py::handle& theta, const py::han
 py::object trace(const api::Network& net, const py::handle& theta, const py::handle& x,
                  const py::handle& y, const py::handle& weights, const py::handle& mask,
                  const py::handle& class_mask, const AlgorithmObject& algorithm,
-                 const py::handle& rates, int steps, const std::vector<int>& points, bool masks,
-                 const py::handle& threads, const py::handle& check_finite) {
+                 const py::handle& rates, int steps, const std::optional<std::vector<int>>& named,
+                 bool masks, const py::handle& threads, const py::handle& check_finite) {
   const AdaptationCall asked{theta,      x,     y,       weights,      mask,
                              class_mask, rates, threads, check_finite, steps};
   return with_adaptation(
       net, algorithm, asked,
       [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
         const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
-        const auto n_points = static_cast<Index>(points.size());
+        const Index n_points = named ? static_cast<Index>(named->size()) : Index{1} + steps;
         const bool single = adaptation.single();
         auto thetas =
             single ? new_array<T>({n_points, size}) : new_array<T>({tasks, n_points, size});
         auto losses = single ? new_array<T>({steps + 1}) : new_array<T>({tasks, steps + 1});
-        const api::Trace<T> to{.points = points.data(),
+        // After the arrays, whose size is what memory ends at.
+        std::vector<int> every(named ? 0 : static_cast<std::size_t>(n_points));
+        std::iota(every.begin(), every.end(), 0);
+        const api::Trace<T> to{.points = named ? named->data() : every.data(),
                                .n_points = n_points,
                                .thetas = thetas.mutable_data(),
                                .losses = losses.mutable_data()};

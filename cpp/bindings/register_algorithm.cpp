@@ -71,7 +71,9 @@ void check_algorithm(const AlgorithmObject& algorithm, const api::Network& net) 
 py::array first_rates(const AlgorithmObject& algorithm, const api::Network& net, api::DType dtype) {
   api::Fault fault;
   api::Shape shape;
-  expect(api::learned_shape(algorithm.algorithm, net, shape, fault), fault);
+  expect(api::learned_shape(algorithm.algorithm, net, shape, fault) &&
+             api::fits_dtype(algorithm.algorithm, dtype, fault),
+         fault);
   return api::visit_float(dtype, [&]<class T>(T) -> py::array {
     std::vector<py::ssize_t> lengths(shape.lengths.begin(), shape.lengths.begin() + shape.axes);
     py::array_t<T> rates(lengths);

@@ -217,7 +217,7 @@ def trace(
     algorithm: Algorithm,
     rates: Any,
     steps: int,
-    points: list[int],
+    points: Sequence[int] | None,
     masks: bool,
     threads: Any,
     check_finite: Any,

@@ -45,10 +45,8 @@ class CustomRows:
         x: Any,
         targets: list[Any],
         threads: Any,
-        check_products: Any = False,
     ) -> None:
         self.network, self.fn, self.x, self.threads = network, fn, x, threads
-        self.check_products = check_products
         self.targets = targets
 
     def at(self, outputs: Any) -> Values:
@@ -65,24 +63,29 @@ class CustomRows:
             [result[2] for result in results],
         )
 
-    def gradient(self, theta: Any, values: Values, like: Any) -> FloatArray:
-        """Gradient over theta."""
-        return self._pulled_back(theta, values.gradients, like)
+    def gradient(self, theta: Any, values: Values, like: Any, check: Any = False) -> FloatArray:
+        """Gradient over theta. `check`: raise where a number is not finite."""
+        _expect_finite("gradient", values.gradients, check)
+        return self._pulled_back(theta, values.gradients, like, check)
 
-    def hvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
+    def hvp(self, theta: Any, values: Values, v: Any, check: Any = False) -> FloatArray:
         """Hessian over theta times v."""
         tangents = self._push(theta, v)
-        curved = _as_outputs(self._curved(values, tangents), tangents)
+        _expect_finite("gradient", values.gradients, check)
+        products = self._curved(values, tangents)
+        _expect_finite("product with its Hessian", products, check)
+        curved = _as_outputs(products, tangents)
         along = _as_outputs(values.gradients, tangents)
         return core.vjp_tangent(
-            *(self.network, theta, self.x, along, v, curved, self.threads, self.check_products)
+            *(self.network, theta, self.x, along, v, curved, self.threads, check)
         )
 
-    def gnvp(self, theta: Any, values: Values, v: Any) -> FloatArray:
+    def gnvp(self, theta: Any, values: Values, v: Any, check: Any = False) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""
         tangents = self._push(theta, v)
-        curved = self._curved(values, tangents)
-        return self._pulled_back(theta, curved, tangents, self.check_products)
+        products = self._curved(values, tangents)
+        _expect_finite("product with its Hessian", products, check)
+        return self._pulled_back(theta, products, tangents, check)
 
     def _push(self, theta: Any, v: Any) -> Any:
         return core.jvp(self.network, theta, self.x, v, self.threads, False)
@@ -104,6 +107,14 @@ class CustomRows:
             _checked_product(hessian, tangent)
             for hessian, tangent in zip(values.hessians, _in_groups(tangents), strict=True)
         ]
+
+
+def _expect_finite(what: str, groups: list[FloatArray], check: Any) -> None:
+    if check and not all(np.isfinite(group).all() for group in groups):
+        raise ValueError(
+            f"the custom loss returned a {what} that is not finite: are y and what fn computes "
+            "with it? (check_finite=False switches this check off)"
+        )
 
 
 class CustomEvaluation:
@@ -130,30 +141,34 @@ class CustomEvaluation:
         if v:
             self._v = convert(v[0], "v", "numbers", str(theta.dtype), False, False)
             # Tasks may be those of v: the direction of the outputs says how many there are.
-            outputs = _for_tasks(outputs, core.jvp(net._core, theta, x, self._v, threads, False))
+            tangents = core.jvp(net._core, theta, x, self._v, threads, check_finite)
+            outputs = _for_tasks(outputs, tangents)
         if not isinstance(outputs, list) and outputs.size == 0:
             raise ValueError("x must have at least one row a task")
         self._single = not isinstance(outputs, list) and outputs.ndim == 2
         self._theta, self._outputs = theta, outputs
         targets = _targets(y, outputs, one_set=not isinstance(x, list) and x.ndim == 2)
-        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads, check_finite)
+        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads)
+        self._checks = bool(check_finite)
         self._values = self._rows.at(outputs)
 
     def values(self) -> Any:
         """One number, or ``[T]``."""
+        if np.isnan(self._values.losses).any():
+            _expect_finite("value", [self._values.losses], self._checks)
         return float(self._values.losses[0]) if self._single else self._values.losses
 
     def gradient(self) -> FloatArray:
         """Gradient over theta, ``[P]`` or ``[T, P]``."""
-        return self._rows.gradient(self._theta, self._values, self._outputs)
+        return self._rows.gradient(self._theta, self._values, self._outputs, self._checks)
 
     def hvp(self) -> FloatArray:
         """Hessian over theta times v."""
-        return self._rows.hvp(self._theta, self._values, self._v)
+        return self._rows.hvp(self._theta, self._values, self._v, self._checks)
 
     def gnvp(self) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""
-        return self._rows.gnvp(self._theta, self._values, self._v)
+        return self._rows.gnvp(self._theta, self._values, self._v, self._checks)
 
 
 def _in_groups(outputs: Any) -> list[FloatArray]:

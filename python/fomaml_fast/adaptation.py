@@ -111,6 +111,8 @@ def adapt(
         as_algorithm(algorithm)
     if rates is None and algorithm.learn_rates:
         question_rates(True, rates)
+    if isinstance(trace, np.bool_):
+        trace = bool(trace)
     masks = False
     if on_divergence is not _RAISE:  # small calls feel every further look
         masks = one_of(on_divergence, "on_divergence", ON_DIVERGENCE) == "mask"
@@ -119,7 +121,7 @@ def adapt(
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
         return _adapt_custom(net, algorithm, given, count, trace, masks, threads, check_finite)
-    if trace is False or (isinstance(trace, np.bool_) and not trace):
+    if trace is False:
         return core.adapt(
             net._core,
             theta,
@@ -142,10 +144,10 @@ def adapt(
     return Adaptation(*traced)
 
 
-def _trace_points(trace: Any, steps: int) -> list[int]:
-    """Steps whose parameters are wanted, ascending."""
-    if isinstance(trace, bool | np.bool_):
-        return list(range(steps + 1)) if trace else []
+def _trace_points(trace: Any, steps: int) -> Sequence[int] | None:
+    """Steps whose parameters are wanted, ascending; None for all of them."""
+    if trace is True:
+        return None
     if not is_sequence(trace):
         raise TypeError(f"trace must be True, False or a sequence of steps, got {shown(trace)}")
     points = [as_count(step, f"trace[{i}]") for i, step in enumerate(trace)]
@@ -181,7 +183,8 @@ def _adapt_custom(
         *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
     )
     rates = core.check_adaptation(net._core, theta, rows, algorithm._core, rates)
-    points = _trace_points(trace, steps)
+    points = () if trace is False else _trace_points(trace, steps)
+    points = range(steps + 1) if points is None else points
     way = _custom_meta.trace(net, theta, rows, None, algorithm, rates, steps, points, threads)
     if way.diverged.any() and not masks:
         bad = np.flatnonzero(way.diverged)

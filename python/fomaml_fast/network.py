@@ -215,6 +215,13 @@ class MLP(Derivatives):
         numpy.ndarray
             ``[P]`` or ``[T, P]``.
 
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the result is not finite.
+
         Examples
         --------
         >>> net = MLP([2, 3, 1])
@@ -307,6 +314,13 @@ class MLP(Derivatives):
         -------
         float or numpy.ndarray
             One number, or ``[T]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For shapes or dtypes that do not fit, naming the argument.
+        OverflowError
+            If the loss is NaN; an infinite loss is returned.
 
         Examples
         --------

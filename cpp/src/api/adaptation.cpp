@@ -60,6 +60,7 @@ bool Adaptation::read(std::byte* memory, Fault& fault) {
   }
   if (support_.tasks > 1 && tasks_ > 1 && support_.tasks != tasks_) {
     fault.reason = Reason::task_broadcast;
+    fault.text = "";
     fault.name = support_.x_name;
     fault.count = tasks_;
     fault.got = support_.tasks;

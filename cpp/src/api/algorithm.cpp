@@ -1,6 +1,7 @@
 #include "api/algorithm.hpp"
 
 #include "api/parameters.hpp"
+#include "base/finite.hpp"
 #include "kernels/compensated.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
@@ -65,6 +66,7 @@ bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates,
   if (algorithm.spec.context >= net.spec.inputs()) {
     return wrong(fault, Reason::context_beyond, algorithm.spec.context, net.spec.inputs());
   }
+  if (!fits_dtype(algorithm, dtype, fault)) return false;
   fault.name = "inner.lr";
   if (!rates.given() || !is_empty(rates)) {
     if (!rates_fit(algorithm.rates.shape, algorithm, net, fault)) return false;
@@ -99,6 +101,22 @@ Spread spread_of(const Shape& shape, const Network& net) {
 
 }  // namespace
 
+bool fits_dtype(const Algorithm& algorithm, DType dtype, Fault& fault) {
+  if (dtype != DType::float32) return true;
+  const auto holds = [&](const Numbers& numbers, const char* name) {
+    const Index count = numbers.size();
+    const Index bad =
+        all_finite(numbers.narrow, count) ? -1 : first_non_finite(numbers.narrow, count);
+    if (bad < 0) return true;
+    fault.name = name;
+    fault.dtype = dtype;
+    fault.value = numbers.wide[bad];
+    fault.reason = Reason::beyond_dtype;
+    return false;
+  };
+  return holds(algorithm.rates, "inner.lr") && holds(algorithm.step_weights, "step_weights");
+}
+
 bool learned_shape(const Algorithm& algorithm, const Network& net, Shape& shape, Fault& fault) {
   fault.name = "inner.lr";
   shape = algorithm.rates.shape;
@@ -125,8 +143,7 @@ void first_rates(const Algorithm& algorithm, const Network& net, const Shape& sh
   const double* const rates = algorithm.rates.wide;
   const Spread found = spread_of(algorithm.rates.shape, net), wanted = spread_of(shape, net);
   const Index depth = net.spec.depth;
-  const Index given = algorithm.rates.shape.axes == 2 ? algorithm.rates.shape[0] * depth
-                                                      : algorithm.rates.shape.last();
+  const Index given = algorithm.rates.size();
   const auto of_layer = [&](Index l) {
     return static_cast<T>(rates[found == Spread::scalar ? 0 : l]);
   };
@@ -174,9 +191,7 @@ void AlgorithmAt<T>::fill(Problem& problem, Call<T>& call) const {
 
 template <class T>
 Index AlgorithmAt<T>::n_given() const {
-  Index product = 1;
-  for (int axis = 0; axis < shape_.axes; ++axis) product *= shape_[axis];
-  return product;
+  return shape_.size();
 }
 
 template <class T>

@@ -23,6 +23,7 @@ struct Numbers {
     }
   }
   [[nodiscard]] bool given() const { return wide != nullptr; }
+  [[nodiscard]] Index size() const { return given() ? shape.size() : 0; }
 };
 
 /// What depends on the network is decided at the call. Whoever made it keeps the memory.
@@ -59,6 +60,8 @@ bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates,
 
 /// The shape of learned rates at a network: false where the algorithm's own cannot be spread so.
 bool learned_shape(const Algorithm& algorithm, const Network& net, Shape& shape, Fault& fault);
+/// Whether the algorithm's own numbers are finite in that dtype, too.
+bool fits_dtype(const Algorithm& algorithm, DType dtype, Fault& fault);
 /// Writes rates before any is learned, in that shape.
 template <class T>
 void first_rates(const Algorithm& algorithm, const Network& net, const Shape& shape, T* to);

@@ -35,6 +35,11 @@ struct Shape {
     return axis < kMostAxes ? lengths[static_cast<std::size_t>(axis)] : 0;
   }
   [[nodiscard]] Index last() const { return axes == 0 ? 1 : (*this)[axes - 1]; }
+  [[nodiscard]] Index size() const {
+    Index product = 1;
+    for (int axis = 0; axis < axes; ++axis) product *= (*this)[axis];
+    return product;
+  }
 };
 
 /// One array, C-contiguous and aligned, native byte order.
@@ -43,11 +48,7 @@ struct Array {
   DType dtype = DType::none;
   Shape shape{};
 
-  [[nodiscard]] Index size() const {
-    Index product = 1;
-    for (int axis = 0; axis < shape.axes; ++axis) product *= shape[axis];
-    return product;
-  }
+  [[nodiscard]] Index size() const { return shape.size(); }
   template <class T>
   [[nodiscard]] const T* as() const {
     return static_cast<const T*>(data);

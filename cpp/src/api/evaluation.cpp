@@ -1,5 +1,8 @@
 #include "api/evaluation.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "api/parameters.hpp"
 #include "api/run.hpp"
 #include "base/finite.hpp"
@@ -16,6 +19,7 @@ bool Evaluation::join(const char* name, Index tasks, Fault& fault) {
     return true;
   }
   fault.reason = Reason::task_broadcast;
+  fault.text = "";
   fault.name = name;
   fault.count = tasks_;
   fault.got = tasks;
@@ -199,10 +203,12 @@ Status Evaluation::run(const Results<T>& results, const Execution& execution) co
 
 template <class T>
 bool Evaluation::check(const Results<T>& results, Fault& fault) const {
-  const bool tells = in_.operation == Operation::loss || in_.operation == Operation::gradient;
-  if (!in_.check_finite || tells || empty()) return true;
+  if (!in_.check_finite || empty()) return true;
   const Index outputs = in_.net->spec.outputs(), n_params = in_.net->n_params();
-  if ((results.outputs == nullptr || all_finite(results.outputs, out_rows_ * outputs)) &&
+  const bool tells = in_.operation == Operation::loss || in_.operation == Operation::gradient;
+  const auto is_nan = [](T loss) { return std::isnan(loss); };  // infinity says so itself
+  if ((!tells || std::none_of(results.losses, results.losses + tasks_, is_nan)) &&
+      (results.outputs == nullptr || all_finite(results.outputs, out_rows_ * outputs)) &&
       (results.vectors == nullptr || all_finite(results.vectors, tasks_ * n_params))) {
     return true;
   }

@@ -49,8 +49,8 @@ class Evaluation {
   };
   template <class T>
   Status run(const Results<T>& results, const Execution& execution) const;
-  /// After `run`, unless `check_finite` is off: false where numbers overflowed that no loss beside
-  /// them tells of.
+  /// After `run`, unless `check_finite` is off: false where a loss is NaN, or anything
+  /// else is not finite.
   template <class T>
   bool check(const Results<T>& results, Fault& fault) const;
 

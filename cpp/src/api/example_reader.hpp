@@ -42,13 +42,13 @@ class ExampleReader {
   }
 
  private:
-  struct Place;
   struct Buffers;
 
   bool measure_inputs(Fault& fault);
   bool measure_targets(Fault& fault);
   bool measure_numbers(const Argument& y, Fault& fault);
   bool measure_context(Fault& fault);
+  bool measure_columns(Fault& fault) const;
   bool measure_classes(Fault& fault);
   bool measure_flags_and_weights(Fault& fault);
   /// One entry a row: `entries` names them in sentences.
@@ -61,7 +61,7 @@ class ExampleReader {
   bool read_labels(const Buffers& to, Examples& examples, Fault& fault);
   bool read_classes(const Buffers& to, Examples& examples, Fault& fault);
   template <class T>
-  bool read_numbers(const Argument& field, bool copies, T* to, const void*& result, Fault& fault);
+  bool read_numbers(const Argument& field, bool context, T* to, const void*& result, Fault& fault);
   template <class T>
   void read_weights(const Buffers& to, Examples& examples);
   template <class T>

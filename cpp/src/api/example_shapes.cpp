@@ -49,7 +49,7 @@ bool check_flags(const Argument& argument, Fault& fault) {
 
 bool ExampleReader::measure(Fault& fault) {
   if (!measure_inputs(fault)) return false;
-  if (empty_) return true;
+  if (empty_) return measure_context(fault) && measure_columns(fault);
   if (in_.wants_targets && !measure_targets(fault)) return false;
   const bool plain =
       !in_.weights.given() && !in_.mask.given() && !in_.class_mask.given() && !in_.context.given();
@@ -104,6 +104,15 @@ bool ExampleReader::measure_inputs(Fault& fault) {
   return true;
 }
 
+/// Of rows that nobody will look at again.
+bool ExampleReader::measure_columns(Fault& fault) const {
+  if (in_.context.given() || in_.inputs < 0 || columns_ == in_.inputs) return true;
+  fault.count = in_.inputs;
+  fault.got = columns_;
+  fault.text = "the network's inputs";
+  return fail(fault, Reason::columns, in_.x);
+}
+
 bool ExampleReader::no_such_rows(const Argument& field, Index set, const Array& got,
                                  Fault& fault) const {
   fault.other = in_.x.name;
@@ -134,17 +143,14 @@ bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fau
   const Shape& shape = field.array().shape;
   const bool labels = is_integer(field.dtype()) && shape.axes != (one_set_ ? 1 : 2);
   const Reason reason = labels ? Reason::labels_axes : Reason::rows_shape;
+  const Shape wanted = one_set_ ? Shape{1, {rows_}} : Shape{2, {sets_, rows_}};
+  const bool fits =
+      shape.axes == wanted.axes && shape[0] == wanted[0] && (one_set_ || shape[1] == wanted[1]);
+  if (fits && !ragged_) return true;
   fault.text = one_set_ ? "one for each row" : entries;
-  if (one_set_) {
-    return (shape.axes == 1 && shape[0] == rows_) ||
-           wrong_shape(fault, reason, field, {1, {rows_}});
-  }
-  if (ragged_) {
-    fault.other = in_.x.name;
-    return fail(fault, Reason::not_listed, field);
-  }
-  return (shape.axes == 2 && shape[0] == sets_ && shape[1] == rows_) ||
-         wrong_shape(fault, reason, field, {2, {sets_, rows_}});
+  if (!ragged_) return wrong_shape(fault, reason, field, wanted);
+  fault.other = in_.x.name;
+  return fail(fault, Reason::not_listed, field);
 }
 
 bool ExampleReader::measure_targets(Fault& fault) {
@@ -201,8 +207,8 @@ bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
 }
 
 bool ExampleReader::measure_flags_and_weights(Fault& fault) {
-  if (in_.mask.given() && (!measure_rows(in_.mask, "flags of tasks and rows", fault) ||
-                           !check_flags(in_.mask, fault))) {
+  if (in_.mask.given() && (!check_flags(in_.mask, fault) ||
+                           !measure_rows(in_.mask, "flags of tasks and rows", fault))) {
     return false;
   }
   return !in_.weights.given() || (check_floats(in_.weights, in_.x.dtype(), in_.x.name, fault) &&

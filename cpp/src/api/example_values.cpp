@@ -203,13 +203,14 @@ bool ExampleReader::read_classes(const Buffers& to, Examples& examples, Fault& f
   examples.same_classes = false;
   for (Index t = 0; t < examples.tasks; ++t) {
     const std::uint8_t* const from = mask.as<std::uint8_t>() + (held > 1 ? t * columns : 0);
-    if (std::find(from, from + columns, 1) == from + columns) {
+    const auto is_set = [](std::uint8_t flag) { return flag != 0; };  // NumPy's true is any but 0
+    if (std::none_of(from, from + columns, is_set)) {
       fault.reason = Reason::no_class;
       fault.name = in_.class_mask.name;
       fault.got = t;
       return false;
     }
-    std::copy_n(from, columns, to.classes + t * columns);
+    std::transform(from, from + columns, to.classes + t * columns, is_set);
   }
   return true;
 }

@@ -83,7 +83,7 @@ void put_field(Writer& writer, const char* field, std::size_t length, const Faul
     return std::strlen(name) == length && std::memcmp(field, name, length) == 0;
   };
   if (is("name")) return writer.put(fault.name, fault.item);
-  if (is("other")) return writer.put(fault.other, fault.other_item);
+  if (is("other")) return writer.put(fault.other);
   if (is("at")) return writer.put(fault.at, false);
   if (is("shape")) return writer.put(fault.shape, true);
   if (is("wanted")) return writer.put(fault.wanted, true);

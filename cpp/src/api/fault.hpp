@@ -21,8 +21,7 @@ struct Fault {
   const char* name = "";   ///< the caller's name of the argument
   Index item = -1;         ///< of a list of arrays: which one
   const char* other = "";  ///< the argument it has to fit
-  Index other_item = -1;
-  Shape at{};  ///< a place in it
+  Shape at{};              ///< a place in it
   Shape shape{}, wanted{};
   DType dtype{}, like{};
   Index got = 0, count = 0;

@@ -1,10 +1,30 @@
 #include "api/plan.hpp"
 
 #include <cstring>
+#include <limits>
 
 #include "api/workers.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
+
+namespace {
+
+/// Whether a workspace may be larger than what sizes can count: no machine has a part of that.
+template <class T>
+bool is_beyond_memory(const Problem& problem) {
+  constexpr double kMost = 0x1p60;
+  // Parameters and rows, their derivatives and an optimiser's state, at every step.
+  constexpr double kCopies = 16;
+  auto widths = static_cast<double>(problem.net.inputs());
+  for (int l = 0; l < problem.net.depth; ++l) widths += static_cast<double>(problem.net.fan_out(l));
+  const auto rows = static_cast<double>(problem.support.total + problem.query.total);
+  const double parameters =
+      static_cast<double>(problem.tasks) * static_cast<double>(problem.layout.n_params);
+  return (parameters + rows * widths) * (problem.algorithm.steps + 2.0) * kCopies * sizeof(T) >
+         kMost;
+}
+
+}  // namespace
 
 template <class T>
 PlanReport plan(const Problem& problem, const Execution& execution) {
@@ -14,7 +34,8 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
   const Engine<T> chosen = engine<T>(report.chosen);
   const int workers = worthwhile_workers(problem, execution, chosen.shares_products);
   // Crowds come and go: the call after one must not need a larger workspace than those during it.
-  report.workspace_bytes = chosen.workspace_bytes(problem, workers);
+  report.workspace_bytes = is_beyond_memory<T>(problem) ? std::numeric_limits<std::size_t>::max()
+                                                        : chosen.workspace_bytes(problem, workers);
   report.workers = present_workers(workers);
   return report;
 }

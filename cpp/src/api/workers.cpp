@@ -19,8 +19,11 @@ constexpr double kColdMicroseconds = 150;
 // What a step of one task takes beside its products.
 constexpr double kStepMicroseconds = 0.1;
 
-// More threads than any machine of today runs at once; systems refuse to start too many.
-constexpr int kMostWorkers = 1024;
+// Beyond, threads of one call only wait for each other, and a system that refuses to start one more
+// ends the process: libgomp knows no other way.
+constexpr int kMostAProcessor = 4, kMostAnywhere = 128;
+
+int most_workers() { return std::max(kMostAnywhere, kMostAProcessor * allowed_processors()); }
 
 /// Of the calling thread: to it, another one that calls is part of the crowd.
 Crowd& crowd() {
@@ -69,7 +72,7 @@ bool is_brief(const Problem& problem) {
 }
 
 int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products) {
-  const int workers = std::min(execution.workers, kMostWorkers);
+  const int workers = std::min(execution.workers, most_workers());
   if (execution.exact) return workers;
   const double expected = microseconds_alone(problem);
   if (expected < kWarmMicroseconds) return 1;

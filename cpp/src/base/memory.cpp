@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -40,6 +41,7 @@ Pool& pool() {
 }
 
 Block allocate(std::size_t bytes) {
+  if (bytes > std::size_t{std::numeric_limits<std::ptrdiff_t>::max()}) return {};
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : Arena::kAlignment;
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* memory = std::aligned_alloc(alignment, rounded);

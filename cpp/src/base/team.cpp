@@ -41,6 +41,7 @@ TeamState::TeamState(const Interrupt& hook) : interrupt(hook) {
 }
 
 bool Team::stopped() {
+  if (shared_->stop.load(std::memory_order_relaxed)) return true;  // who said so is not asked again
   if (worker_ == 0 && shared_->interrupt.requested != nullptr &&
       Clock::now() > shared_->next_poll) {
     if (shared_->interrupt.requested(shared_->interrupt.context)) shared_->stop.store(true);
