@@ -22,16 +22,8 @@ struct EvaluationCall {
 template <class T>
 class Outputs {
  public:
-  Outputs(const api::Evaluation& evaluation, Index columns) : evaluation_(evaluation) {
-    const api::Examples& examples = evaluation.examples();
-    if (!evaluation.empty() && examples.shape.ragged) {
-      array_ = new_array<T>({examples.shape.total, columns});
-    } else if (evaluation.single()) {
-      array_ = new_array<T>({evaluation.rows(), columns});
-    } else {
-      array_ = new_array<T>({evaluation.tasks(), evaluation.rows(), columns});
-    }
-  }
+  Outputs(const api::Evaluation& evaluation, Index columns)
+      : evaluation_(evaluation), array_(new_array_for(evaluation, columns)) {}
   T* data() { return array_.mutable_data(); }
   py::object get() const {
     const api::Examples& examples = evaluation_.examples();
@@ -46,8 +38,17 @@ class Outputs {
   }
 
  private:
+  static py::array_t<T> new_array_for(const api::Evaluation& evaluation, Index columns) {
+    const api::Examples& examples = evaluation.examples();
+    if (!evaluation.empty() && examples.shape.ragged) {
+      return new_array<T>({examples.shape.total, columns});
+    }
+    if (evaluation.single()) return new_array<T>({evaluation.rows(), columns});
+    return new_array<T>({evaluation.tasks(), evaluation.rows(), columns});
+  }
+
   const api::Evaluation& evaluation_;
-  py::array_t<T> array_{py::array::ShapeContainer{0}};
+  py::array_t<T> array_;
 };
 
 template <class T>

@@ -23,7 +23,10 @@ constexpr double kStepMicroseconds = 0.1;
 // ends the process: libgomp knows no other way.
 constexpr int kMostAProcessor = 4, kMostAnywhere = 128;
 
-int most_workers() { return std::max(kMostAnywhere, kMostAProcessor * allowed_processors()); }
+int at_most(int workers) {
+  if (workers <= kMostAnywhere) return workers;  // the system is asked for few calls
+  return std::min(workers, std::max(kMostAnywhere, kMostAProcessor * allowed_processors()));
+}
 
 /// Of the calling thread: to it, another one that calls is part of the crowd.
 Crowd& crowd() {
@@ -72,7 +75,7 @@ bool is_brief(const Problem& problem) {
 }
 
 int worthwhile_workers(const Problem& problem, const Execution& execution, bool shares_products) {
-  const int workers = std::min(execution.workers, most_workers());
+  const int workers = at_most(execution.workers);
   if (execution.exact) return workers;
   const double expected = microseconds_alone(problem);
   if (expected < kWarmMicroseconds) return 1;

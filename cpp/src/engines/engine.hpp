@@ -1,11 +1,10 @@
 // The engine contract: everything the library computes, over many tasks at once.
 //
 // An engine says which problems it does not support, what one costs and how much workspace it
-// takes, and runs it. It
-// owns its parallel structure, under one rule: blocks and the order of sums are a function of the
-// Problem alone, never of the number of workers, so that results are the same bits for any number
-// of them. Engines check nothing and allocate nothing: api/ has validated the call and holds the
-// workspace.
+// takes, and runs it. It owns its parallel structure, under one rule: blocks and the order of sums
+// are a function of the Problem alone, never of the number of workers, so that results are the same
+// bits for any number of them. Engines check nothing and allocate nothing: api/ has validated the
+// call and holds the workspace.
 #pragma once
 
 #include <algorithm>
