@@ -20,6 +20,7 @@ Y = np.sin(X)
 LABELS = np.array([[0, 1, 2], [2, 1, 0]])
 WEIGHTS = np.ones((2, 3), np.float32)
 MASK = np.array([[True, True, False], [True, True, True]])
+MASKS = [MASK[0, :, None], MASK[1, :2, None]]  # of the one output
 CLASSES = np.ones((2, 3), bool)
 BATCH = ff.TaskBatch(X, Y, X, Y, task_weights=np.ones(2, np.float32))
 META_SGD = ff.meta_sgd(0.1)
@@ -63,8 +64,8 @@ def _of_rows(method: str, **more: Any) -> dict[str, Call]:
     labelled = {k: np.ones(len(THETA_OF_CLASSIFIER), np.float32) for k in more}
     numbers = {"theta": THETA, "x": X, "y": Y, **ROWS, **more, **RUN}
     labels = {"theta": THETA_OF_CLASSIFIER, "x": X, "y": LABELS, **ROWS_OF_CLASSES, **labelled}
-    one = {"theta": THETA, "x": X[0], "y": Y[0], "weights": WEIGHTS[0], "mask": MASK[0], **more}
-    lists = {"theta": THETA, "x": [X[0], X[1, :2]], "y": [Y[0], Y[1, :2]], **more}
+    one = {"theta": THETA, "x": X[0], "y": Y[0], "weights": WEIGHTS[0], "mask": MASKS[0], **more}
+    lists = {"theta": THETA, "x": [X[0], X[1, :2]], "y": [Y[0], Y[1, :2]], "mask": MASKS, **more}
     return {
         f"MLP.{method}": Call(getattr(NET, method), numbers),
         f"MLP.{method} of labels": Call(getattr(CLASSIFIER, method), labels),
@@ -100,9 +101,9 @@ BATCHES: dict[str, Call] = {
             "x_query": X,
             "y_query": Y,
             "weights_support": WEIGHTS,
-            "weights_query": WEIGHTS,
+            "weights_query": WEIGHTS[..., None],
             "mask_support": MASK,
-            "mask_query": MASK,
+            "mask_query": MASK[..., None],
             "task_weights": np.ones(2, np.float32),
             "class_mask": None,
             "dtype": None,

@@ -52,7 +52,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "class_mask": ("y must",),
     "x_support": ("y_support", "weights_support", "mask_support", "x_query", "task_weights"),
     "y_support": ("y_query", "class_mask"),
-    "y_query": ("class_mask",),
+    "y_query": ("class_mask", "mask_query", "weights_query"),
     "x_query": ("y_query", "weights_query", "mask_query"),
     "mask_support": ("x_query",),
     # A network, state or optimiser of another kind.

@@ -281,7 +281,7 @@ def test_only_checks_that_can_be_switched_off_say_how():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": np.ones((1, 2))}, r"^weights must have shape \[2\].*got \[1, 2\]$"),
+        ({"weights": np.ones((1, 2))}, r"^weights must have shape \[2, 1\].*got \[1, 2\]$"),
         ({"mask": np.ones(3, bool)}, r"^mask must have shape \[2\].*got \[3\]$"),
         ({"y": np.ones((1, 2, 1))}, r"^y must have shape \[rows, outputs\].*got \[1, 2, 1\]$"),
         ({"y": [[1], [2]]}, r"^y must have shape \[2\].*got \[2, 1\]; targets of a regr"),

@@ -19,10 +19,11 @@ def value_of(name, shape, dtype="float64"):
 
 
 @pytest.mark.parametrize("name", ROWS)
-@pytest.mark.parametrize("shape", [(T,), (T, 99), (T + 1, 5), (T, 5, 1)])
+@pytest.mark.parametrize("shape", [(T,), (T, 99), (T + 1, 5), (T, 5, 1), (T, 99, 2), (1, 1, 1, 1)])
 def test_wrong_shapes(name, shape):
     _, arrays = regression()
-    with pytest.raises(ValueError, match=rf"{name} must have shape \[{T}, {ROWS[name]}\]"):
+    wanted = f"{T}, {ROWS[name]}, 2" if len(shape) == 3 else f"{T}, {ROWS[name]}"
+    with pytest.raises(ValueError, match=rf"{name} must have shape \[{wanted}\]"):
         ff.TaskBatch(**arrays, **{name: value_of(name, shape)})
 
 

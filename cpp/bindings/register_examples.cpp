@@ -154,7 +154,13 @@ void register_examples(py::module_& m) {
       .def_property_readonly("weights",
                              [](const py::object& self) {
                                const auto& e = py::cast<const ExamplesObject&>(self).examples;
-                               return floats_of(self, e.weights, -1, true);
+                               return floats_of(self, e.weights,
+                                                e.weighs_outputs ? e.target_columns : -1, true);
+                             })
+      .def_property_readonly("mask",
+                             [](const py::object& self) {
+                               const auto& e = py::cast<const ExamplesObject&>(self).examples;
+                               return per_task<bool>(self, e.known, e.target_columns, true);
                              })
       .def_property_readonly("classes", &classes_of);
   m.def("check_match", &check_match, py::arg("support"), py::arg("query"));

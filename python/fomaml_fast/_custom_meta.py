@@ -99,7 +99,12 @@ def _objective(
         if loss != net.loss_spec:
             net = MLP(net.sizes, net.activations, loss, net.norms)
         return _RegisteredObjective(net, rows, threads)
-    for name, extra in ((f"weights{which}", rows.weights), ("class_mask", rows.classes)):
+    extras = {
+        f"weights{which}": rows.weights,
+        f"mask{which} of each output": rows.mask,
+        "class_mask": rows.classes,
+    }
+    for name, extra in extras.items():
         if extra is not None:
             raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
     return _CustomObjective(net, loss.fn, rows, tasks, threads)

@@ -30,10 +30,12 @@ class TaskBatch:
         need not hold the same kind.
     weights_support, weights_query : array or None, default None
         What each row's loss is multiplied by before the mean over rows, ``[T, K]`` and ``[T, Q]``
-        or lists, of any sign; their sum is never divided by.
+        or lists, of any sign; their sum is never divided by. Or what that of each output is,
+        ``[T, K, n_L]`` and ``[T, Q, n_L]``, if the loss is a mean over outputs.
     mask_support, mask_query : array of bool or None, default None
         Rows where it is False are removed first of all, whatever they hold, so that tasks may
-        become ragged; shaped as weights.
+        become ragged; shaped as weights. With an axis of outputs it says which targets are known:
+        the others may hold anything, and the mean is over those that are known.
     task_weights : array or None, default None
         What each task's query loss is multiplied by before the mean or sum over tasks, ``[T]``, of
         any sign; losses and gradients of single tasks stay as they are.
@@ -117,6 +119,8 @@ class TaskBatch:
         options = {
             "weights_support": self.weights_support,
             "weights_query": self.weights_query,
+            "mask_support": self.mask_support,
+            "mask_query": self.mask_query,
             "task_weights": self.task_weights,
             "class_mask": self.class_mask,
         }
@@ -141,7 +145,7 @@ class TaskBatch:
 
     @property
     def y_support(self) -> Stacked:
-        """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list."""
+        """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list; 0 where masked."""
         rows: Stacked = self._support.y
         return rows
 
@@ -153,21 +157,33 @@ class TaskBatch:
 
     @property
     def y_query(self) -> Stacked:
-        """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list."""
+        """Query targets, ``[T, Q, n_L]`` or labels ``[T, Q]``, or a list; 0 where masked."""
         rows: Stacked = self._query.y
         return rows
 
     @property
     def weights_support(self) -> Stacked | None:
-        """Weights of the support rows, ``[T, K]`` or a list; None where there are none."""
+        """Weights of the support rows, shaped as given or a list; None where there are none."""
         weights: Stacked | None = self._support.weights
         return weights
 
     @property
     def weights_query(self) -> Stacked | None:
-        """Weights of the query rows, ``[T, Q]`` or a list; None where there are none."""
+        """Weights of the query rows, shaped as given or a list; None where there are none."""
         weights: Stacked | None = self._query.weights
         return weights
+
+    @property
+    def mask_support(self) -> Stacked | None:
+        """Which support targets are known, ``[T, K, n_L]`` or a list; None if all of every row."""
+        mask: Stacked | None = self._support.mask
+        return mask
+
+    @property
+    def mask_query(self) -> Stacked | None:
+        """Which query targets are known, ``[T, Q, n_L]`` or a list; None if all of every row."""
+        mask: Stacked | None = self._query.mask
+        return mask
 
     @property
     def task_weights(self) -> FloatArray | None:

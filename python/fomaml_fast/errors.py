@@ -86,7 +86,10 @@ def _of_targets_axis(name: str, other: str, like: str, dtype: str) -> str:
 #: How users of Python mend what the core refused, by its reason: a function of the argument's
 #: name, of the argument that it has to fit, and of both dtypes.
 HINTS: dict[str, Callable[[str, str, str, str], str]] = {
-    "not_finite": lambda *_: " (check_finite=False switches this check off)",
+    "not_finite": lambda name, *_: (
+        f"{'; a mask leaves out targets that are not known' if name.startswith('y') else ''}"
+        " (check_finite=False switches this check off)"
+    ),
     "overflowed": lambda *_: (
         "; scale them, or compute in float64 (check_finite=False returns what came out)"
     ),

@@ -49,6 +49,11 @@ class Loss(Spec):
         """Whether tasks may lack some of the classes (``class_mask``)."""
         return bool(self._facts.get("masks_classes", False))
 
+    @property
+    def averages_outputs(self) -> bool:
+        """Whether it is a mean over outputs, each of which may have a mask and a weight."""
+        return bool(self._facts.get("averages_outputs", False))
+
 
 @names_arguments
 @dataclass(frozen=True, repr=False)

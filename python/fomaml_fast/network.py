@@ -301,9 +301,11 @@ class MLP(Derivatives):
             Targets: ``[n, n_L]`` or ``[T, n, n_L]``, or integer labels ``[n]`` or ``[T, n]``.
         weights : array or None, default None
             What each row's loss is multiplied by before the mean over rows, ``[n]`` or ``[T, n]``
-            (a list where x is one), of any sign; their sum is never divided by.
+            (a list where x is one), of any sign; their sum is never divided by. Shaped as y, what
+            that of each output is multiplied by, if the loss is a mean over outputs.
         mask : array of bool or None, default None
             Rows where it is False are removed first of all, whatever they hold; shaped as weights.
+            Shaped as y, which targets are known: the mean is over these.
         class_mask : array of bool or None, default None
             Outputs that exist, ``[n_L]`` or ``[T, n_L]``; the others are left out of the softmax of
             cross_entropy.

@@ -53,6 +53,29 @@ def weighted(loss: Loss, weights: NDArray[Any] | None, classes: NDArray[Any] | N
     return Loss(value, gradient, hessian_times)
 
 
+def weighted_outputs(loss: Loss, weights: NDArray[Any]) -> Loss:
+    """The mean over the known targets of ``weights * loss``; NaN in weights: not known."""
+    known = [(slice(i, i + 1), slice(j, j + 1)) for i, j in np.argwhere(~np.isnan(weights))]
+    share = np.asarray(weights, np.float64) / len(known)
+
+    def spread(o: Array, of: Callable[[Any], Array]) -> Array:
+        full = np.zeros(o.shape, o.dtype)
+        for at in known:
+            full[at] = share[at] * of(at)
+        return full
+
+    def value(o: Array, y: NDArray[Any]) -> Any:
+        return sum(share[at][0, 0] * loss.value(o[at], y[at]) for at in known)
+
+    def gradient(o: Array, y: NDArray[Any]) -> Array:
+        return spread(o, lambda at: loss.gradient(o[at], y[at]))
+
+    def hessian_times(o: Array, y: NDArray[Any], v: Array) -> Array:
+        return spread(o, lambda at: loss.hessian_times(o[at], y[at], v[at]))
+
+    return Loss(value, gradient, hessian_times)
+
+
 def _log_softmax(o: Array) -> Array:
     # Any constant may be taken off a row; its largest real part keeps exp from overflowing.
     o = o - np.max(o.real, axis=1, keepdims=True)

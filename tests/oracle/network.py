@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from oracle.activations import Array, activation, parse
 from oracle.complex_step import along
-from oracle.losses import LOSSES, Loss, weighted
+from oracle.losses import LOSSES, Loss, weighted, weighted_outputs
 from oracle.normalization import normalize, pull_back
 
-#: Weights of the rows, or which outputs exist; None for all 1.
+#: Weights of the rows, or of each output of each row (NaN: its target is not known), or which
+#: outputs exist; None for all 1.
 Weights = NDArray[Any] | None
 
 #: Activations whose first or second derivative jumps at 0.
@@ -114,6 +115,8 @@ def predict(net: Net, theta: ArrayLike, x: ArrayLike) -> Array:
 def _loss_of(net: Net, weights: Weights, classes: Weights) -> Loss:
     if weights is None and classes is None:
         return LOSSES[net.loss]
+    if weights is not None and np.ndim(weights) == 2:
+        return weighted_outputs(LOSSES[net.loss], weights)
     return weighted(LOSSES[net.loss], weights, classes)
 
 

@@ -10,6 +10,7 @@
 namespace FOMAML_FAST_NAMESPACE::api {
 
 struct ExampleArguments {
+  /// Weights and mask are of rows, or of each output of each row.
   Argument x{}, y{}, weights{}, mask{}, class_mask{}, context{};
   DType dtype = DType::none;   ///< that all floats must have; none: that of x
   const char* like = "theta";  ///< whose dtype that is
@@ -42,7 +43,17 @@ class ExampleReader {
   }
 
  private:
-  struct Buffers;
+  /// Parts of the caller's memory; null where nothing is copied.
+  struct Buffers {
+    Index* offsets;
+    void *x, *y;
+    std::int32_t* labels;
+    void *weights, *coefficients;
+    std::uint8_t* classes;
+    Index* starts;        ///< with a mask: the first row of each set, as given
+    std::uint8_t* kept;   ///< with a mask: of each row, as given
+    std::uint8_t* known;  ///< with a mask of outputs: [rows, outputs]
+  };
 
   bool measure_inputs(Fault& fault);
   bool measure_targets(Fault& fault);
@@ -51,30 +62,50 @@ class ExampleReader {
   bool measure_columns(Fault& fault) const;
   bool measure_classes(Fault& fault);
   bool measure_flags_and_weights(Fault& fault);
-  /// One entry a row: `entries` names them in sentences.
-  bool measure_rows(const Argument& field, const char* entries, Fault& fault) const;
+  /// One entry a row, or `outputs` of them: `entries` names them in sentences.
+  bool measure_rows(const Argument& field, const char* entries, Index outputs, Fault& fault) const;
+  bool measure_outputs(const Argument& field, Index& outputs, Fault& fault) const;
   bool no_such_rows(const Argument& field, Index set, const Array& got, Fault& fault) const;
 
   template <class T>
   bool read_as(const Buffers& to, Examples& examples, Fault& fault);
-  bool read_offsets(const Buffers& to, Fault& fault);
+  bool read_offsets(const Buffers& to, Fault& fault) const;
   bool read_labels(const Buffers& to, Examples& examples, Fault& fault);
   bool read_classes(const Buffers& to, Examples& examples, Fault& fault);
   template <class T>
   bool read_numbers(const Argument& field, bool context, T* to, const void*& result, Fault& fault);
   template <class T>
-  void read_weights(const Buffers& to, Examples& examples);
+  bool read_weights(const Buffers& to, Examples& examples, Fault& fault);
+  void read_kept(const Buffers& to);
+  void read_known(const Buffers& to) const;
+  template <class T>
+  bool read_known_numbers(const Argument& field, bool checks, T* to, Fault& fault) const;
+  template <class T>
+  void read_coefficients_of_outputs(const Buffers& to) const;
   template <class T>
   bool check_finite(const Argument& field, bool always, Fault& fault) const;
 
+  [[nodiscard]] bool per_output() const { return mask_outputs_ > 0 || weight_outputs_ > 0; }
   [[nodiscard]] Buffers carve(Arena& arena) const;
-  [[nodiscard]] bool keeps(Index set, Index row) const;
+  [[nodiscard]] bool keeps(Index set, Index row) const {
+    return kept_ == nullptr || kept_[starts_[set] + row] != 0;
+  }
   [[nodiscard]] const Array& array_of(const Argument& field, Index set) const {
     return field.listed ? field.arrays[set] : field.arrays[0];
   }
   /// First entry of a set's row, in numbers of `columns` a row.
   [[nodiscard]] Index entry(const Argument& field, Index set, Index row, Index columns) const {
     return (field.listed ? row : set * rows_ + row) * columns;
+  }
+  /// Calls body(first, rows) for the rows of a set that stay, as many neighbours as there are.
+  template <class Body>
+  void in_kept_rows(Index set, Body&& body) const {
+    const Index end = count(set);
+    if (kept_ == nullptr) return body(Index(0), end);
+    for (Index row = 0, first = 0; row < end; first = ++row) {
+      while (row < end && keeps(set, row)) ++row;
+      if (row > first) body(first, row - first);
+    }
   }
   void place(const Argument& field, Index set, Index row, Index column, Fault& fault) const;
 
@@ -85,6 +116,9 @@ class ExampleReader {
   Index out_sets_ = 0;  ///< more where one set meets a context of many tasks
   Index tasks_ = 0;     ///< more than those where one set meets the classes of many tasks
   Index columns_ = 0;
+  Index mask_outputs_ = 0, weight_outputs_ = 0;  ///< columns of those; 0: they are of rows
+  const Index* starts_ = nullptr;                ///< Buffers::starts and kept, where a row goes
+  const std::uint8_t* kept_ = nullptr;
   bool one_set_ = false;  ///< x has no axis of tasks, and neither has what is shaped like it
   bool single_ = false;   ///< nor has anything else
   bool ragged_ = false, empty_ = false;

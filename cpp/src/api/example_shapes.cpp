@@ -45,6 +45,20 @@ bool check_flags(const Argument& argument, Fault& fault) {
   return true;
 }
 
+bool same(const Shape& one, const Shape& other) {
+  if (one.axes != other.axes) return false;
+  for (int axis = 0; axis < one.axes; ++axis) {
+    if (one[axis] != other[axis]) return false;
+  }
+  return true;
+}
+
+/// With an axis of that length behind, if it is not 0.
+Shape with_axis(Shape shape, Index length) {
+  if (length > 0) shape.lengths[static_cast<std::size_t>(shape.axes++)] = length;
+  return shape;
+}
+
 }  // namespace
 
 bool ExampleReader::measure(Fault& fault) {
@@ -124,7 +138,8 @@ bool ExampleReader::no_such_rows(const Argument& field, Index set, const Array& 
   return false;
 }
 
-bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fault& fault) const {
+bool ExampleReader::measure_rows(const Argument& field, const char* entries, Index outputs,
+                                 Fault& fault) const {
   if (field.listed) {
     if (field.count != sets_) {
       fault.other = in_.x.name;
@@ -133,9 +148,9 @@ bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fau
       return fail(fault, Reason::task_count, field);
     }
     for (Index t = 0; t < sets_; ++t) {
-      const Shape& shape = field.arrays[t].shape;
-      if (shape.axes != 1 || shape[0] != count(t)) {
-        return wrong_shape(fault, Reason::shape, field, {1, {count(t)}}, t);
+      const Shape wanted = with_axis({1, {count(t)}}, outputs);
+      if (!same(field.arrays[t].shape, wanted)) {
+        return wrong_shape(fault, Reason::shape, field, wanted, t);
       }
     }
     return true;
@@ -143,11 +158,10 @@ bool ExampleReader::measure_rows(const Argument& field, const char* entries, Fau
   const Shape& shape = field.array().shape;
   const bool labels = is_integer(field.dtype()) && shape.axes != (one_set_ ? 1 : 2);
   const Reason reason = labels ? Reason::labels_axes : Reason::rows_shape;
-  const Shape wanted = one_set_ ? Shape{1, {rows_}} : Shape{2, {sets_, rows_}};
-  const bool fits =
-      shape.axes == wanted.axes && shape[0] == wanted[0] && (one_set_ || shape[1] == wanted[1]);
-  if (fits && !ragged_) return true;
-  fault.text = one_set_ ? "one for each row" : entries;
+  const Shape wanted = with_axis(one_set_ ? Shape{1, {rows_}} : Shape{2, {sets_, rows_}}, outputs);
+  if (same(shape, wanted) && !ragged_) return true;
+  const char* const one = outputs > 0 ? "one for each row and output" : "one for each row";
+  fault.text = one_set_ ? one : entries;
   if (!ragged_) return wrong_shape(fault, reason, field, wanted);
   fault.other = in_.x.name;
   return fail(fault, Reason::not_listed, field);
@@ -167,7 +181,7 @@ bool ExampleReader::measure_targets(Fault& fault) {
     return false;
   }
   if (is_float(y.dtype())) return measure_numbers(y, fault);
-  return measure_rows(y, "labels of tasks and rows", fault);
+  return measure_rows(y, "labels of tasks and rows", 0, fault);
 }
 
 bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
@@ -206,13 +220,36 @@ bool ExampleReader::measure_numbers(const Argument& y, Fault& fault) {
   return true;
 }
 
+/// Whether a field has an axis of outputs behind that of the rows: how long it has to be.
+bool ExampleReader::measure_outputs(const Argument& field, Index& outputs, Fault& fault) const {
+  const int axes_of_rows = field.listed || one_set_ ? 1 : 2;
+  if (!in_.wants_targets || field.array().shape.axes != axes_of_rows + 1) return true;
+  if (is_float(in_.y.dtype())) {
+    outputs = in_.y.array().shape.last();
+    return true;
+  }
+  fault.other = in_.y.name;
+  const Shape rows = field.listed || one_set_ ? Shape{1, {count(0)}} : Shape{2, {sets_, rows_}};
+  return wrong_shape(fault, Reason::outputs_want_numbers, field, rows, 0);
+}
+
 bool ExampleReader::measure_flags_and_weights(Fault& fault) {
-  if (in_.mask.given() && (!check_flags(in_.mask, fault) ||
-                           !measure_rows(in_.mask, "flags of tasks and rows", fault))) {
+  if (in_.mask.given()) {
+    if (!check_flags(in_.mask, fault) || !measure_outputs(in_.mask, mask_outputs_, fault)) {
+      return false;
+    }
+    const char* const flags =
+        mask_outputs_ > 0 ? "flags of tasks, rows and outputs" : "flags of tasks and rows";
+    if (!measure_rows(in_.mask, flags, mask_outputs_, fault)) return false;
+  }
+  if (!in_.weights.given()) return true;
+  if (!check_floats(in_.weights, in_.x.dtype(), in_.x.name, fault) ||
+      !measure_outputs(in_.weights, weight_outputs_, fault)) {
     return false;
   }
-  return !in_.weights.given() || (check_floats(in_.weights, in_.x.dtype(), in_.x.name, fault) &&
-                                  measure_rows(in_.weights, "weights of tasks and rows", fault));
+  const char* const weights =
+      weight_outputs_ > 0 ? "weights of tasks, rows and outputs" : "weights of tasks and rows";
+  return measure_rows(in_.weights, weights, weight_outputs_, fault);
 }
 
 bool ExampleReader::measure_context(Fault& fault) {

@@ -6,15 +6,6 @@
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
-/// Parts of the caller's memory; null where nothing is copied.
-struct ExampleReader::Buffers {
-  Index* offsets;
-  void *x, *y;
-  std::int32_t* labels;
-  void *weights, *coefficients;
-  std::uint8_t* classes;
-};
-
 namespace {
 
 std::size_t bytes_of(DType dtype) {
@@ -45,8 +36,14 @@ ExampleReader::Buffers ExampleReader::carve(Arena& arena) const {
   to.y = take(numbers && (in_.y.count > 1 || masked), floats,
               numbers ? total_ * in_.y.array().shape.last() : 0);
   to.labels = static_cast<std::int32_t*>(take(labels, DType::int32, total_));
-  to.weights = take(weighs, floats, total_);
-  to.coefficients = take(weighs, floats, total_);
+  to.weights = take(weighs, floats, total_ * std::max<Index>(1, weight_outputs_));
+  to.coefficients = take(weighs || per_output(), floats,
+                         total_ * (per_output() ? in_.y.array().shape.last() : 1));
+  if (masked) {
+    to.starts = arena.take<Index>(sets_);
+    to.kept = arena.take<std::uint8_t>(total_);
+  }
+  if (mask_outputs_ > 0) to.known = arena.take<std::uint8_t>(total_ * mask_outputs_);
   if (in_.class_mask.given()) {
     to.classes = arena.take<std::uint8_t>(tasks_ * in_.class_mask.array().shape.last());
   }
@@ -57,11 +54,6 @@ std::size_t ExampleReader::bytes() const {
   Arena arena;
   static_cast<void>(carve(arena));
   return arena.used();
-}
-
-bool ExampleReader::keeps(Index set, Index row) const {
-  if (!in_.mask.given()) return true;
-  return array_of(in_.mask, set).as<std::uint8_t>()[entry(in_.mask, set, row, 1)] != 0;
 }
 
 void ExampleReader::place(const Argument& field, Index set, Index row, Index column,
@@ -76,18 +68,19 @@ void ExampleReader::place(const Argument& field, Index set, Index row, Index col
   fault.at = at;
 }
 
-bool ExampleReader::read_offsets(const Buffers& to, Fault& fault) {
+bool ExampleReader::read_offsets(const Buffers& to, Fault& fault) const {
   to.offsets[0] = 0;
   for (Index t = 0; t < out_sets_; ++t) {
     const Index set = out_sets_ == sets_ ? t : 0, rows = count(set);
     Index kept = rows;
-    if (in_.mask.given()) {
+    if (kept_ != nullptr) {
       kept = 0;
       for (Index row = 0; row < rows; ++row) kept += keeps(set, row) ? 1 : 0;
       if (kept == 0) {
         fault.reason = Reason::mask_leaves_none;
         fault.name = in_.mask.name;
         fault.got = t;
+        fault.text = mask_outputs_ > 0 ? "target" : "row";
         return false;
       }
     }
@@ -99,7 +92,7 @@ bool ExampleReader::read_offsets(const Buffers& to, Fault& fault) {
 /// Numbers that are not masked are finite. `always`: no switch turns the check off.
 template <class T>
 bool ExampleReader::check_finite(const Argument& field, bool always, Fault& fault) const {
-  if (!in_.mask.given()) {
+  if (kept_ == nullptr) {
     bool fine = true;
     for (Index i = 0; fine && i < field.count; ++i) {
       fine = all_finite(field.arrays[i].as<T>(), field.arrays[i].size());
@@ -109,16 +102,18 @@ bool ExampleReader::check_finite(const Argument& field, bool always, Fault& faul
   const bool flat = array_of(field, 0).shape.axes == (field.listed || one_set_ ? 1 : 2);
   const Index columns = flat ? 1 : array_of(field, 0).shape.last();
   for (Index t = 0; t < sets_; ++t) {
-    for (Index row = 0; row < count(t); ++row) {
-      if (!keeps(t, row)) continue;
-      const T* const numbers = array_of(field, t).as<T>() + entry(field, t, row, columns);
-      const Index bad = first_non_finite(numbers, columns);
-      if (bad < 0) continue;
-      place(field, t, row, flat ? -1 : bad, fault);
-      fault.value = static_cast<double>(numbers[bad]);
-      fault.reason = always ? Reason::never_finite : Reason::not_finite;
-      return false;
-    }
+    const T* const numbers = array_of(field, t).as<T>() + entry(field, t, 0, columns);
+    Index bad = -1;
+    in_kept_rows(t, [&](Index first, Index rows) {
+      if (bad >= 0) return;
+      const Index found = first_non_finite(numbers + first * columns, rows * columns);
+      if (found >= 0) bad = first * columns + found;
+    });
+    if (bad < 0) continue;
+    place(field, t, bad / columns, flat ? -1 : bad % columns, fault);
+    fault.value = static_cast<double>(numbers[bad]);
+    fault.reason = always ? Reason::never_finite : Reason::not_finite;
+    return false;
   }
   return true;
 }
@@ -128,7 +123,8 @@ template <class T>
 bool ExampleReader::read_numbers(const Argument& field, bool context, T* to, const void*& result,
                                  Fault& fault) {
   if (in_.check_finite && !check_finite<T>(field, false, fault)) return false;
-  if (to == nullptr) {
+  const bool joins = field.count > 1 || (context && in_.context.given());
+  if (kept_ == nullptr && !joins) {
     result = field.array().data;
     return true;
   }
@@ -143,11 +139,13 @@ bool ExampleReader::read_numbers(const Argument& field, bool context, T* to, con
       const Shape& shape = in_.context.array().shape;
       phi = in_.context.array().as<T>() + (shape.axes == 2 && shape[0] > 1 ? t * more : 0);
     }
-    for (Index row = 0; row < count(set); ++row) {
-      if (!keeps(set, row)) continue;
-      to = std::copy_n(from + row * columns, columns, to);
-      if (more > 0) to = std::copy_n(phi, more, to);
-    }
+    in_kept_rows(set, [&](Index first, Index rows) {
+      const T* numbers = from + first * columns;
+      if (more == 0) to = std::copy_n(numbers, rows * columns, to);
+      for (Index row = 0; more > 0 && row < rows; ++row, numbers += columns) {
+        to = std::copy_n(phi, more, std::copy_n(numbers, columns, to));
+      }
+    });
   }
   return true;
 }
@@ -178,20 +176,36 @@ bool ExampleReader::read_labels(const Buffers& to, Examples& examples, Fault& fa
 }
 
 template <class T>
-void ExampleReader::read_weights(const Buffers& to, Examples& examples) {
-  T* weight = static_cast<T*>(to.weights);
-  T* coefficient = static_cast<T*>(to.coefficients);
-  examples.weights = weight;
-  examples.coefficients = coefficient;
-  for (Index t = 0; t < sets_; ++t) {
-    const T* const from = array_of(in_.weights, t).as<T>() + entry(in_.weights, t, 0, 1);
-    const T rows = static_cast<T>(to.offsets[t + 1] - to.offsets[t]);
-    for (Index row = 0; row < count(t); ++row) {
-      if (!keeps(t, row)) continue;
-      *weight++ = from[row];
-      *coefficient++ = from[row] / rows;
+bool ExampleReader::read_weights(const Buffers& to, Examples& examples, Fault& fault) {
+  examples.coefficients = to.coefficients;
+  if (in_.weights.given()) {
+    examples.weights = to.weights;
+    examples.weighs_outputs = weight_outputs_ > 0;
+    T* weight = static_cast<T*>(to.weights);
+    if (weight_outputs_ > 0 && mask_outputs_ > 0) {
+      if (!read_known_numbers(in_.weights, true, weight, fault)) return false;
+    } else {
+      if (!check_finite<T>(in_.weights, true, fault)) return false;
+      const Index columns = examples.weighs_outputs ? weight_outputs_ : 1;
+      for (Index t = 0; t < sets_; ++t) {
+        const T* const from = array_of(in_.weights, t).as<T>() + entry(in_.weights, t, 0, columns);
+        in_kept_rows(t, [&](Index first, Index rows) {
+          weight = std::copy_n(from + first * columns, rows * columns, weight);
+        });
+      }
     }
   }
+  if (per_output()) {
+    read_coefficients_of_outputs<T>(to);
+    return true;
+  }
+  const T* const weights = static_cast<const T*>(to.weights);
+  T* const coefficients = static_cast<T*>(to.coefficients);
+  for (Index t = 0; t < sets_; ++t) {
+    const T rows = static_cast<T>(to.offsets[t + 1] - to.offsets[t]);
+    for (Index i = to.offsets[t]; i < to.offsets[t + 1]; ++i) coefficients[i] = weights[i] / rows;
+  }
+  return true;
 }
 
 bool ExampleReader::read_classes(const Buffers& to, Examples& examples, Fault& fault) {
@@ -233,17 +247,21 @@ bool ExampleReader::read_as(const Buffers& to, Examples& examples, Fault& fault)
     if (is_float(in_.y.dtype())) {
       examples.kind = Examples::Kind::numbers;
       examples.target_columns = in_.y.array().shape.last();
-      if (!read_numbers<T>(in_.y, false, static_cast<T*>(to.y), examples.y, fault)) return false;
+      T* const y = static_cast<T*>(to.y);
+      if (mask_outputs_ > 0) {
+        examples.y = y;
+        examples.known = to.known;
+        read_known(to);
+        if (!read_known_numbers(in_.y, in_.check_finite, y, fault)) return false;
+      } else if (!read_numbers<T>(in_.y, false, y, examples.y, fault)) {
+        return false;
+      }
     } else {
       examples.kind = Examples::Kind::labels;
       if (!read_labels(to, examples, fault)) return false;
     }
   }
-  if (in_.weights.given()) {
-    if (!check_finite<T>(in_.weights, true, fault)) return false;
-    read_weights<T>(to, examples);
-  }
-  return true;
+  return to.coefficients == nullptr || read_weights<T>(to, examples, fault);
 }
 
 bool ExampleReader::read(std::byte* memory, Examples& examples, Fault& fault) {
@@ -259,7 +277,10 @@ bool ExampleReader::read(std::byte* memory, Examples& examples, Fault& fault) {
   examples.listed = in_.x.listed;
   examples.columns = in_.context.given() ? in_.inputs : columns_;
   examples.offsets = to.offsets;
+  if (in_.mask.given()) read_kept(to);
   if (!read_offsets(to, fault)) return false;
+  examples.per_output_name = mask_outputs_ > 0 ? in_.mask.name : in_.weights.name;
+  examples.shape.per_output = per_output();
   RowShape& shape = examples.shape;
   shape.total = to.offsets[out_sets_];
   for (Index t = 0; t < out_sets_; ++t) {

@@ -113,6 +113,9 @@ bool fits(const Examples& examples, const Network& net, const LossSpec* instead,
       return false;
     }
   }
+  if (examples.shape.per_output && !facts.averages_outputs) {
+    return wrong(fault, Reason::outputs_want_mean, examples.per_output_name, name);
+  }
   if (examples.classes == nullptr) return true;
   if (!facts.masks_classes) {
     return wrong(fault, Reason::classes_want_cross_entropy, examples.class_mask_name, name);
@@ -186,7 +189,7 @@ Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena
   Examples to = from;
   Index* const offsets = arena.take<Index>(count + 1);
   Index total = 0;
-  to.shape = {.loss = from.shape.loss};
+  to.shape = {.per_output = from.shape.per_output, .loss = from.shape.loss};
   for (Index i = 0; i < count; ++i) {
     const Index set = from.shared ? 0 : tasks[i];
     const Index rows = from.offsets[set + 1] - from.offsets[set];
@@ -213,9 +216,13 @@ Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena
       to.x = floats(from.x, from.columns);
       to.y = from.labelled() ? copy_rows<std::int32_t>(from.y, from, tasks, count, 1, total, arena)
                              : floats(from.y, from.target_columns);
-      to.weights = floats(from.weights, 1);
-      to.coefficients = floats(from.coefficients, 1);
+      to.weights = floats(from.weights, from.weight_columns());
+      to.coefficients = floats(from.coefficients, from.shape.per_output ? from.target_columns : 1);
     });
+  }
+  if (from.known != nullptr && !from.shared) {
+    to.known =
+        copy_rows<std::uint8_t>(from.known, from, tasks, count, from.target_columns, total, arena);
   }
   if (from.classes != nullptr) {
     std::uint8_t* const classes = arena.take<std::uint8_t>(count * from.class_columns);

@@ -27,13 +27,17 @@ struct Examples {
   Index target_columns = 0;               ///< of numbers
   Index top_label = -1;                   ///< the largest
   const void* weights = nullptr;          ///< [rows], as given
-  const void* coefficients = nullptr;     ///< [rows]: weight / rows of the task
+  bool weighs_outputs = false;            ///< weights are [rows, target_columns]
+  const std::uint8_t* known = nullptr;    ///< [rows, target_columns]: 0 where y is not to be read
+  const void* coefficients = nullptr;     ///< weight / n, shaped as RowSet wants them
+  const char* per_output_name = "";       ///< of the argument that has an axis of outputs
   const std::uint8_t* classes = nullptr;  ///< [tasks, class_columns]
   Index class_columns = 0;
   bool same_classes = false;  ///< all tasks have those of the first
 
   [[nodiscard]] Index sets() const { return shared ? 1 : tasks; }
   [[nodiscard]] Index rows() const { return offsets[sets()]; }
+  [[nodiscard]] Index weight_columns() const { return weighs_outputs ? target_columns : 1; }
   [[nodiscard]] bool labelled() const { return kind == Kind::labels; }
 
   template <class T>
@@ -47,6 +51,7 @@ struct Examples {
     }
     rows.offsets = offsets;
     rows.coefficients = static_cast<const T*>(coefficients);
+    rows.per_output = shape.per_output;
     rows.classes = classes;
     rows.same_classes = same_classes;
     rows.shared = shared;

@@ -8,6 +8,7 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 /// max(o, 0) - o y + log(1 + e^-|o|), which cannot overflow.
 struct BinaryCrossEntropy : Loss {
   static constexpr const char* name = "binary_cross_entropy";
+  static constexpr bool averages_outputs = true;
 
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {

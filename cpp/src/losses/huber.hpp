@@ -8,6 +8,7 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 /// 1964; PyTorch's huber_loss).
 struct Huber : Loss {
   static constexpr const char* name = "huber";
+  static constexpr bool averages_outputs = true;
   static constexpr Option options[] = {{"delta", 1}};
 
   explicit constexpr Huber(const Parameters& p) : delta(p.value[0]) {}

@@ -34,6 +34,9 @@ struct Loss {
   static constexpr Targets targets = Targets::values;
   /// Whether outputs are the scores of classes, some of which a task may lack: kAbsentOutput.
   static constexpr bool masks_classes = false;
+  /// Whether value(o, y, n) is the mean over j of value(o + j, y + j, 1): only of such a loss can
+  /// each output of a row have a coefficient of its own.
+  static constexpr bool averages_outputs = false;
   /// The loss, a struct, that stands in where a row's target is numbers all the same.
   using OfNumbers = void;
 };

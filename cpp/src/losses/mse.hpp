@@ -7,6 +7,7 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 /// Mean over the outputs of (o - y)^2, without a half.
 struct Mse : Loss {
   static constexpr const char* name = "mse";
+  static constexpr bool averages_outputs = true;
 
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {

@@ -8,6 +8,7 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 /// at the tau-quantile (Koenker & Bassett 1978). At e = 0 the gradient is 0; the Hessian is 0.
 struct Quantile : Loss {
   static constexpr const char* name = "quantile";
+  static constexpr bool averages_outputs = true;
   static constexpr Option options[] = {{"tau", 0.5}};
 
   explicit constexpr Quantile(const Parameters& p) : tau(p.value[0]) {}

@@ -42,6 +42,7 @@ decltype(auto) visit_loss(const LossSpec& spec, Visitor&& visitor) {
 struct LossFacts {
   Targets targets;
   bool masks_classes;
+  bool averages_outputs;
   int of_numbers;  ///< id of the loss that stands in where targets are numbers; -1: none
 };
 
@@ -60,8 +61,8 @@ constexpr int number_of() {
 }  // namespace losses
 
 inline constexpr LossFacts kLossFacts[] = {
-#define FOMAML_FAST_LOSS(identifier, Struct)               \
-  {losses::Struct::targets, losses::Struct::masks_classes, \
+#define FOMAML_FAST_LOSS(identifier, Struct)                                                 \
+  {losses::Struct::targets, losses::Struct::masks_classes, losses::Struct::averages_outputs, \
    losses::number_of<losses::Struct::OfNumbers>()},
 #include "losses/registry.def"
 #undef FOMAML_FAST_LOSS

@@ -217,6 +217,7 @@ void GroupRun<T>::predict(const B* theta) {
   inputs.y = nullptr;  // every row is predicted, whatever its target and coefficient
   inputs.labels = nullptr;
   inputs.coefficients = nullptr;
+  inputs.per_output = false;
   inputs.classes = nullptr;
   const Index outputs = problem_.net.outputs();
   const Activity<T>& activity = work_.tape[0];

@@ -190,7 +190,7 @@ LaneRows<T> LaneRows<T>::carve(const Problem& problem, const RowShape& shape, co
   rows.blocked = pieces.many;
   rows.context = problem.algorithm.context;
   rows.y = arena.take<V>(most_rows * (takes_labels(shape.loss) ? 1 : net.outputs()));
-  rows.c = arena.take<V>(most_rows);
+  rows.c = arena.take<V>(most_rows * (shape.per_output ? net.outputs() : 1));
   rows.absent = arena.take<V>(net.outputs());
   return rows;
 }
@@ -247,6 +247,7 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
     absent[j] = FOMAML_FAST_NAMESPACE::load<V>(lacks);
   }
 
+  per_output = set.per_output;
   if (set.coefficients == nullptr) {
     T uniform[own.kWidth]{}, counts[own.kWidth]{};
     for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
@@ -261,10 +262,18 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
     }
     return;
   }
-  gather(lanes_of(set.coefficients, 1), rows, c);
+  const Index each = per_output ? targets : 1;  // coefficients a row
+  gather(lanes_of(set.coefficients, each), rows * each, c);
   for (Index row = 0; row < rows; ++row) {
-    if (!net.normalized(Norm::batch)) clear_where_zero(c[row], columns, x + row * stride);
-    clear_where_zero(c[row], targets, y + row * targets);
+    const V* const own_c = c + row * each;
+    if (!net.normalized(Norm::batch)) {
+      V any{};  // 0 where all coefficients are
+      for (Index j = 0; j < each; ++j) any += math::abs(own_c[j]);
+      clear_where_zero(any, columns, x + row * stride);
+    }
+    for (Index j = 0; j < each; ++j) {
+      clear_where_zero(own_c[j], targets / each, y + row * targets + j * (targets / each));
+    }
   }
 }
 

@@ -80,7 +80,8 @@ struct LaneRows {
   using V = Vec<T>;
   V* x = nullptr;  ///< shapes.inputs(0), the last `context` columns being left to set_context
   V* y = nullptr;  ///< [rows, n_L], or [rows] class indices
-  V* c = nullptr;  ///< [rows] coefficients
+  V* c = nullptr;  ///< [rows] coefficients; [rows, n_L] if `per_output`
+  bool per_output = false;
   /// [n_L]: 1 where a lane's task lacks the class; `masked` says whether it counts.
   V* absent = nullptr;
   bool masked = false;

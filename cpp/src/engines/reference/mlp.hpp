@@ -5,10 +5,10 @@
 // Obvious rather than fast: tests compare the fast engines with this one.
 #pragma once
 
+#include "engines/reference/output_loss.hpp"
 #include "engines/reference/row_sums.hpp"
 #include "network/layout.hpp"
 #include "network/normalization.hpp"
-#include "network/rows.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
 
@@ -86,32 +86,12 @@ class Mlp {
   }
 
   /// The task's loss at theta: outputs of the last forward against its targets. With `gradient`,
-  /// also leaves c_i * dl_i/do in the last layer's delta. Outputs of classes that the task does not
-  /// have are overwritten.
+  /// also leaves its gradient on the outputs in the last layer's delta. Outputs of classes that the
+  /// task does not have are overwritten.
   T loss(const LossSpec& loss, const RowSet<T>& rows, Index task, bool gradient) const {
-    const Index n = net_.outputs(), first = rows.first(task), count = rows.count(task);
-    leave_out_absent(rows.classes_of(task, n), count);
-    CompensatedSum<T> total;
-    visit_loss(loss, [&]<class L>(const L& of_row) {
-      for (Index r = 0; r < count; ++r) {
-        const T c = coefficient(rows, task, r);
-        T label = 0;
-        const T* y = target<L>(rows, first + r, label);
-        const T* o = at(h_, net_.depth - 1) + r * n;
-        T* d = at(d_, net_.depth - 1) + r * n;
-        if (c == 0) {  // a removed row counts for nothing, whatever it holds
-          std::fill_n(d, n, T(0));
-          continue;
-        }
-        if (gradient) {
-          total.add(c * of_row.gradient(o, y, n, d));
-          for (Index j = 0; j < n; ++j) d[j] *= c;
-        } else {
-          total.add(c * of_row.value(o, y, n));
-        }
-      }
-    });
-    return total.value();
+    const int last = net_.depth - 1;
+    leave_out_absent(rows.classes_of(task, net_.outputs()), rows.count(task));
+    return output_loss(loss, net_.outputs(), rows, task, at(h_, last), gradient, at(d_, last));
   }
 
   /// Puts `values` [count, n_L] in the last layer's delta, in place of a loss's gradient.
@@ -157,7 +137,7 @@ class Mlp {
     const Index count = rows.count(task);
     const T* x = rows.x + rows.first(task) * columns();
     r_forward(theta, x, count, v);
-    r_loss(loss, rows, task, at(rd_, net_.depth - 1));
+    curvature(loss, rows, task, at(rd_, net_.depth - 1));
     r_backward(theta, x, count, v, hv);
   }
 
@@ -167,7 +147,7 @@ class Mlp {
     const T* x = rows.x + rows.first(task) * columns();
     loss(spec, rows, task, false);  // leaves out absent classes
     r_forward(theta, x, rows.count(task), v);
-    r_loss(spec, rows, task, at(d_, net_.depth - 1));
+    curvature(spec, rows, task, at(d_, net_.depth - 1));
     backward(theta, x, rows.count(task), product);
   }
 
@@ -184,11 +164,6 @@ class Mlp {
     set_delta(c, count);
     std::copy_n(rc, count * net_.outputs(), at(rd_, net_.depth - 1));
     r_backward(theta, x, count, v, product);
-  }
-
-  static T coefficient(const RowSet<T>& rows, Index task, Index row) {
-    return rows.coefficients != nullptr ? rows.coefficients[rows.first(task) + row]
-                                        : T(1) / static_cast<T>(rows.count(task));
   }
 
  private:
@@ -248,14 +223,11 @@ class Mlp {
       if (classes[i % n] == 0) o[i] = kAbsentOutput<T>;
     }
   }
-  template <class L>
-  const T* target(const RowSet<T>& rows, Index row, T& label) const {
-    if constexpr (L::targets == Targets::labels) {
-      label = static_cast<T>(rows.labels[row]);
-      return &label;
-    } else {
-      return rows.y + row * net_.outputs();
-    }
+
+  /// to = c (Hessian of the loss on the outputs) . R of the outputs
+  void curvature(const LossSpec& loss, const RowSet<T>& rows, Index task, T* to) const {
+    const int last = net_.depth - 1;
+    output_curvature(loss, net_.outputs(), rows, task, at(h_, last), at(rh_, last), to);
   }
 
   /// Gradient on b_l from that on z_l. Before batch normalisation a shift changes nothing: it is 0,
@@ -331,26 +303,6 @@ class Mlp {
     context_weight(hv).noalias() += phi(v).transpose() * sum;
     phi(hv).noalias() = bias(hv, 0) * context_weight(theta).transpose();
     phi(hv).noalias() += sum * context_weight(v).transpose();
-  }
-
-  /// to = c_i (Hessian of l_i on the outputs) . Ro_i, row by row.
-  void r_loss(const LossSpec& loss, const RowSet<T>& rows, Index task, T* to) const {
-    const Index n = net_.outputs(), last = net_.depth - 1;
-    visit_loss(loss, [&]<class L>(const L& of_row) {
-      for (Index r = 0; r < rows.count(task); ++r) {
-        const T c = coefficient(rows, task, r);
-        T label = 0;
-        const T* y = target<L>(rows, rows.first(task) + r, label);
-        T* rd = to + r * n;
-        if (c == 0) {
-          std::fill_n(rd, n, T(0));
-          continue;
-        }
-        of_row.hessian_vector(at(h_, static_cast<int>(last)) + r * n, y,
-                              at(rh_, static_cast<int>(last)) + r * n, n, rd);
-        for (Index j = 0; j < n; ++j) rd[j] *= c;
-      }
-    });
   }
 
   const NetworkSpec& net_;

@@ -19,7 +19,8 @@ class Adaptation {
         passes_(Pass<T>::carve(shapes, problem.support.longest,
                                taped ? Keep::second_order : Keep::deltas, arena,
                                thetas(steps_, taped))),
-        target_packs_(TargetPacks<T>::carve(problem.support.longest, shapes.outputs, arena)),
+        target_packs_(
+            TargetPacks<T>::carve(problem.support, problem.support.longest, shapes.outputs, arena)),
         scratch_(LossScratch<T>::carve(shapes.outputs, arena)),
         dual_(DualLayer<T>::carve(problem, shapes, taped, arena)) {
     adapted_.values = arena.take<T>(thetas(steps_, taped) * shapes.adapted_parameters);

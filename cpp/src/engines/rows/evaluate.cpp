@@ -102,7 +102,7 @@ Evaluate<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
   const Index rows = std::min(kStretch, problem.support.longest);
   if (problem.theta_per_task) theta = Weights<T>::carve(shapes, arena);
   pass = Pass<T>::carve(shapes, rows, kept(problem.operation), arena);
-  targets = TargetPacks<T>::carve(rows, shapes.outputs, arena);
+  targets = TargetPacks<T>::carve(problem.support, rows, shapes.outputs, arena);
   loss = LossScratch<T>::carve(shapes.outputs, arena);
   const Keep keep = kept(problem.operation);
   if (keep != Keep::outputs && problem.operation != Operation::jvp) {

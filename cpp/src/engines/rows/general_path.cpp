@@ -47,8 +47,10 @@ GeneralPath<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
     query =
         Pass<T>::carve(shapes, problem.query.longest, meta ? Keep::deltas : Keep::outputs, arena);
   }
-  support_targets = TargetPacks<T>::carve(problem.support.longest, shapes.outputs, arena);
-  query_targets = TargetPacks<T>::carve(problem.query.longest, shapes.outputs, arena);
+  support_targets =
+      TargetPacks<T>::carve(problem.support, problem.support.longest, shapes.outputs, arena);
+  query_targets =
+      TargetPacks<T>::carve(problem.query, problem.query.longest, shapes.outputs, arena);
   loss = LossScratch<T>::carve(shapes.outputs, arena);
   if (meta) lambda = arena.take<V>(vectors.size);
   if (!second) return;

@@ -52,7 +52,8 @@ MetaGradient<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
       query(shared.deferred.all_layers()
                 ? Pass<T>{}
                 : Pass<T>::carve(shapes, shared.group_rows, Keep::deltas, arena)),
-      query_targets(TargetPacks<T>::carve(problem.query.longest, shapes.outputs, arena)),
+      query_targets(
+          TargetPacks<T>::carve(problem.query, problem.query.longest, shapes.outputs, arena)),
       curvature(shared.exact ? CurvatureScratch<T>::carve(shapes, problem.support.longest, arena)
                              : CurvatureScratch<T>{}) {
   if (shared.apart || shared.sums.has_errors) {

@@ -13,19 +13,23 @@ struct Targeted {
   Index outputs = 0;
   Index count = 0;
   const std::uint8_t* classes = nullptr;  ///< [n_L], 0 where the task has none such
-  /// For every kLanes rows their coefficients, then the targets: a pack per output, or of labels.
+  Index parts = 1;  ///< that each row's outputs fall into, every part with its coefficient
+  /// For every kLanes rows their coefficients, a pack per part; then the targets, a pack per
+  /// output, or of labels.
   const Vec<T>* packs = nullptr;
   Index step = 0;  ///< packs from one such group to the next
 };
 
-/// Room for the targets of up to so many rows: gathered once, read in every step.
+/// Room for targets: gathered once, read in every step.
 template <class T>
 class TargetPacks {
  public:
-  static TargetPacks carve(Index rows, Index outputs, Arena& arena) {
+  /// For up to `rows` rows of this shape.
+  static TargetPacks carve(const RowShape& shape, Index rows, Index outputs, Arena& arena) {
     TargetPacks room;
     room.outputs_ = outputs;
-    room.packs_ = arena.take<Vec<T>>(vectors_of<T>(rows) * (1 + outputs));
+    const Index coefficients = shape.per_output ? outputs : 1;
+    room.packs_ = arena.take<Vec<T>>(vectors_of<T>(rows) * (coefficients + outputs));
     return room;
   }
 
@@ -52,9 +56,9 @@ struct LossScratch {
   }
 };
 
-/// Sum over the rows of c_i l_i for outputs o [rows, stride]. With `d`, also `scale` times the
-/// gradient on the outputs, of the same shape. Rows with coefficient 0 add nothing, whatever they
-/// hold.
+/// Sum over the rows, or over their parts, of c_i l_i for outputs o [rows, stride]. With `d`, also
+/// `scale` times the gradient on the outputs, of the same shape. What has coefficient 0 adds
+/// nothing, whatever it holds.
 template <class T>
 T loss(const Targeted<T>& rows, const T* o, Index stride, const LossScratch<T>& scratch, T* d,
        T scale = 1);
