@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_count
+from fomaml_fast._arrays import as_count, one_of
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.labels import as_labels, as_times, members
 from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose, deal
@@ -50,8 +50,8 @@ class Groups:
     x : array_like, shape [rows, ...]
         Finite inputs of any real dtype; axes after the first are flattened.
     y : array_like, shape [rows] or [rows, outputs]
-        Finite targets. A vector of integers or booleans is kept as class labels; anything else
-        becomes float targets ``[rows, outputs]``.
+        Finite targets, but see ``missing``. A vector of integers or booleans is kept as class
+        labels; anything else becomes float targets ``[rows, outputs]``.
     groups : array_like, shape [rows]
         Group of each row, of any dtype that sorts; none may be missing.
     k_support : int
@@ -66,6 +66,10 @@ class Groups:
         the rows that follow as the query: a forecast.
     among : array_like, optional
         Use only these groups (see `split_groups`); all by default.
+    missing : {"raise", "mask"}, default "raise"
+        What to do about float targets that are missing: NaN, or a nullable column's NA. "mask"
+        leaves them out of the loss by masks ``[tasks, rows, outputs]``; rows of which no target is
+        known are not drawn and do not count.
 
     Raises
     ------
@@ -99,6 +103,7 @@ class Groups:
         order: npt.ArrayLike | None = None,
         support: Literal["random", "first"] = "random",
         among: npt.ArrayLike | None = None,
+        missing: Literal["raise", "mask"] = "raise",
     ) -> None:
         self.k_support = as_count(k_support, "k_support", least=1)
         self.n_query = None if n_query is None else as_count(n_query, "n_query", least=1)
@@ -107,7 +112,8 @@ class Groups:
         self.support = support
         self._x = as_table("x", x)
         n_rows = len(self._x.values)
-        self._y = as_targets("y", y, n_rows)
+        gaps = one_of(missing, "missing", ("raise", "mask")) == "mask"
+        self._y = as_targets("y", y, n_rows, gaps=gaps)
         known, group_of = as_labels("groups", groups, n_rows)
         wanted = members("among", among, known, "group")
         self.groups = known[wanted]
@@ -119,8 +125,9 @@ class Groups:
             by_group = np.lexsort((as_times("order", order, n_rows), group_of))
         is_wanted = np.zeros(len(known), dtype=np.bool_)
         is_wanted[wanted] = True
-        self._order = by_group[is_wanted[group_of[by_group]]]
-        self._size = np.bincount(group_of, minlength=len(known))[wanted]
+        drawn = is_wanted[group_of] & self._y.known()
+        self._order = by_group[drawn[by_group]]
+        self._size = np.bincount(group_of[drawn], minlength=len(known))[wanted]
         self._start = np.cumsum(self._size) - self._size
 
         needed = self.k_support + (self.n_query or 1)

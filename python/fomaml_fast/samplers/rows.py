@@ -56,11 +56,20 @@ def gather(
 
 def batch_of(x: Table, y: Table, rows: DrawnRows, dtype: npt.DTypeLike | None) -> TaskBatch:
     """Gather rows into a batch: time and memory follow the rows, not the tables."""
-    support, query = gather((rows.support, rows.query), (x, y), dtype)
-    if rows.offsets is None:
-        return TaskBatch(*support, *query)
+    sets = gather((rows.support, rows.query), (x, y), dtype)
+    masks: list[Array | None] = [None, None]
+    if y.gaps:
+        known = [~np.isnan(numbers[1]) for numbers in sets]
+        masks = [None if mask.all() else mask for mask in known]
     offsets = rows.offsets
-    return TaskBatch(*map(list, support), *(_cut(part, offsets) for part in query))
+    if offsets is None:
+        return TaskBatch(*sets[0], *sets[1], mask_support=masks[0], mask_query=masks[1])
+    return TaskBatch(
+        *map(list, sets[0]),
+        *(_cut(part, offsets) for part in sets[1]),
+        mask_support=None if masks[0] is None else list(masks[0]),
+        mask_query=None if masks[1] is None else _cut(masks[1], offsets),
+    )
 
 
 def _cut(flat: Array, offsets: list[int]) -> list[Array]:

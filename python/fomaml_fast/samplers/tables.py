@@ -27,6 +27,7 @@ class Table:
     shape: tuple[int, ...]  #: as the user gave it
     columns: tuple[object, ...] | None  #: of a frame
     largest: float  #: magnitude; NaN or infinity where a row that is never drawn holds one
+    gaps: bool = False  #: whether NaN means that a number is not known
 
     @property
     def labelled(self) -> bool:
@@ -45,6 +46,13 @@ class Table:
         found = self.values.take(rows, axis=0)
         return found if self.labelled else found.astype(dtype, copy=False)
 
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Return whether something of each row is known, ``[rows]``."""
+        if not self.gaps:
+            return np.ones(len(self.values), np.bool_)
+        known: npt.NDArray[np.bool_] = np.any(~np.isnan(self.values), axis=1)
+        return known
+
     def place(self, row: int, column: int) -> str:
         """Return where a number stands in what the user gave."""
         if self.columns is not None:
@@ -58,6 +66,8 @@ class Table:
             return
         rows = rows.ravel()
         bad = ~(np.abs(self.values[rows]) <= np.float64(limit))
+        if self.gaps:
+            bad &= ~np.isnan(self.values[rows])
         if bad.any():
             row, column = (int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
             row = int(rows[row])
@@ -71,24 +81,27 @@ class Table:
             raise ValueError(f"{self.name} must fit {dtype}, but {where} is {value}")
 
 
-def as_table(name: str, value: npt.ArrayLike) -> Table:
+def as_table(name: str, value: npt.ArrayLike, *, gaps: bool = False) -> Table:
     """Return numbers as a table: a vector is one column, axes after the first are flattened.
 
-    A frame keeps the dtypes of its columns: it is double where one of them has to be.
+    A frame keeps the dtypes of its columns: it is double where one of them has to be. With ``gaps``
+    numbers may be missing; those that are become NaN.
     """
     frame = columns_of(value)
     if frame is None:
-        array = _numbers(name, value)
+        array = _numbers(name, value, gaps=gaps)
     elif not frame:
         raise ValueError(f"{name} must have a column, got none")
     else:
-        array = _joined(name, [_numbers(name, v, column=shown(label)) for label, v in frame])
+        columns = [_numbers(name, v, column=shown(label), gaps=gaps) for label, v in frame]
+        array = _joined(name, columns)
     if array.size == 0:
         raise ValueError(f"{name} must have shape [rows, ...] with a row, got {list(array.shape)}")
     labels = None if frame is None else tuple(label for label, _ in frame)
     flat = np.ascontiguousarray(array.reshape(len(array), -1))
-    largest = _largest(flat)
-    table = Table(name, flat, array.shape, labels, largest)
+    gaps = gaps and flat.dtype.kind == "f"
+    largest = _largest(np.where(np.isnan(flat), 0, flat) if gaps else flat)
+    table = Table(name, flat, array.shape, labels, largest, gaps)
     if flat.dtype.kind in "iu" and largest > EXACT:
         row, column = np.argwhere((flat > EXACT) | (flat < -EXACT))[0].tolist()
         raise ValueError(
@@ -98,12 +111,12 @@ def as_table(name: str, value: npt.ArrayLike) -> Table:
     return table
 
 
-def as_targets(name: str, value: npt.ArrayLike, n_rows: int) -> Table:
+def as_targets(name: str, value: npt.ArrayLike, n_rows: int, *, gaps: bool = False) -> Table:
     """Return targets ``[rows, outputs]``; a vector of integers or booleans is labels ``[rows]``."""
     hint = f"number the classes from 0 on: numpy.unique({name}, return_inverse=True)[1]"
-    array = None if columns_of(value) is not None else _numbers(name, value, hint=hint)
+    array = None if columns_of(value) is not None else _numbers(name, value, hint=hint, gaps=gaps)
     if array is None or array.ndim != 1 or array.dtype.kind == "f":
-        table = as_table(name, value if array is None else array)
+        table = as_table(name, value if array is None else array, gaps=gaps)
     else:
         outside = (array < 0) | (array > INT32_MAX)
         if outside.any():
@@ -137,26 +150,34 @@ def _place(index: Sequence[int], column: str = "") -> str:
     return f"row {row}, at {rest}" if rest else f"row {row}"
 
 
-def _numbers(name: str, value: npt.ArrayLike, *, column: str = "", hint: str = "") -> Array:
+def _numbers(
+    name: str, value: npt.ArrayLike, *, column: str = "", hint: str = "", gaps: bool = False
+) -> Array:
     """Return a native array of floats, integers or booleans, or say what else came."""
     if value is None:
         raise TypeError(f"{name} must be an array, got None")
     array = read(name, value)
     if array.dtype.kind not in "fiub":
-        array = _from_objects(name, value, array, column, hint)
+        array = _from_objects(name, value, array, column, hint, gaps)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # an infinity is told as one
             return array.astype(np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _from_objects(name: str, value: npt.ArrayLike, array: Array, column: str, hint: str) -> Array:
-    """Return the numbers of a nullable column that misses none; raise for all else."""
+def _from_objects(
+    name: str, value: npt.ArrayLike, array: Array, column: str, hint: str, gaps: bool
+) -> Array:
+    """Return the numbers of a nullable column that misses none, or may; raise for all else."""
     real = (bool, int, float, np.bool_, np.integer, np.floating)
     if array.dtype.kind in "cmMV":
         of = f"column {column} holds" if column else "got"
         raise TypeError(f"{name} must hold real numbers, {of} {array.dtype}")
+    missing = False
     for flat, item in enumerate(array.ravel().tolist()):
+        if gaps and is_missing(item):
+            missing = True
+            continue
         where = _place([int(i) for i in np.unravel_index(flat, array.shape)], column)
         if is_missing(item):
             raise ValueError(
@@ -178,7 +199,10 @@ def _from_objects(name: str, value: npt.ArrayLike, array: Array, column: str, hi
             f"{name} must hold real numbers, got an array of objects; convert it with "
             f"numpy.asarray({name}, float)"
         )
-    return np.asarray(array.tolist(), dtype=native)
+    if not missing:
+        return np.asarray(array.tolist(), dtype=native)
+    filled = [np.nan if is_missing(item) else item for item in array.tolist()]
+    return np.asarray(filled, dtype=native if native.kind == "f" else np.float64)
 
 
 def _joined(name: str, columns: list[Array]) -> Array:
