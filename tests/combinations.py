@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from points import RATES, Point
 
+#: Losses that are the mean over outputs of a loss of each.
+AVERAGES_OUTPUTS = frozenset({"mse", "huber", "quantile", "binary_cross_entropy"})
+
 
 class Meaningless(NamedTuple):
     """One line of the table: two choices that exclude each other, why, and when it applies."""
@@ -100,6 +103,12 @@ TABLE: tuple[Meaningless, ...] = (
         "`inner.lr` of a kind that is not coarser",
         "one number can be spread over any shape, numbers per layer over steps and parameters",
         lambda p: isinstance(p.learn, str) and not can_spread(p.rate, p.learn),
+    ),
+    Meaningless(
+        "masks and weights of each output",
+        "a loss that is no mean over outputs",
+        "a softmax joins the outputs of a row: none of them has a loss of its own",
+        lambda p: p.gaps and not AVERAGES_OUTPUTS.issuperset({p.loss, p.query_loss or p.loss}),
     ),
 )
 

@@ -35,6 +35,7 @@ def _keys(point: Point) -> list[Key]:
             "decoupled decay": point.decoupled_weight_decay,
             "proximal": point.proximal,
             "clip norm": point.clip_norm,
+            "gaps in targets": point.gaps,
         }
         keys += [("option", name) for name, value in flags.items() if value]
     return keys

@@ -124,7 +124,7 @@ def _direction(name: str, o: dict[str, Any], g: Any, state: dict[str, Any], t: i
 @cache
 def first_task(point: Point) -> Result:
     """The meta-gradient of a point's first task."""
-    x, y, x_query, y_query = (jnp.asarray(array) for array in point.tasks[0])
+    x, y, x_query, y_query = (jnp.asarray(array) for array in point.tasks[0][:4])
     x, x_query = x.astype(jnp.float64), x_query.astype(jnp.float64)
     name, options, _ = OPTIMISERS[point.optimiser]
     implicit = point.flow == "implicit"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,17 @@ N_TASKS, K, Q, N_X = 2, 4, 5, 2
 MU = 20.0
 
 
+class PartlyKnown(NamedTuple):
+    """A task whose outputs have weights: NaN where a target is not known."""
+
+    x_support: NDArray[Any]
+    y_support: NDArray[Any]
+    x_query: NDArray[Any]
+    y_query: NDArray[Any]
+    weights_support: NDArray[Any]
+    weights_query: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Point:
     """One choice on every axis."""
@@ -81,6 +92,8 @@ class Point:
     query_loss: str | None = None
     activation: str = "tanh"
     norm: str | None = None
+    #: Whether targets of some outputs are not known, and the others have weights.
+    gaps: bool = False
     dtype: str = "float64"
     seed: int = 0
 
@@ -139,10 +152,23 @@ class Point:
     def tasks(self) -> tuple[oracle.Task, ...]:
         """Support and query sets, drawn apart."""
         rng = self.rng("tasks")
-        return tuple(
+        tasks = tuple(
             oracle.Task(*(part for n in (K, Q) for part in self._rows(n, rng)))
             for _ in range(N_TASKS)
         )
+        return tuple(map(self._with_gaps, tasks)) if self.gaps else tasks
+
+    def _with_gaps(self, task: oracle.Task) -> oracle.Task:
+        """Weights of the outputs: NaN, as the target is, where it is not known."""
+        rng, weights = self.rng("gaps"), []
+        for y in (task.y_support, task.y_query):
+            w = rng.uniform(0.5, 1.5, (len(y), self.sizes[-1])).astype(self.dtype)
+            for row in rng.permutation(len(y))[:2]:  # and something of each row is known
+                w[row, rng.integers(w.shape[1])] = np.nan
+            if y.ndim == 2:
+                y[np.isnan(w)] = np.nan
+            weights.append(w)
+        return PartlyKnown(*task[:4], *weights)
 
     def _rows(self, n: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         x = rng.normal(size=(n, N_X)).astype(self.dtype)

@@ -20,7 +20,14 @@ def mlp(point: Point) -> ff.MLP:
 
 def batch(point: Point) -> ff.TaskBatch:
     """The point's tasks."""
-    return ff.TaskBatch(*(np.stack(column) for column in zip(*point.tasks, strict=True)))
+    x, y, x_query, y_query, *weights = (
+        np.stack(column) for column in zip(*point.tasks, strict=True)
+    )
+    extras = {}
+    for name, of_outputs in zip(("support", "query"), weights, strict=False):
+        extras[f"weights_{name}"] = of_outputs
+        extras[f"mask_{name}"] = ~np.isnan(of_outputs)
+    return ff.TaskBatch(x, y, x_query, y_query, **extras)
 
 
 def optimiser(point: Point) -> ff.inner.Inner:
@@ -57,5 +64,10 @@ def meta_grad(point: Point, *, tasks: Any = None, **options: Any) -> ff.MetaGrad
 
 def adapt(point: Point, **options: Any) -> Any:
     """The point's adaptation to its support sets."""
-    x, y = batch(point).x_support, batch(point).y_support
-    return ff.adapt(mlp(point), point.theta, x, y, algorithm(point), **options)
+    tasks = batch(point)
+    extras = {"weights": tasks.weights_support, "mask": tasks.mask_support}
+    return ff.adapt(
+        *(mlp(point), point.theta, tasks.x_support, tasks.y_support, algorithm(point)),
+        **{name: value for name, value in extras.items() if value is not None},
+        **options,
+    )

@@ -20,7 +20,7 @@ import error_table
 import fomaml_fast as ff
 import oracle
 import subject_points as subject
-from combinations import meaningless
+from combinations import AVERAGES_OUTPUTS, meaningless
 from points import (
     ACTIVATIONS,
     DTYPES,
@@ -73,6 +73,7 @@ def turned(number: int, optimiser: str, rate: str, mask: Any, flow: str) -> Poin
 
     implicit, differentiated = flow == "implicit", flow in ("first", "exact")
     loss = pick(LOSSES)
+    query_loss = pick(QUERY_LOSSES[loss])
     point = Point(
         optimiser,
         rate,
@@ -85,9 +86,10 @@ def turned(number: int, optimiser: str, rate: str, mask: Any, flow: str) -> Poin
         proximal=0.0 if implicit else pick((0.0, 0.5)),
         clip_norm=pick((None, 0.4, 50.0)),
         loss=loss,
-        query_loss=pick(QUERY_LOSSES[loss]),
+        query_loss=query_loss,
         activation=pick(ACTIVATIONS),
         norm=pick(NORMS),
+        gaps=AVERAGES_OUTPUTS.issuperset({loss, query_loss or loss}) and pick((False, True)),
         seed=number,
     )
     return (
@@ -155,6 +157,7 @@ points = st.builds(
     query_loss=st.none() | st.sampled_from(LOSSES),
     activation=st.sampled_from(ACTIVATIONS),
     norm=st.sampled_from(NORMS),
+    gaps=st.sampled_from([False, False, True]),
     dtype=st.sampled_from(["float64", "float64", "float32"]),
     seed=st.integers(0, 10_000),
 ).filter(lambda p: p.query_loss in QUERY_LOSSES[p.loss])
@@ -190,8 +193,22 @@ def choices() -> list[Point]:
         {"decoupled_weight_decay": 0.1},
         {"proximal": 0.1},
     ]
-    named = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    named: list[dict[str, Any]] = [
+        dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+    ]
+    named += [{"flow": f, "loss": loss, "gaps": True} for f in FLOWS for loss in LOSSES]
     return [Point(**kwargs, **decay) for kwargs in named for decay in decays]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("loss", sorted(AVERAGES_OUTPUTS))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gaps(dtype, loss, flow):
+    for query_loss in filter((None, *AVERAGES_OUTPUTS).__contains__, QUERY_LOSSES[loss]):
+        point = Point("momentum", flow=flow, loss=loss, query_loss=query_loss, gaps=True)
+        if query_loss is not None and flow != "reptile":
+            point = replace(point, context=2, learn=flow != "implicit")
+        check(replace(point, dtype=dtype, step_weights=flow in ("first", "exact")))
 
 
 def test_the_table_of_meaningless_combinations_is_complete():
