@@ -15,7 +15,7 @@ namespace engine_case {
 
 using namespace FOMAML_FAST_NAMESPACE;
 
-enum class Rows { even, ragged, weighted, shared };
+enum class Rows { even, ragged, weighted, shared, outputs };  ///< outputs: each weighted
 
 struct Case {
   std::vector<Index> sizes{3, 5, 4, 2};
@@ -104,12 +104,13 @@ inline Data<double> draw(const Case& c, Problem& problem) {
     std::vector<Index>& offsets = data.offsets[set];
     offsets.push_back(0);
     for (Index task = 0; task < (c.rows == Rows::shared ? 1 : c.tasks); ++task) {
-      const bool cut = c.rows == Rows::ragged || c.rows == Rows::weighted;
+      const bool cut = c.rows != Rows::even && c.rows != Rows::shared;
       offsets.push_back(offsets.back() + (cut ? 1 + (task * 7 + set) % most : most));
       shape.longest = std::max(shape.longest, offsets.back() - offsets[offsets.size() - 2]);
     }
     shape.total = offsets.back();
-    shape.ragged = c.rows == Rows::ragged || c.rows == Rows::weighted;
+    shape.ragged = c.rows != Rows::even && c.rows != Rows::shared;
+    shape.per_output = c.rows == Rows::outputs;
     data.x[set] = numbers(shape.total * net.inputs());
     if (takes_labels(net.loss)) {
       for (Index row = 0; row < shape.total; ++row) {
@@ -118,8 +119,8 @@ inline Data<double> draw(const Case& c, Problem& problem) {
     } else {
       data.y[set] = numbers(shape.total * net.outputs());
     }
-    if (c.rows == Rows::weighted) {
-      data.coefficients[set] = numbers(shape.total, 0.3);
+    if (c.rows == Rows::weighted || shape.per_output) {
+      data.coefficients[set] = numbers(shape.total * (shape.per_output ? net.outputs() : 1), 0.3);
       for (std::size_t row = 0; row < data.coefficients[set].size(); row += 3) {
         data.coefficients[set][row] = 0;
       }
@@ -167,6 +168,7 @@ Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T
     s.x = data.x[set].data();
     s.y = data.y[set].empty() ? nullptr : data.y[set].data();
     s.labels = data.labels[set].empty() ? nullptr : data.labels[set].data();
+    s.per_output = (set == 0 ? problem.support : problem.query).per_output;
     s.coefficients = data.coefficients[set].empty() ? nullptr : data.coefficients[set].data();
     s.offsets = data.offsets[set].data();
     s.shared = shared;

@@ -1,5 +1,5 @@
 // The Lanes engine against the reference engine in float64: every operation, activation and loss,
-// ragged tasks, row coefficients, shared rows, and groups that are not full.
+// ragged tasks, coefficients of rows and outputs, shared rows, and groups that are not full.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -51,7 +51,9 @@ void agree_everywhere(const Case& c, const char* what) {
 void test_agreement() {
   for (std::size_t a = 0; a < std::size(kActivationNames); ++a) {
     for (std::size_t l = 0; l < std::size(kLossNames); ++l) {
-      for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+      for (const Rows rows :
+           {Rows::even, Rows::ragged, Rows::weighted, Rows::shared, Rows::outputs}) {
+        if (rows == Rows::outputs && !kLossFacts[l].averages_outputs) continue;
         Case c;
         c.activations = {static_cast<ActivationId>(a)};
         c.loss = static_cast<LossId>(l);
@@ -95,7 +97,7 @@ void test_shapes() {
     c.theta_per_task = true;
     agree_everywhere(c, "steps, theta per task");
   }
-  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared, Rows::outputs}) {
     Case c;
     c.rows = rows;
     c.support = 130;  // more rows than go through the network together
@@ -109,7 +111,7 @@ void test_shapes() {
 /// The same bits for any number of workers.
 /// Sums over rows, and over groups, of more than a few terms: blocks and runs of pieces.
 void test_long_sums() {
-  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared}) {
+  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared, Rows::outputs}) {
     for (const Index support : {7, 81, 300}) {
       Case c{.tasks = 5, .support = support, .query = 310 - support, .rows = rows};
       c.norms = {Norm::layer};

@@ -41,7 +41,11 @@ struct World {
   }
 
   [[nodiscard]] RowSet<double> rows() const {
-    return {x.data(), y.data(), labels.data(), offsets.data(), coefficients.data(), false};
+    return {.x = x.data(),
+            .y = y.data(),
+            .labels = labels.data(),
+            .offsets = offsets.data(),
+            .coefficients = coefficients.data()};
   }
   [[nodiscard]] Problem problem(Operation operation, Flow flow, int steps) const {
     Problem p;
@@ -51,7 +55,7 @@ struct World {
     p.algorithm.flow = flow;
     p.algorithm.steps = steps;
     p.tasks = tasks;
-    p.support = p.query = {3, offsets.back(), true, net.loss};
+    p.support = p.query = {.longest = 3, .total = offsets.back(), .ragged = true, .loss = net.loss};
     return p;
   }
 };
