@@ -263,3 +263,24 @@ def test_units_that_never_fire_leave_no_nan(outer, eps):
         after = state
     assert all(np.isfinite(part).all() for part in after)
     assert np.array_equal(state.theta, theta)
+
+
+def test_masks_of_items_are_not_lost():
+    masked = np.ma.masked_array(X[0], mask=np.eye(3, 2, dtype=bool))
+    for given in (list(masked), [[masked[0]], [masked[1]]], (X[0][0], masked[1])):
+        with pytest.raises(TypeError, match=r"^x(\[\d\])? (holds|is a) masked array"):
+            NET.predict(THETA, given)
+
+
+def test_objects_are_told_by_what_they_are():
+    pd = pytest.importorskip("pandas")
+    gap = pd.Series([True, None, False], dtype="boolean")
+    with pytest.raises(ValueError, match="mask must not hold missing values, but row 1 does"):
+        NET.loss(THETA, X[0], Y[0], mask=gap)
+    with pytest.raises(TypeError, match=r"mask holds booleans .* dtype=bool"):
+        NET.loss(THETA, X[0], Y[0], mask=np.array([True, True, False], object))
+    with pytest.raises(TypeError, match=r"y holds numbers .* dtype=numpy\.int64"):
+        CLASSIFIER.loss(THETA_OF_LABELS, X[0], LABELS[0].astype(object))
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(TypeError, match=r"row 0 of column 'b'"):
+        NET.predict(THETA, pa.table({"a": [1.0] * 50, "b": ["x"] * 50}))

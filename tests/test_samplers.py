@@ -76,16 +76,16 @@ def test_generator_advances(name):
     ("rng", "got"),
     [
         (None, "None"),
-        (1.5, "float 1.5"),
-        (True, "bool True"),
-        (np.True_, "bool"),
-        (np.float32(2), "float32 2.0"),
-        ("0", "str"),
+        (1.5, "1.5"),
+        (True, "True"),
+        (np.True_, "True"),
+        (np.float32(2), "2.0"),
+        ("0", "'0'"),
         (np.random.RandomState(0), "RandomState"),
     ],
 )
 def test_rng_must_be_repeatable(name, rng, got):
-    with pytest.raises(TypeError, match=f"rng must be a .* or an integer seed, got {got}"):
+    with pytest.raises(TypeError, match=f"rng must be an integer or a .*, got {got}"):
         make_sampler(name).sample(rng, 3)
 
 
@@ -100,7 +100,7 @@ def test_every_integer_from_0_on_is_a_seed(name, seed):
 @pytest.mark.parametrize("name", samplers.names())
 def test_bad_arguments(name):
     sampler = make_sampler(name)
-    with pytest.raises(ValueError, match="rng must be a seed of at least 0"):
+    with pytest.raises(ValueError, match="rng must be at least 0"):
         sampler.sample(-1, 3)
     with pytest.raises(ValueError, match="n_tasks must be at least 1"):
         sampler.sample(0, 0)

@@ -19,6 +19,9 @@ from fomaml_fast._shown import shown
 Array = npt.NDArray[Any]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INT64_MAX = int(np.iinfo(np.int64).max)
+#: Types of real numbers, and of flags.
+NUMBERS = (int, float, np.integer, np.floating)
+FLAGS = (bool, np.bool_)
 
 
 def convert(
@@ -59,6 +62,8 @@ def as_array(value: Any, name: str) -> Array:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be lost; pass plain arrays")
+    if isinstance(value, list | tuple):
+        return _of_list(value, name)
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     try:
@@ -66,8 +71,35 @@ def as_array(value: Any, name: str) -> Array:
             return np.asarray(np.from_dlpack(value))
         return np.asarray(value)
     except Exception as error:  # whatever another library's conversion raises
-        why = str(error) or type(error).__name__
-        raise TypeError(f"{name} cannot be read as an array: {why}") from error
+        raise _unreadable(name, error) from error
+
+
+def _of_list(value: Any, name: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # whatever items raise on being read
+        if _holds_masked(value, 1):
+            array = np.empty(0, object)
+        else:
+            raise _unreadable(name, error) from error
+    if _holds_masked(value, max(array.ndim, 1)):
+        raise TypeError(f"{name} holds masked arrays, whose masks would be lost; pass plain arrays")
+    return array
+
+
+def _holds_masked(items: Any, depth: int) -> bool:
+    """Whether a list holds masked items, up to so many lists deep."""
+    types = set(map(type, items))
+    if any(issubclass(t, np.ma.MaskedArray) for t in types):
+        return True
+    nested = depth > 1 and any(issubclass(t, list | tuple) for t in types)
+    return nested and any(
+        isinstance(item, list | tuple) and _holds_masked(item, depth - 1) for item in items
+    )
+
+
+def _unreadable(name: str, error: Exception) -> TypeError:
+    return TypeError(f"{name} cannot be read as an array: {str(error) or type(error).__name__}")
 
 
 def _of_task(value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool) -> Array:
@@ -139,13 +171,15 @@ def _check_not_lost(value: Any, array: Array, name: str) -> None:
     if array.dtype.kind != "f" or isinstance(value, np.ndarray | list | tuple):
         return
     gaps = np.isnan(array)
-    if gaps.any() and any(_is_integral(dtype) for dtype in _dtypes_of(value)):
+    if gaps.any() and holds_integers(value):
         place = tuple(int(i) for i in np.argwhere(gaps)[0])
         raise ValueError(f"{name} must not hold missing values, but {_place(place, value)} does")
 
 
-def _is_integral(dtype: Any) -> bool:
-    return str(dtype).lower().startswith(("int", "uint", "bool"))
+def holds_integers(value: Any) -> bool:
+    """Whether a frame or column has integers or booleans by its own library's dtypes."""
+    kinds = (str(dtype).lower() for dtype in _dtypes_of(value))
+    return any(kind.startswith(("int", "uint", "bool")) for kind in kinds)
 
 
 def _numbering(name: str, role: str) -> str:
@@ -157,19 +191,23 @@ def _numbering(name: str, role: str) -> str:
     return "; only numbers can be computed with"
 
 
-def is_missing(item: Any) -> bool:
-    """Whether an object stands for a value that is not there: None, NaN, NaT or pandas.NA."""
-    if item is None:
+def is_missing(value: object) -> bool:
+    """Whether an object stands for "no value": None, NaN, NA, NaT, or a tuple that holds one."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+        return True
+    if isinstance(value, tuple):
+        return any(map(is_missing, value))
+    if getattr(value, "is_valid", True) is False:  # a scalar of pyarrow
         return True
     try:
-        return bool(item != item)
-    except (TypeError, ValueError):  # pandas.NA is neither true nor false
-        return type(item).__name__ == "NAType"
+        return bool(value != value)
+    except Exception:  # a signalling NaN of decimal, or an object that cannot be compared
+        return type(value).__name__ == "Decimal"
 
 
 def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
     """What an array of objects holds, and what to do about it."""
-    place, item = _first_odd(array)
+    place, item = first_odd(array, FLAGS if role == "flags" else NUMBERS)
     where = _place(place, value)
     if place is None:
         kinds = sorted({str(d) for d in _dtypes_of(value) if not isinstance(d, np.dtype)})
@@ -178,15 +216,18 @@ def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
                 f"{name} has nullable columns ({', '.join(kinds)}); convert them, e.g. "
                 f"{name}.to_numpy(dtype='float32', na_value=numpy.nan)"
             )
+        what = "booleans" if role == "flags" else "numbers"
         return TypeError(
-            f"{name} holds numbers as Python objects; convert it with "
-            f"numpy.asarray({name}, dtype=numpy.float64)"
+            f"{name} holds {what} as Python objects; convert it with "
+            f"numpy.asarray({name}, dtype={_plain_dtype(array, role)})"
         )
     if is_missing(item):
         return ValueError(f"{name} must not hold missing values, but {where} does")
     if isinstance(item, str | bytes):
         return TypeError(f"{name} holds text ({shown(item)} in {where}){_numbering(name, role)}")
-    if isinstance(item, bool | np.bool_):
+    if role == "flags":
+        return TypeError(f"{name} must be bool, but {where} is a {type(item).__name__}")
+    if isinstance(item, FLAGS):
         return TypeError(
             f"{name} holds booleans among other things ({where}); convert them to numbers first"
         )
@@ -200,19 +241,33 @@ def _about_objects(array: Array, value: Any, name: str, role: str) -> Exception:
     return TypeError(f"{name} must hold numbers, but {where} is a {type(item).__name__}")
 
 
-def _first_odd(array: Array) -> tuple[tuple[int, ...] | None, Any]:
-    """Place and value of the first item that is no finite or infinite real number."""
-    for place, item in np.ndenumerate(array):
-        number = isinstance(item, int | float | np.integer | np.floating)
-        if not number or isinstance(item, bool) or is_missing(item):
-            return place, item
+def _plain_dtype(array: Array, role: str) -> str:
+    """The dtype for objects that are all numbers, or all flags."""
+    if role == "flags":
+        return "bool"
+    labels = role == "targets" and first_odd(array, (int, np.integer))[0] is None
+    return "numpy.int64" if labels else "numpy.float64"
+
+
+def first_odd(array: Array, real: tuple[type, ...] = NUMBERS) -> tuple[tuple[int, ...] | None, Any]:
+    """Place and value of the first object that is missing or of no type in `real`.
+
+    Booleans are no integers, unless `real` names them.
+    """
+    fine: set[type] = set()
+    for flat, item in enumerate(array.ravel().tolist()):
+        kind = type(item)
+        if kind not in fine and issubclass(kind, real) and (kind is not bool or bool in real):
+            fine.add(kind)  # asked once a type: there may be millions of items
+        if kind not in fine or item != item:
+            return tuple(int(i) for i in np.unravel_index(flat, array.shape)), item
     return None, None
 
 
 def _place(place: tuple[int, ...] | None, value: Any) -> str:
     if not place:
         return "it"
-    columns = getattr(value, "columns", None)
+    columns = getattr(value, "column_names", getattr(value, "columns", None))  # pyarrow, others
     if len(place) == 2 and columns is not None:
         return f"row {place[0]} of column {shown(list(columns)[place[1]])}"
     return f"row {place[0]}" if len(place) == 1 else f"item {list(place)}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 #: Characters of a value that an error shows.
 LONGEST = 200
 
 
 def shown(value: object) -> str:
-    """Return the value's repr, or its type's name where there is none that could be printed."""
+    """Return the value's repr in one line, a number of NumPy's as Python's.
+
+    Its type's name stands for a value that cannot be printed.
+    """
+    if isinstance(value, np.datetime64 | np.timedelta64):  # whose items may be mere integers
+        return str(value)
     try:
-        text = repr(value)
+        text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
     except Exception:  # somebody else's repr, endless nesting, integers of thousands of digits
         return f"an object of type {type(value).__name__}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

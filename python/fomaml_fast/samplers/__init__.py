@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
+from fomaml_fast._arrays import one_of as _one_of
+
 # A line here registers a sampler; its name is that of its class in small letters.
 from fomaml_fast.samplers.episodes import EpisodeRows as EpisodeRows
 from fomaml_fast.samplers.episodes import Episodes as Episodes
 from fomaml_fast.samplers.groups import GroupRows as GroupRows
 from fomaml_fast.samplers.groups import Groups as Groups
 from fomaml_fast.samplers.protocol import Sampler as Sampler
-from fomaml_fast.samplers.reading import shown as _shown
 from fomaml_fast.samplers.sinusoid import Curves as Curves
 from fomaml_fast.samplers.sinusoid import Sinusoid as Sinusoid
 from fomaml_fast.samplers.splits import split_classes as split_classes
@@ -73,11 +74,7 @@ def get(name: str) -> type:
     >>> samplers.get("sinusoid")().sample(0, n_tasks=2).n_tasks
     2
     """
-    if not isinstance(name, str) or name not in _REGISTRY:
-        raise ValueError(
-            f"name must be one of {', '.join(map(repr, _REGISTRY))}, got {_shown(name)}"
-        )
-    return _REGISTRY[name]
+    return _REGISTRY[_one_of(name, "name", names())]
 
 
 __all__ = sorted(

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import as_count
+from fomaml_fast._shown import shown
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.labels import as_labels, members
 from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose
-from fomaml_fast.samplers.reading import Array, counted, shown
+from fomaml_fast.samplers.reading import Array, counted
 from fomaml_fast.samplers.rows import gather
 from fomaml_fast.samplers.tables import as_table
 

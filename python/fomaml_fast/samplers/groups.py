@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import as_count, one_of
+from fomaml_fast._shown import shown
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.labels import as_labels, as_times, members
 from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose, deal
-from fomaml_fast.samplers.reading import Array, counted, shown
+from fomaml_fast.samplers.reading import Array, counted
 from fomaml_fast.samplers.rows import DrawnRows, batch_of, others
 from fomaml_fast.samplers.tables import as_table, as_targets
 

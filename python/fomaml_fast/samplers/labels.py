@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fomaml_fast._convert import FLAGS, is_missing
+from fomaml_fast._shown import shown
 from fomaml_fast.samplers.random import IntArray
-from fomaml_fast.samplers.reading import Array, columns_of, is_missing, read, shown
+from fomaml_fast.samplers.reading import Array, columns_of, read
 
 #: Up to here float64 holds every integer.
 EXACT = 2**53
@@ -74,10 +77,20 @@ def members(name: str, values: npt.ArrayLike | None, known: Array, what: str) ->
         listed = values.reshape(1)
     if hasattr(listed, "__len__") and len(listed) == 0:
         raise ValueError(f"{name} must hold at least one {what}, got none")
+    if known.dtype == object and isinstance(known[0], tuple) and isinstance(listed, list | tuple):
+        listed = _object_array([listed] if listed in known.tolist() else listed)
     wanted = as_labels(name, listed).known
-    if wanted.dtype.kind == known.dtype.kind != "O":
-        position = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-        found = known[position] == wanted
+    if _holds_flags(listed, wanted) and not _holds_flags(known, known):
+        raise TypeError(
+            f"{name} must name what to take, one item a {what}, got flags; pass the {what} names "
+            "that they select"
+        )
+    dates = _dates(known) if known.dtype.kind in "MO" else None
+    asked = None if dates is None else _dates(wanted)
+    ordered, sought = (known, wanted) if dates is None or asked is None else (dates, asked)
+    if ordered.dtype.kind == sought.dtype.kind != "O":
+        position = np.searchsorted(ordered, sought).clip(max=len(known) - 1)
+        found = ordered[position] == sought
     else:  # Python compares exactly where NumPy would round to a common dtype
         place = {value: i for i, value in enumerate(known.tolist())}
         position = np.array([place.get(value, -1) for value in wanted.tolist()], dtype=np.int64)
@@ -86,6 +99,28 @@ def members(name: str, values: npt.ArrayLike | None, known: Array, what: str) ->
         absent = wanted[int(found.argmin())]
         raise ValueError(f"{name} names {shown(absent)}, which is no {what} of the data")
     return np.sort(position)
+
+
+def _holds_flags(listed: Any, array: Array) -> bool:
+    if array.dtype.kind == "b":
+        return True
+    items = array.tolist() if array.dtype == object else listed
+    return isinstance(items, list | tuple) and any(isinstance(item, FLAGS) for item in items)
+
+
+def _dates(array: Array) -> Array | None:
+    """Return dates as NumPy's: those of Python and pandas, and texts; None where some is none."""
+    if array.dtype.kind == "M":
+        return array
+    found = []
+    for item in array.tolist() if array.dtype.kind in "OU" else [None]:
+        if not isinstance(item, datetime.date | str) or getattr(item, "tzinfo", None) is not None:
+            return None
+        try:
+            found.append(np.datetime64(getattr(item, "to_datetime64", lambda i=item: i)()))
+        except ValueError:  # a text that is no date
+            return None
+    return np.asarray(found)
 
 
 def _missing(name: str, row: int) -> ValueError:

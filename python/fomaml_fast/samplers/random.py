@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fomaml_fast._arrays import as_seed
+
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Seed: TypeAlias = np.random.Generator | int | np.integer[Any]
 
@@ -33,15 +35,7 @@ def as_generator(rng: Seed) -> np.random.Generator:
     """
     if isinstance(rng, np.random.Generator):
         return rng
-    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
-        if rng < 0:
-            raise ValueError(f"rng must be a seed of at least 0, got {rng}")
-        return np.random.default_rng(int(rng))
-    if isinstance(rng, bool | float | np.bool_ | np.floating):
-        got = f"{type(rng).__name__} {rng}"
-    else:
-        got = "None" if rng is None else type(rng).__name__
-    raise TypeError(f"rng must be a numpy.random.Generator or an integer seed, got {got}")
+    return np.random.default_rng(as_seed(rng, "rng"))
 
 
 def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows: int) -> IntArray:

@@ -12,18 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import as_array, as_number, float_dtype
+from fomaml_fast._shown import shown
 
 Array: TypeAlias = npt.NDArray[Any]
-
-_LONGEST = 60
-
-
-def shown(value: object) -> str:
-    """Return a value as an error message should show it: one short line, without NumPy's type."""
-    if isinstance(value, np.datetime64 | np.timedelta64):  # whose items may be mere integers
-        return str(value)
-    text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def counted(number: int, what: str) -> str:
@@ -52,8 +43,8 @@ def read(name: str, value: npt.ArrayLike) -> Array:
         return value
     try:
         array = as_array(value, name)
-    except Exception:
-        if isinstance(value, np.ma.MaskedArray):
+    except TypeError as error:
+        if error.__cause__ is None:  # refused for what it is, not for what NumPy made of it
             raise
         if isinstance(value, list | tuple):
             raise TypeError(
@@ -78,20 +69,6 @@ def columns_of(value: Any) -> list[tuple[object, Any]] | None:
     return None
 
 
-def is_missing(value: object) -> bool:
-    """Whether an object stands for "no value": None, NaN, NA, NaT, or a tuple that holds one."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
-        return True
-    if isinstance(value, tuple):
-        return any(map(is_missing, value))
-    if getattr(value, "is_valid", True) is False:  # a scalar of pyarrow
-        return True
-    try:
-        return bool(value != value)
-    except Exception:  # a signalling NaN of decimal, or an object that cannot be compared
-        return type(value).__name__ == "Decimal"
-
-
 def interval(name: str, value: Sequence[float]) -> tuple[float, float]:
     """Return ``value`` as a pair (low, high) of finite floats, low ≤ high."""
     try:
@@ -111,11 +88,4 @@ def interval(name: str, value: Sequence[float]) -> tuple[float, float]:
 
 def as_dtype(dtype: npt.DTypeLike | None, default: np.dtype[Any]) -> np.dtype[Any]:
     """Return float32 or float64; ``None`` means the default."""
-    if dtype is None:
-        return default
-    try:
-        return float_dtype(dtype)
-    except TypeError:
-        raise
-    except Exception:  # whatever NumPy says of texts that are no dtype
-        raise TypeError(f"dtype must be float32 or float64, got {shown(dtype)}") from None
+    return default if dtype is None else float_dtype(dtype)

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import as_count, as_number
+from fomaml_fast._shown import shown
 from fomaml_fast.samplers.labels import as_labels
 from fomaml_fast.samplers.random import Seed, as_generator
-from fomaml_fast.samplers.reading import Array, shown
+from fomaml_fast.samplers.reading import Array
 
 
 def split_classes(y: npt.ArrayLike, fractions: Sequence[float], rng: Seed) -> tuple[Array, ...]:

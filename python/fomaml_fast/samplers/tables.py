@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import INT32_MAX
+from fomaml_fast._convert import FLAGS, NUMBERS, first_odd, holds_integers, is_missing
+from fomaml_fast._shown import shown
 from fomaml_fast.samplers.labels import EXACT
 from fomaml_fast.samplers.random import IntArray
-from fomaml_fast.samplers.reading import Array, columns_of, described, is_missing, read, shown
+from fomaml_fast.samplers.reading import Array, columns_of, described, read
 
 #: Up to here float32 holds every integer.
 _EXACT_SINGLE = 2**24
+#: Label of a row that has none, and may not be drawn.
+_GAP = -1
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,14 @@ class Table:
     def check_rows(self, rows: IntArray, dtype: np.dtype[Any] | None = None) -> None:
         """Raise where one of these rows is not finite, or does not fit ``dtype``."""
         limit = float(np.finfo(np.float64 if dtype is None else dtype).max)
-        if self.largest <= limit or self.labelled:
+        if self.largest <= limit:
             return
         rows = rows.ravel()
+        if self.labelled:
+            gaps = self.values[rows] == _GAP
+            if gaps.any():
+                raise self._not_finite(_place([int(rows[gaps.argmax()])]), np.nan)
+            return
         bad = ~(np.abs(self.values[rows]) <= np.float64(limit))
         if self.gaps:
             bad &= ~np.isnan(self.values[rows])
@@ -74,11 +83,14 @@ class Table:
             where = self.place(row, column)
             value = self.values[row, column]
             if dtype is None or not np.isfinite(value):
-                raise ValueError(
-                    f"{self.name} must be finite, but {where} is {value}; fill such rows in or "
-                    "leave them out"
-                )
+                raise self._not_finite(where, value)
             raise ValueError(f"{self.name} must fit {dtype}, but {where} is {value}")
+
+    def _not_finite(self, where: str, value: Any) -> ValueError:
+        return ValueError(
+            f"{self.name} must be finite, but {where} is {value}; fill such rows in or leave them "
+            "out"
+        )
 
 
 def as_table(name: str, value: npt.ArrayLike, *, gaps: bool = False) -> Table:
@@ -93,7 +105,7 @@ def as_table(name: str, value: npt.ArrayLike, *, gaps: bool = False) -> Table:
     elif not frame:
         raise ValueError(f"{name} must have a column, got none")
     else:
-        columns = [_numbers(name, v, column=shown(label), gaps=gaps) for label, v in frame]
+        columns = [_column(name, label, values, gaps) for label, values in frame]
         array = _joined(name, columns)
     if array.size == 0:
         raise ValueError(f"{name} must have shape [rows, ...] with a row, got {list(array.shape)}")
@@ -115,6 +127,11 @@ def as_targets(name: str, value: npt.ArrayLike, n_rows: int, *, gaps: bool = Fal
     """Return targets ``[rows, outputs]``; a vector of integers or booleans is labels ``[rows]``."""
     hint = f"number the classes from 0 on: numpy.unique({name}, return_inverse=True)[1]"
     array = None if columns_of(value) is not None else _numbers(name, value, hint=hint, gaps=gaps)
+    unlabelled = None
+    whole = not gaps and array is not None and array.ndim == 1 and holds_integers(value)
+    if array is not None and whole and array.dtype.kind == "f":
+        unlabelled = np.isnan(array)  # NumPy has no integers with gaps
+        array = np.where(unlabelled, 0, array).astype(np.int64)
     if array is None or array.ndim != 1 or array.dtype.kind == "f":
         table = as_table(name, value if array is None else array, gaps=gaps)
     else:
@@ -125,7 +142,10 @@ def as_targets(name: str, value: npt.ArrayLike, n_rows: int, *, gaps: bool = Fal
                 f"{name} must hold labels from 0 on, but row {row} is {array[row]}; targets of a "
                 f"regression must be floats: {name}.astype(float)"
             )
-        table = Table(name, array.astype(np.int32), array.shape, None, 0.0)
+        labels, largest = array.astype(np.int32), 0.0
+        if unlabelled is not None and unlabelled.any():
+            labels[unlabelled], largest = _GAP, np.nan
+        table = Table(name, labels, array.shape, None, largest)
     if len(table.values) != n_rows:
         raise ValueError(f"{name} must have {n_rows} rows as x has, got {len(table.values)}")
     return table
@@ -138,8 +158,11 @@ def common_dtype(*tables: Table) -> np.dtype[Any]:
 
 
 def _largest(array: Array) -> float:
+    if array.dtype.kind == "b":
+        return 1.0
+    exact = int if array.dtype.kind in "iu" else float  # 2**53 + 1 is no float
     # Extremes pass NaN and infinity on, and need no memory.
-    return 1.0 if array.dtype.kind == "b" else max(-float(array.min()), float(array.max()))
+    return max(-exact(array.min()), exact(array.max()))
 
 
 def _place(index: Sequence[int], column: str = "") -> str:
@@ -157,6 +180,8 @@ def _numbers(
     if value is None:
         raise TypeError(f"{name} must be an array, got None")
     array = read(name, value)
+    if array.dtype.kind in "US" and isinstance(value, list | tuple):
+        array = np.array(value, dtype=object)  # NumPy made numbers among words words
     if array.dtype.kind not in "fiub":
         array = _from_objects(name, value, array, column, hint, gaps)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
@@ -169,16 +194,16 @@ def _from_objects(
     name: str, value: npt.ArrayLike, array: Array, column: str, hint: str, gaps: bool
 ) -> Array:
     """Return the numbers of a nullable column that misses none, or may; raise for all else."""
-    real = (bool, int, float, np.bool_, np.integer, np.floating)
     if array.dtype.kind in "cmMV":
         of = f"column {column} holds" if column else "got"
         raise TypeError(f"{name} must hold real numbers, {of} {array.dtype}")
-    missing = False
-    for flat, item in enumerate(array.ravel().tolist()):
-        if gaps and is_missing(item):
-            missing = True
-            continue
-        where = _place([int(i) for i in np.unravel_index(flat, array.shape)], column)
+    empty = np.zeros(array.shape, np.bool_)
+    if gaps:
+        empty.flat = [is_missing(item) for item in array.ravel().tolist()]
+        array = np.where(empty, 0, array.astype(object))
+    place, item = first_odd(array, (*FLAGS, *NUMBERS))
+    if place is not None:
+        where = _place(place, column)
         if is_missing(item):
             raise ValueError(
                 f"{name} must be finite, but {where} is {item}; fill such rows in or leave them out"
@@ -188,21 +213,29 @@ def _from_objects(
             raise TypeError(
                 f"{name} must hold real numbers, but {where} is the {described(item)}; {hint}"
             )
-        if not isinstance(item, real):
-            raise TypeError(
-                f"{name} must hold real numbers, but {where} is {described(item)}; convert it to "
-                "float"
-            )
+        raise TypeError(
+            f"{name} must hold real numbers, but {where} is {described(item)}; convert it to float"
+        )
     native = getattr(getattr(value, "dtype", None), "numpy_dtype", None)  # pandas, nullable
     if not isinstance(native, np.dtype) or native.kind not in "fiub":
         raise TypeError(
             f"{name} must hold real numbers, got an array of objects; convert it with "
             f"numpy.asarray({name}, float)"
         )
-    if not missing:
+    if not empty.any():
         return np.asarray(array.tolist(), dtype=native)
-    filled = [np.nan if is_missing(item) else item for item in array.tolist()]
+    filled = np.where(empty, np.nan, array).tolist()
     return np.asarray(filled, dtype=native if native.kind == "f" else np.float64)
+
+
+def _column(name: str, label: object, values: Any, gaps: bool) -> Array:
+    array = _numbers(name, values, column=shown(label), gaps=gaps)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} must hold one number a row in each column, but column {shown(label)} holds "
+            f"arrays of shape {list(array.shape[1:])}"
+        )
+    return array
 
 
 def _joined(name: str, columns: list[Array]) -> Array:
@@ -212,7 +245,7 @@ def _joined(name: str, columns: list[Array]) -> Array:
         whole = max((_largest(c) for c in columns if c.dtype.kind in "iu" and c.size), default=0)
         if whole > EXACT:
             raise ValueError(
-                f"{name} must hold integers of at most 53 bits, got {whole:.0f}; convert such "
+                f"{name} must hold integers of at most 53 bits, got {whole}; convert such "
                 "columns to floats"
             )
         double = whole > _EXACT_SINGLE or any(c.dtype == np.float64 for c in columns)
