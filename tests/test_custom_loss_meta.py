@@ -189,3 +189,27 @@ def test_results_of_the_function_are_checked():
     for fn, error, message in bad:
         with pytest.raises(error, match=message):
             ff.meta_grad(custom(case, fn), case.theta, batch, ff.fomaml())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_sums_that_overflow_diverge(dtype, part):
+    """Each of four tasks is finite; the sum of their losses, or of their gradients, is not."""
+    huge = float(np.finfo(dtype).max) / 2
+    value = float(np.finfo(np.float64).max) / 2 if dtype == np.float64 else 1.0
+
+    def fn(outputs, targets):
+        if part == "loss":
+            return np.full(len(outputs), value, dtype), np.zeros_like(outputs)
+        return np.ones(len(outputs)), np.full(outputs.shape, huge / outputs[0].size, dtype)
+
+    net = ff.MLP([1, 1], loss=ff.losses.Custom(fn))
+    x = np.ones((4, 3, 1), dtype)
+    batch, theta = ff.TaskBatch(x, x, x, x), net.init(0, dtype=dtype)
+    algorithm = ff.fomaml(0.0, steps=0)
+    mean = ff.meta_grad(net, theta, batch, algorithm, reduction="mean")
+    assert np.isfinite(mean.loss)
+    if part == "loss" and dtype == np.float32:
+        return  # sums of losses are float64
+    with pytest.raises(ff.DivergenceError, match="4 tasks are finite, but their sum is not"):
+        ff.meta_grad(net, theta, batch, algorithm, reduction="sum")

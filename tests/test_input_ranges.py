@@ -264,3 +264,37 @@ def test_results_that_overflow_say_so(dtype):
             call()
         values = call(check_finite=False)
         assert not np.isfinite(values[1] if isinstance(values, tuple) else values).all()
+
+
+def test_a_layer_that_no_network_has():
+    for layer in (2**40, -(2**70)):
+        with pytest.raises(ValueError, match=r"adapt\[0\] must be the index of a layer"):
+            ff.Algorithm(ff.inner.SGD(0.1), adapt=(layer,))
+
+
+def test_flags_of_numpy_are_flags():
+    assert ff.outer.SGD(0.1, 0.9, nesterov=np.True_) == ff.outer.SGD(0.1, 0.9, nesterov=True)
+    with pytest.raises(TypeError, match="nesterov must be True or False, got 1"):
+        ff.outer.SGD(0.1, 0.9, nesterov=1)
+
+
+def test_labels_with_an_axis_too_many_are_told_how_to_lose_it():
+    net = ff.MLP([1, 3], loss="cross_entropy")
+    for y in (np.array([[0], [1]]), np.eye(3, dtype=int)[:2]):
+        with pytest.raises(ValueError, match=r"y\[\.\.\., 0\] drops an axis.* one-hot rows"):
+            net.loss(net.init(0), np.ones((2, 1), np.float32), y)
+
+
+def test_one_task_is_taken_as_an_array():
+    x = np.zeros((2, 3, 1))
+    with pytest.raises(TypeError, match=r"indices must be an array, such as \[1\] for one task"):
+        ff.TaskBatch(x, x, x, x).take(1)
+
+
+def test_statistics_of_large_losses_do_not_overflow():
+    losses = np.array([[1.0, 5.0], [3.0, 7.0], [8.0, 9.0]])
+    small, large = (
+        ff.Evaluation((0, 1), losses * scale, np.zeros((3, 2), bool)) for scale in (1.0, 2.0**1020)
+    )
+    for name in ("mean", "median", "interval"):
+        assert np.array_equal(getattr(large, name), getattr(small, name) * 2.0**1020)

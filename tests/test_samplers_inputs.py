@@ -344,7 +344,7 @@ def test_dates_are_named_as_they_are_written():
         for named in ("2020-01-02", day, day.astype("M8[ns]"), day.item(), pd.Timestamp(day)):
             assert len(_chosen([named], known)) == 1
         for absent in ("2020-01-03", "oak", pd.Timestamp("2020-01-02 12:00")):
-            with pytest.raises(ValueError, match="among names .*, which is no group"):
+            with pytest.raises(ValueError, match=r"among names .*, which is no group"):
                 _chosen([absent], known)
 
 

@@ -163,5 +163,22 @@ def test_what_is_no_schedule_is_told():
         ff.schedules.piecewise(0.1, (3,))
     with pytest.raises(TypeError, match="boundaries must be a flat sequence of numbers, got 2"):
         ff.schedules.piecewise((0.1, 0.2), np.zeros((1, 1), int))
-    with pytest.raises(ValueError, match="decay must keep rates finite"):
+    with pytest.raises(ValueError, match=r"decay must keep rates finite"):
         ff.schedules.exponential(0.1, 10.0)(400)
+    with pytest.raises(TypeError, match="algorithm must be an Algorithm or a schedule of one"):
+        ff.schedules.derivative_order(ff.Algorithm, 3)
+    for decay in (1e10, 1e300):
+        with pytest.raises(ValueError, match=r"decay must keep rates finite.* overflows at step 2"):
+            ff.schedules.exponential(1e300, decay)(2)
+
+
+def test_functions_that_cannot_be_compared_are_scheduled():
+    """As dataclasses of arrays, whose == has no truth value."""
+
+    def scheduled(fn):
+        return multi_step_weights(replace(ff.maml(), query_loss=ff.losses.Custom(fn)), 5)(0)
+
+    first, second = Scaled(np.ones(2)), Scaled(np.ones(2))
+    assert scheduled(first).query_loss.fn is first
+    assert scheduled(second).query_loss.fn is second
+    assert scheduled(first) == scheduled(first) != scheduled(second)

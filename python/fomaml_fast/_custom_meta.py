@@ -230,8 +230,25 @@ def _through_steps(
 
 
 def _reduced(vectors: FloatArray, weights: FloatArray) -> FloatArray:
-    total: FloatArray = np.sum(weights[:, None] * vectors, axis=0, dtype=np.float64)
-    return total.astype(vectors.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # told by `_check_sums`
+        total: FloatArray = np.sum(weights[:, None] * vectors, axis=0, dtype=np.float64)
+        return total.astype(vectors.dtype)
+
+
+def _summed(losses: FloatArray, weights: FloatArray) -> float:
+    with np.errstate(over="ignore"):
+        parts = (weights * losses).tolist()
+    try:
+        return math.fsum(parts)
+    except (OverflowError, ValueError):  # a sum beyond float64; infinities of both signs
+        return math.nan
+
+
+def _check_sums(result: MetaGrad, steps: int) -> None:
+    """Tasks that are finite may have a sum that is not."""
+    sums = (result.grad, result.loss, 0.0 if result.rate_grad is None else result.rate_grad)
+    if not all(np.isfinite(part).all() for part in sums):
+        raise DivergenceError([], steps, len(result.losses))
 
 
 def meta_grad(
@@ -274,12 +291,13 @@ def meta_grad(
         rate_grad = np.zeros_like(rates)
         if co_rates is not None:
             flat = _reduced(co_rates[kept], weights)
-            rate_grad = (
-                flat.reshape(rates.shape) if rates.ndim else np.array(flat.sum(), flat.dtype)
-            )
-    return MetaGrad(
+            with np.errstate(over="ignore"):
+                rate_grad = (
+                    flat.reshape(rates.shape) if rates.ndim else np.array(flat.sum(), flat.dtype)
+                )
+    result = MetaGrad(
         _reduced(grads[kept], weights),
-        math.fsum((weights * losses[kept]).tolist()),
+        _summed(losses[kept], weights),
         losses,
         steps[0].point.values if steps else None,
         grads if per_task else None,
@@ -288,6 +306,8 @@ def meta_grad(
         int(diverged.sum()),
         rate_grad,
     )
+    _check_sums(result, algorithm.steps)
+    return result
 
 
 class Way(NamedTuple):

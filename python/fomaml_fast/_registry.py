@@ -13,7 +13,7 @@ from dataclasses import field, fields, make_dataclass
 from functools import wraps
 from typing import Any, ClassVar, Generic, TypeVar
 
-from fomaml_fast._arrays import as_number, is_sequence
+from fomaml_fast._arrays import as_flag, as_number, is_sequence
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
 from fomaml_fast._words import did_you_mean, renamed
@@ -69,8 +69,7 @@ class Spec:
             raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
 
     def _check_flag(self, name: str) -> None:
-        if not isinstance(getattr(self, name), bool):
-            raise TypeError(f"{name} must be True or False, got {shown(getattr(self, name))}")
+        object.__setattr__(self, name, as_flag(getattr(self, name), name))
 
 
 class MomentSpec(Spec):

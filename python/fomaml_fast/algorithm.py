@@ -261,6 +261,11 @@ def _as_layers(adapt: Any) -> str | tuple[int, ...]:
     for i, layer in enumerate(adapt):
         if not is_integer(layer):
             raise TypeError(f"adapt[{i}] must be an integer, got {shown(layer)}")
+        if not -core.max_layers <= layer < core.max_layers:
+            raise ValueError(
+                f"adapt[{i}] must be the index of a layer, of which networks have at most "
+                f"{core.max_layers}, got {shown(int(layer))}"
+            )
     return tuple(int(layer) for layer in adapt)
 
 

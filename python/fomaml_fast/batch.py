@@ -220,6 +220,8 @@ class TaskBatch:
         2
         """
         index = as_array(indices, "indices")
+        if index.ndim == 0:
+            raise TypeError(f"indices must be an array, such as [{shown(indices)}] for one task")
         if index.dtype.kind not in "iub" and index.size:
             raise TypeError(f"indices must be integers or flags of tasks, got {index.dtype}")
         if index.dtype.kind == "b" and index.shape != (len(self),):

@@ -83,6 +83,13 @@ def _of_targets_axis(name: str, other: str, like: str, dtype: str) -> str:
     return f"; for one output add an axis: {how}; class labels must be integers"
 
 
+def _of_labels_axes(name: str, other: str, like: str, dtype: str) -> str:
+    return (
+        "; targets of a regression are floats, whole numbers are labels: one a row, "
+        f"{name}[..., 0] drops an axis of one, and one-hot rows are floats"
+    )
+
+
 #: How users of Python mend what the core refused, by its reason: a function of the argument's
 #: name, of the argument that it has to fit, and of both dtypes.
 HINTS: dict[str, Callable[[str, str, str, str], str]] = {
@@ -97,7 +104,7 @@ HINTS: dict[str, Callable[[str, str, str, str], str]] = {
     "dtype_differs": _of_dtype,
     "batch_dtype": _of_batch_dtype,
     "targets_shape": _of_targets_axis,
-    "labels_axes": lambda *_: "; targets of a regression are floats, whole numbers are labels",
+    "labels_axes": _of_labels_axes,
     "wants_numbers": lambda name, *_: f"; convert them with numpy.asarray({name}, dtype=float)",
     "wants_labels": lambda name, *_: f"; convert them with numpy.asarray({name}, dtype=int)",
     "rates_empty": lambda *_: "; init_state(net, algorithm, outer) gives its first ones",

@@ -19,6 +19,17 @@ Z95 = 1.959963984540054
 HEADER = ("steps", "mean loss", "+-", "median", "diverged")
 
 
+#: Losses above this are scaled down for their statistics: their squares and sums might overflow.
+_LARGE, _DOWN = 2.0**500, 2.0**-600
+
+
+def _safely(statistic: Any, sample: FloatArray) -> float:
+    """A statistic that scales with its sample, where no step overflows on the way."""
+    if np.abs(sample).max() <= _LARGE:
+        return float(statistic(sample))
+    return float(statistic(sample * _DOWN) / _DOWN)
+
+
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
@@ -45,7 +56,7 @@ class Evaluation:
         ]
 
     def _of_each(self, statistic: Any) -> npt.NDArray[np.float64]:
-        return np.array([statistic(column) if len(column) else np.nan for column in self._kept])
+        return np.array([_safely(statistic, c) if len(c) else np.nan for c in self._kept])
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:

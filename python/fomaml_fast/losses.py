@@ -222,6 +222,15 @@ class Custom(Loss):
         if not callable(self.fn):
             raise TypeError(f"fn must be callable, got {shown(self.fn)}")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the functions are the same; those that cannot be compared are not."""
+        if not isinstance(other, Custom):
+            return NotImplemented
+        try:
+            return self.fn is other.fn or bool(self.fn == other.fn)
+        except Exception:  # fields that are arrays, whatever else a function's own == raises
+            return False
+
     def __hash__(self) -> int:
         """Equal for equal functions, also where these have no hash of their own."""
         return hash((type(self), type(self.fn)))

@@ -45,11 +45,14 @@ class _Exponential:
     def __call__(self, step: int) -> float:
         step = as_count(step, "step")
         try:
-            return self.lr * math.pow(self.decay, step / self.every)
+            rate = self.lr * math.pow(self.decay, step / self.every)
         except OverflowError:
+            rate = math.inf
+        if math.isinf(rate):
             raise ValueError(
                 f"decay must keep rates finite, but {self.decay} overflows at step {step}"
-            ) from None
+            )
+        return rate
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def _with_weights(algorithm: Algorithm, step: int, steps: int) -> Algorithm:
 
 
 def _check_algorithm(algorithm: object) -> None:
-    if not isinstance(algorithm, Algorithm) and not callable(algorithm):
+    made = isinstance(algorithm, Algorithm)
+    if not made and (isinstance(algorithm, type) or not callable(algorithm)):
         raise TypeError(
             f"algorithm must be an Algorithm or a schedule of one, got {shown(algorithm)}"
         )
