@@ -199,7 +199,8 @@ def _from_objects(
         raise TypeError(f"{name} must hold real numbers, {of} {array.dtype}")
     empty = np.zeros(array.shape, np.bool_)
     if gaps:
-        empty.flat = [is_missing(item) for item in array.ravel().tolist()]
+        missing = [is_missing(item) for item in array.ravel().tolist()]
+        empty = np.reshape(np.array(missing, np.bool_), array.shape)
         array = np.where(empty, 0, array.astype(object))
     place, item = first_odd(array, (*FLAGS, *NUMBERS))
     if place is not None:
