@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import decimal
 import fractions
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ INT64_MAX = int(np.iinfo(np.int64).max)
 #: Types of real numbers, and of flags.
 NUMBERS = (int, float, np.integer, np.floating)
 FLAGS = (bool, np.bool_)
+_LISTS = {list, tuple}
+_PLAIN = _LISTS | {int, float}
 
 
 def convert(
@@ -89,13 +92,16 @@ def _of_list(value: Any, name: str) -> Array:
 
 def _holds_masked(items: Any, depth: int) -> bool:
     """Whether a list holds masked items, up to so many lists deep."""
-    types = set(map(type, items))
-    if any(issubclass(t, np.ma.MaskedArray) for t in types):
-        return True
-    nested = depth > 1 and any(issubclass(t, list | tuple) for t in types)
-    return nested and any(
-        isinstance(item, list | tuple) and _holds_masked(item, depth - 1) for item in items
-    )
+    while True:  # a level at a time, which costs less than a row at a time
+        types = set(map(type, items))
+        if not types <= _PLAIN and any(issubclass(t, np.ma.MaskedArray) for t in types):
+            return True
+        depth -= 1
+        if depth == 0:
+            return False
+        if not types <= _LISTS:
+            items = [item for item in items if isinstance(item, list | tuple)]
+        items = list(chain.from_iterable(items))
 
 
 def _unreadable(name: str, error: Exception) -> TypeError:
