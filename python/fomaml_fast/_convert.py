@@ -85,7 +85,8 @@ def _of_list(value: Any, name: str) -> Array:
             array = np.empty(0, object)
         else:
             raise _unreadable(name, error) from error
-    if _holds_masked(value, max(array.ndim, 1)):
+    # A single masked number became NaN: only arrays, an axis up, have masks to lose.
+    if _holds_masked(value, max(array.ndim - 1, 1)):
         raise TypeError(f"{name} holds masked arrays, whose masks would be lost; pass plain arrays")
     return array
 
