@@ -335,6 +335,7 @@ SPECS: dict[str, Call] = {
     "outer.get": _defaults(ff.outer.get, name="sgd"),
     "activations.get": Call(ff.activations.get, {"activation": "relu"}),
     "activations.LeakyReLU": _defaults(ff.activations.LeakyReLU),
+    "activations.Sin": _defaults(ff.activations.Sin),
     "activations.ELU": _defaults(ff.activations.ELU),
     "losses.Huber": _defaults(ff.losses.Huber),
     "losses.Quantile": _defaults(ff.losses.Quantile),

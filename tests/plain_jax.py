@@ -26,7 +26,7 @@ ACTIVATIONS: dict[str, Any] = {
     "softplus": jax.nn.softplus,
     "gelu": lambda z: jax.nn.gelu(z, approximate=True),
     "silu": jax.nn.silu,
-    "sin": jnp.sin,
+    "sin": lambda z, frequency=1.0: jnp.sin(frequency * z),
     "identity": lambda z: z,
 }
 

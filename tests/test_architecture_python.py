@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "python" / "fomaml_fast"
 #: Rooms from left to right, their modules in order: a module imports what stands before it.
 STREET = {
     "words": ("_version", "_words", "_shown", "_convert", "errors", "_hints", "_cpu"),
-    "border": ("_arrays", "_loader"),
+    "border": ("_arrays", "_loader", "_layer_choice"),
     "families": ("_registry", "activations", "losses", "inner", "outer", "initialization"),
     "network": ("_layers", "_custom", "derivatives", "network"),
     "algorithms": ("algorithm", "presets", "schedules"),

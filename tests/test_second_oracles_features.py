@@ -6,6 +6,7 @@ Skipped, visibly, where they are not installed.
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ import subject_points as subject
 from oracle import inner_optimisers, rates
 from points import ACTIVATIONS, FLOWS, LOSSES, MASKS, NORMS, OPTIMISERS, QUERY_LOSSES, RATES, Point
 from tolerances import TOLERANCES, relative_error
+
+#: Through the list of activations, to whose length it has no common divisor.
+STRIDE = next(n for n in (3, 4, 5, 7) if math.gcd(n, len(ACTIVATIONS)) == 1)
 
 
 def sample() -> list[Point]:
@@ -41,13 +45,23 @@ def sample() -> list[Point]:
                 clip_norm=(None, 0.3, 40.0)[turn % 3],
                 loss=loss,
                 query_loss=QUERY_LOSSES[loss][number % len(QUERY_LOSSES[loss])],
-                activation=ACTIVATIONS[(3 * turn + 1) % len(ACTIVATIONS)],
+                activation=ACTIVATIONS[(STRIDE * turn + 1) % len(ACTIVATIONS)],
                 norm=NORMS[turn % len(NORMS)],
                 seed=number,
             )
         )
     contexts = [Point(context=2, flow=flow, learn=flow != "implicit") for flow in FLOWS]
     return [*points, *(point for point in contexts if point.flow != "reptile")]
+
+
+def solves(task):
+    """Conjugate gradients end where the system is indefinite; JAX's dense solve goes on."""
+    return task.solver is None or not task.solver.indefinite
+
+
+def test_most_implicit_points_are_solved():
+    solved = [solves(p.expected.tasks[0]) for p in sample() if p.flow == "implicit"]
+    assert sum(solved) > len(solved) / 2
 
 
 every_point = pytest.mark.parametrize("point", sample(), ids=str)
@@ -88,6 +102,8 @@ def test_our_oracle_matches_jax(plain_jax, point):
         "loss": (ours.loss, theirs.loss),
         "adapted": (ours.path.points[-1], theirs.adapted),
     }
+    if not solves(ours):
+        del pairs["grad"]
     if theirs.rate_grad is not None:
         pairs["rates"] = (ours.rate_grad, theirs.rate_grad)
     agree(pairs, 1e-9)
@@ -102,6 +118,8 @@ def test_package_matches_jax(plain_jax, point):
         "loss": (result.loss, theirs.loss),
         "adapted": (subject.adapt(point)[0], theirs.adapted),
     }
+    if not solves(point.expected.tasks[0]):
+        del pairs["grad"]
     if point.learn:
         pairs["rates"] = (result.rate_grad, theirs.rate_grad)
     error_table.record(point, agree(pairs, TOLERANCES["combination"]["float64"]))

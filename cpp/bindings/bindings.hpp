@@ -81,6 +81,15 @@ int index_of(const char* const (&names)[N], const std::string& name, const char*
   throw py::value_error("unknown " + std::string(what) + " '" + name + "'; known: " + known);
 }
 
+/// Refers to `layers`.
+inline api::LayerChoice layer_choice(const std::string& which, const std::vector<int>& layers,
+                                     const char* what) {
+  return {
+      .kind = static_cast<api::LayerChoice::Kind>(index_of(api::LayerChoice::kNames, which, what)),
+      .layers = layers.data(),
+      .n_layers = static_cast<int>(layers.size())};
+}
+
 template <std::size_t N>
 py::tuple names_of(const char* const (&names)[N]) {
   py::tuple all(N);

@@ -40,15 +40,12 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
   spec.multi_step = step_weights.size() > 0;
   std::tie(spec.implicit.pull, spec.implicit.tolerance, spec.implicit.most_iterations) = implicit;
   if (spec.flow == core::Flow::implicit) spec.inner.proximal = spec.implicit.pull;
-  algorithm.adapts =
-      static_cast<api::Algorithm::Adapts>(index_of(api::Algorithm::kAdaptsNames, adapt, "adapt"));
+  made->layers = layers;
+  algorithm.adapts = layer_choice(adapt, made->layers, "adapt");
   if (spec.learns_rates) {
     algorithm.learned = static_cast<api::Algorithm::Spread>(
         index_of(api::Algorithm::kSpreadNames, learned, "learn_rates"));
   }
-  made->layers = layers;
-  algorithm.layers = made->layers.data();
-  algorithm.n_layers = static_cast<int>(layers.size());
   algorithm.rates = numbers_of(rates, made->narrow_rates, made->wide_rates);
   if (spec.multi_step) {
     algorithm.step_weights =

@@ -178,18 +178,19 @@ struct NewState {
 };
 
 py::tuple meta_step(const api::Network& net, const py::handle& theta, const py::handle& rates,
-                    const py::handle& moments, Index step, double lr, const OuterObject& outer,
-                    const ExamplesObject& support, const ExamplesObject& query,
-                    const AlgorithmObject& algorithm, const py::handle& task_weights, bool mean,
-                    bool trace, bool drops, const py::handle& threads,
-                    const py::handle& check_finite) {
+                    const py::handle& moments, Index step, const py::handle& lr,
+                    const OuterObject& outer, const ExamplesObject& support,
+                    const ExamplesObject& query, const AlgorithmObject& algorithm,
+                    const py::handle& task_weights, bool mean, bool trace, bool drops,
+                    const py::handle& threads, const py::handle& check_finite) {
   const MetaCall asked{net,  support, query, algorithm, task_weights,
                        mean, false,   trace, drops,     check_finite};
   GivenState state(theta, algorithm.algorithm.spec.learns_rates ? rates : py::none(), moments,
                    algorithm, net);
   const int workers = threads_of(threads);
   const api::MetaArguments arguments = asked.arguments(*state.theta, *state.rates);
-  const api::OuterArguments optimiser{&outer.spec, lr, step, *state.moments};
+  const OuterRates lrs(lr);
+  const api::OuterArguments optimiser = lrs.arguments(outer, step, *state.moments);
   api::Fault fault;
   expect(api::check(arguments, fault), fault);
   state.check_rates(algorithm, net);
@@ -211,12 +212,13 @@ py::tuple meta_step(const api::Network& net, const py::handle& theta, const py::
 
 /// The outer step of a gradient that was computed elsewhere.
 py::tuple outer_step(const api::Network& net, const py::handle& theta, const py::handle& rates,
-                     const py::handle& moments, Index step, double lr, const OuterObject& outer,
-                     const AlgorithmObject& algorithm, const py::array& grad,
-                     const py::object& rate_grad, Index tasks) {
+                     const py::handle& moments, Index step, const py::handle& lr,
+                     const OuterObject& outer, const AlgorithmObject& algorithm,
+                     const py::array& grad, const py::object& rate_grad, Index tasks) {
   GivenState state(theta, algorithm.algorithm.spec.learns_rates ? rates : py::none(), moments,
                    algorithm, net);
-  const api::OuterArguments optimiser{&outer.spec, lr, step, *state.moments};
+  const OuterRates lrs(lr);
+  const api::OuterArguments optimiser = lrs.arguments(outer, step, *state.moments);
   api::Fault fault;
   state.check_rates(algorithm, net);
   expect(api::check(optimiser, net, state.n_rates, state.theta->dtype(), fault), fault);
@@ -224,7 +226,7 @@ py::tuple outer_step(const api::Network& net, const py::handle& theta, const py:
     NewState<T> after(state, net);
     const bool learns = state.n_rates > 0;
     ended_diverged(api::outer_step<T>(
-        optimiser, net.n_params(), state.n_rates, state.theta->array().as<T>(),
+        optimiser, net, state.n_rates, state.theta->array().as<T>(),
         learns ? state.rates->array().as<T>() : nullptr, static_cast<const T*>(grad.data()),
         learns ? static_cast<const T*>(py::cast<py::array>(rate_grad).data()) : nullptr,
         after.results));

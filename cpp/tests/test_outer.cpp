@@ -10,6 +10,16 @@ using namespace FOMAML_FAST_NAMESPACE;
 
 namespace {
 
+/// All parameters in one part.
+class Whole {
+ public:
+  Whole(Index count, double lr) : part_{0, count, lr, true} {}
+  operator OuterParts() const { return {&part_, 1}; }
+
+ private:
+  OuterPart part_;
+};
+
 template <class T>
 void tail_and_body_agree(const OuterSpec& spec) {
   // The same element everywhere: each must move alike, wherever the vector body ends.
@@ -19,9 +29,9 @@ void tail_and_body_agree(const OuterSpec& spec) {
     std::vector<T> theta(n, T(0.5)), grad(n, T(-0.25)), moments(m), place = theta, held = moments;
     std::vector<T> stepped(n), kept(m);
     for (Index t = 1; t <= 3; ++t) {
-      outer_step(spec, 0.1, t, count, theta.data(), grad.data(), moments.data(), stepped.data(),
-                 kept.data());
-      outer_step(spec, 0.1, t, count, place.data(), grad.data(), held.data(), place.data(),
+      outer_step(spec, Whole(count, 0.1), t, theta.data(), grad.data(), moments.data(),
+                 stepped.data(), kept.data());
+      outer_step(spec, Whole(count, 0.1), t, place.data(), grad.data(), held.data(), place.data(),
                  held.data());
       theta = stepped;
       moments = kept;
@@ -38,7 +48,7 @@ void clipping_scales_to_the_norm() {
   spec.clip_norm = 1;
   const std::vector<double> theta(2), grad{3, 4}, none;
   std::vector<double> stepped(2);
-  const double norm = outer_step(spec, 1.0, 1, 2, theta.data(), grad.data(), none.data(),
+  const double norm = outer_step(spec, Whole(2, 1.0), 1, theta.data(), grad.data(), none.data(),
                                  stepped.data(), static_cast<double*>(nullptr));
   CHECK(std::abs(norm - 5) < 1e-15);
   CHECK(std::abs(stepped[0] + 0.6) < 1e-6 && std::abs(stepped[1] + 0.8) < 1e-6);
@@ -55,11 +65,30 @@ void adam_rests_where_root_and_eps_are_0() {
     std::vector<T> theta(19, T(0.5)), grad(19), moments(38);
     grad[1] = tiny;
     grad[2] = grad[18] = 1;
-    outer_step(spec, 0.1, 1, 19, theta.data(), grad.data(), moments.data(), theta.data(),
+    outer_step(spec, Whole(19, 0.1), 1, theta.data(), grad.data(), moments.data(), theta.data(),
                moments.data());
     for (std::size_t i = 0; i < theta.size(); ++i) {
       CHECK(std::abs(theta[i] - (grad[i] == 1 ? T(0.4) : T(0.5))) < T(1e-6));
     }
+  }
+}
+
+void what_does_not_move_stays_and_counts_nowhere() {
+  OuterSpec spec;
+  spec.id = OuterId::adam;
+  visit_outer(spec.id, [&]<class O>(O) { spec.parameters = default_parameters<O>(); });
+  const std::vector<double> theta(21, 0.5), moments(42, 0.25);
+  std::vector<double> grad(21, 1e300), stepped(21), kept(42);
+  for (const std::size_t i : {3, 4, 20}) grad[i] = i == 20 ? 4 : 3 / std::sqrt(2.0);
+  const OuterPart parts[] = {
+      {0, 3, 0.1, false}, {3, 5, 0.1, true}, {5, 20, 0.1, false}, {20, 21, 0.2, true}};
+  const double norm = outer_step(spec, {parts, 4}, 1, theta.data(), grad.data(), moments.data(),
+                                 stepped.data(), kept.data());
+  CHECK(std::abs(norm - 5) < 1e-14);
+  for (std::size_t i = 0; i < 21; ++i) {
+    const bool moves = i == 3 || i == 4 || i == 20;
+    CHECK((stepped[i] != theta[i]) == moves);
+    CHECK((kept[i] != moments[i]) == moves && (kept[21 + i] != moments[21 + i]) == moves);
   }
 }
 
@@ -86,5 +115,6 @@ int main() {
   adam_rests_where_root_and_eps_are_0<float>();
   adam_rests_where_root_and_eps_are_0<double>();
   clipping_scales_to_the_norm();
+  what_does_not_move_stays_and_counts_nowhere();
   return check::report();
 }

@@ -105,7 +105,9 @@ class Algorithm:
     ) -> None: ...
 
 class Outer:
-    def __init__(self, name: str, options: list[float], clip_norm: float) -> None: ...
+    def __init__(
+        self, name: str, options: list[float], clip_norm: float, which: str, layers: list[int]
+    ) -> None: ...
     @property
     def n_moments(self) -> int: ...
 
@@ -256,7 +258,7 @@ def meta_step(
     rates: Any,
     moments: Any,
     step: int,
-    lr: float,
+    lr: float | tuple[float, ...],
     outer: Outer,
     support: Examples,
     query: Examples,
@@ -268,13 +270,14 @@ def meta_step(
     threads: Any,
     check_finite: Any,
 ) -> tuple[Any, ...]: ...
+def check_outer(outer: Outer, lr: float | tuple[float, ...], net: Network) -> None: ...
 def outer_step(
     net: Network,
     theta: Any,
     rates: Any,
     moments: Any,
     step: int,
-    lr: float,
+    lr: float | tuple[float, ...],
     outer: Outer,
     algorithm: Algorithm,
     grad: Floats,

@@ -91,7 +91,39 @@ class ELU(Activation):
     alpha: float = _DEFAULTS["elu"]["alpha"]
 
 
-_FAMILY = Family(Activation, (LeakyReLU, ELU), "activation")
+@names_arguments
+@dataclass(frozen=True, repr=False)
+class Sin(Activation):
+    """``sin(frequency * z)``: sinusoidal representation networks (Sitzmann et al. 2020).
+
+    ``MLP.init(scheme="siren")`` draws the weights that belong to it.
+
+    Parameters
+    ----------
+    frequency : float, default 1.0
+        The paper's omega_0, which is 30 there. Above 0, in radians per unit of the pre-activation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the frequency is not a finite number above 0.
+
+    Examples
+    --------
+    >>> Sin(frequency=30.0)
+    Sin(frequency=30.0)
+    """
+
+    name: ClassVar[str] = "sin"
+    frequency: float = _DEFAULTS["sin"]["frequency"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.frequency <= 0:
+            raise ValueError(f"frequency must be above 0, got {self.frequency}")
+
+
+_FAMILY = Family(Activation, (LeakyReLU, ELU, Sin), "activation")
 
 
 def names() -> tuple[str, ...]:

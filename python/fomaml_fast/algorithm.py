@@ -22,16 +22,13 @@ from fomaml_fast._arrays import (
     as_count,
     as_number,
     float_dtype,
-    is_integer,
-    is_sequence,
     one_of,
 )
+from fomaml_fast._layer_choice import as_layers, to_core
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
 from fomaml_fast.network import MLP
 
-#: What may adapt, by name; or layers by their indices.
-ADAPT = ("all", "head", "body")
 #: Flows that are named; `Implicit` is the other one.
 GRADIENTS = ("first", "exact", "reptile")
 #: Shapes that learned rates may be spread over.
@@ -136,7 +133,7 @@ class Algorithm:
             )
         checked = {
             "steps": as_count(self.steps, "steps"),
-            "adapt": _as_layers(self.adapt),
+            "adapt": as_layers(self.adapt, "adapt"),
             "step_weights": _as_step_weights(self.step_weights, self.steps),
             "context": as_count(self.context, "context"),
             "query_loss": None
@@ -171,6 +168,7 @@ class Algorithm:
     def _core(self) -> Any:
         implicit = self.gradient if isinstance(self.gradient, Implicit) else Implicit()
         custom = isinstance(self.query_loss, _losses.Custom)
+        adapt, layers = to_core(self.adapt)
         learned = "as_given" if self.learn_rates is True else self.learn_rates or ""
         return core.Algorithm(
             inner=self.inner.name,
@@ -179,8 +177,8 @@ class Algorithm:
             rates=np.asarray(self.inner.lr, np.float64),
             steps=self.steps,
             flow=self.gradient if isinstance(self.gradient, str) else "implicit",
-            adapt=self.adapt if isinstance(self.adapt, str) else "listed",
-            layers=[] if isinstance(self.adapt, str) else list(self.adapt),
+            adapt=adapt,
+            layers=layers,
             context=self.context,
             learned=learned,
             step_weights=np.asarray(self.step_weights or (), np.float64),
@@ -251,22 +249,6 @@ def as_algorithm(algorithm: Any, net: Any = None) -> Algorithm:
 def uses_custom(net: MLP, algorithm: Algorithm) -> bool:
     """Whether a loss of the call is written in Python."""
     return net._has_custom_loss or algorithm._has_custom_loss
-
-
-def _as_layers(adapt: Any) -> str | tuple[int, ...]:
-    if isinstance(adapt, str):
-        return str(one_of(adapt, "adapt", ADAPT))
-    if not is_sequence(adapt) or len(adapt) == 0:
-        raise TypeError(f"adapt must be one of {ADAPT} or indices of layers, got {shown(adapt)}")
-    for i, layer in enumerate(adapt):
-        if not is_integer(layer):
-            raise TypeError(f"adapt[{i}] must be an integer, got {shown(layer)}")
-        if not -core.max_layers <= layer < core.max_layers:
-            raise ValueError(
-                f"adapt[{i}] must be the index of a layer, of which networks have at most "
-                f"{core.max_layers}, got {shown(int(layer))}"
-            )
-    return tuple(int(layer) for layer in adapt)
 
 
 def _as_step_weights(weights: Any, steps: int) -> tuple[float, ...] | None:

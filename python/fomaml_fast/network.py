@@ -28,7 +28,7 @@ from fomaml_fast._layers import (
 from fomaml_fast._loader import core
 from fomaml_fast.activations import get as get_activation
 from fomaml_fast.derivatives import Derivatives
-from fomaml_fast.initialization import SCHEMES, draw_weights
+from fomaml_fast.initialization import SCHEMES, Place, draw_weights
 
 
 @dataclass(frozen=True, init=False)
@@ -144,7 +144,11 @@ class MLP(Derivatives):
             None takes the standard scheme of each layer's activation: "he_normal" for relu and its
             relatives, "glorot_uniform" for tanh and sigmoid, "lecun_normal" elsewhere. A
             name takes that scheme for all layers; "maml" is the truncated normal (sigma 0.01) of
-            the MAML paper's public code.
+            the MAML paper's public code. "siren" is for networks of `activations.Sin` alone
+            (Sitzmann et al. 2020, section 3.2): weights of the first layer are uniform within
+            ``1 / n``, others within ``sqrt(6 / n) / frequency``, n the inputs of the layer; the
+            last layer has the frequency of the one before. The paper's public code also draws
+            biases, within ``1 / sqrt(n)``; here biases are 0, as its derivation has them.
 
         Returns
         -------
@@ -154,7 +158,7 @@ class MLP(Derivatives):
         Raises
         ------
         ValueError, TypeError
-            For an unknown scheme, dtype or seed.
+            For an unknown scheme, dtype or seed, or "siren" where a hidden layer is not sin.
 
         Examples
         --------
@@ -167,9 +171,14 @@ class MLP(Derivatives):
         if not isinstance(seed, np.random.Generator):
             seed = np.random.default_rng(as_seed(seed))
         theta = np.zeros(self.n_params)
-        before = map(get_activation, (*self.activations, "identity"))  # the last layer is linear
-        for of, (weights, _, *gains_and_shifts) in zip(before, self.unflatten(theta), strict=True):
-            weights[...] = draw_weights(seed, weights.shape, scheme or of.initialization)
+        before = [get_activation(of) for of in (*self.activations, "identity")]  # last: linear
+        frequency: float | None = 1.0  # of a network without hidden layers
+        for i, (of, layer) in enumerate(zip(before, self.unflatten(theta), strict=True)):
+            weights, _, *gains_and_shifts = layer
+            if i < len(self.activations):
+                frequency = getattr(of, "frequency", None)
+            place = Place(i, frequency)
+            weights[...] = draw_weights(seed, weights.shape, scheme or of.initialization, place)
             if gains_and_shifts:
                 gains_and_shifts[0][...] = 1
         return theta.astype(wanted)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from fomaml_fast._arrays import as_number
+from fomaml_fast._arrays import as_number, is_sequence
+from fomaml_fast._layer_choice import LayerChoice, as_layers, to_core
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, MomentSpec, Spec, defaults, names_arguments
 
@@ -18,6 +19,8 @@ _DEFAULTS = defaults("outer")
 
 #: A learning rate: a number, or a schedule that maps the step (from 0) to one.
 Rate = float | Callable[[int], float]
+#: The same for all layers, or one a layer.
+Rates = Rate | Sequence[Rate]
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,20 +29,28 @@ class Outer(Spec):
 
     _family: ClassVar[str] = "outer"
 
-    lr: Rate
+    lr: Rates
     clip_norm: float | None = field(default=None, kw_only=True)
+    layers: LayerChoice | Sequence[int] = field(default="all", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.lr):
-            object.__setattr__(self, "lr", as_number(self.lr, "lr", least=0))
+        given: Any = self.lr
+        if is_sequence(given):
+            rates = tuple(_as_rate(rate, f"lr[{i}]") for i, rate in enumerate(given))
+            if not rates:
+                raise ValueError("lr must hold a rate for each layer, got none")
+            object.__setattr__(self, "lr", rates)
+        else:
+            object.__setattr__(self, "lr", _as_rate(given, "lr"))
+        object.__setattr__(self, "layers", as_layers(self.layers, "layers"))
         if self.clip_norm is not None:
             clip_norm = as_number(self.clip_norm, "clip_norm", least=0)
             if clip_norm == 0:
                 raise ValueError("clip_norm must be above 0, got 0; None does not clip")
             object.__setattr__(self, "clip_norm", clip_norm)
 
-    def rate(self, step: int) -> float:
+    def rate(self, step: int) -> float | tuple[float, ...]:
         """Return the learning rate of a step.
 
         Parameters
@@ -49,18 +60,33 @@ class Outer(Spec):
 
         Returns
         -------
-        float
+        float, or tuple of float
+            One a layer where `lr` is.
         """
-        if callable(self.lr):
-            return as_number(self.lr(step), f"lr({step})", least=0)
-        return self.lr
+        lr = self.lr
+        if type(lr) is float:
+            return lr
+        if isinstance(lr, tuple):
+            return tuple(_rate_at(rate, step, f"lr[{i}]") for i, rate in enumerate(lr))
+        return _rate_at(lr, step, "lr")
 
     @cached_property
     def _core(self) -> Any:
-        return core.Outer(self.name, list(self.options), self.clip_norm or 0.0)
+        assert isinstance(self.layers, str | tuple)
+        return core.Outer(
+            self.name, list(self.options), self.clip_norm or 0.0, *to_core(self.layers)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_core"}
+
+
+def _as_rate(rate: Any, name: str) -> Rate:
+    return rate if callable(rate) else as_number(rate, name, least=0)
+
+
+def _rate_at(rate: Any, step: int, name: str) -> float:
+    return as_number(rate(step), f"{name}({step})", least=0) if callable(rate) else rate
 
 
 @names_arguments
@@ -70,14 +96,20 @@ class SGD(Outer):
 
     Parameters
     ----------
-    lr : float or callable
-        Learning rate, or a schedule ``step -> rate``.
+    lr : float, callable, or sequence of these
+        Learning rate, or a schedule ``step -> rate``; or one a layer. Learned inner rates, which
+        are of no layer, move at the largest of the layers that move.
     momentum, dampening, weight_decay : float, default 0
         As in torch; the buffer starts as the first gradient.
     nesterov : bool, default False
         Needs a momentum and no dampening.
     clip_norm : float or None, default None
         Largest global norm of the meta-gradient; larger ones are scaled down to it.
+    layers : str or sequence of int, default "all"
+        The layers that move: "all", "head" (the last one), "body" (all but the last), or indices,
+        negative ones from the end. The others and their moments stay as they are, to the bit;
+        neither clipping nor the norm that `Metrics` reports counts their gradient. Learned inner
+        rates always move.
 
     Raises
     ------
@@ -86,8 +118,8 @@ class SGD(Outer):
 
     Examples
     --------
-    >>> SGD(0.1, momentum=0.9)
-    SGD(lr=0.1, clip_norm=None, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False)
+    >>> SGD([0.1, 0.01], momentum=0.9, layers="head").lr
+    (0.1, 0.01)
     """
 
     name: ClassVar[str] = "sgd"
@@ -112,8 +144,8 @@ class Adam(MomentSpec, Outer):
 
     Parameters
     ----------
-    lr : float or callable, default 1e-3
-        Learning rate, or a schedule ``step -> rate``.
+    lr : float, callable, or sequence of these, default 1e-3
+        As in `SGD`.
     betas : (float, float), default (0.9, 0.999)
         Decay of the two moments, in [0, 1).
     eps : float, default 1e-8
@@ -124,6 +156,8 @@ class Adam(MomentSpec, Outer):
         Keep the largest second moment.
     clip_norm : float or None, default None
         Largest global norm of the meta-gradient.
+    layers : str or sequence of int, default "all"
+        The layers that move, as in `SGD`.
 
     Raises
     ------
@@ -138,7 +172,7 @@ class Adam(MomentSpec, Outer):
 
     name: ClassVar[str] = "adam"
 
-    lr: Rate = 1e-3
+    lr: Rates = 1e-3
     betas: tuple[float, float] = (_DEFAULTS["adam"]["beta1"], _DEFAULTS["adam"]["beta2"])
     eps: float = _DEFAULTS["adam"]["eps"]
     weight_decay: float = _DEFAULTS["adam"]["weight_decay"]
@@ -158,7 +192,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    lr, betas, eps, amsgrad, clip_norm
+    lr, betas, eps, amsgrad, clip_norm, layers
         As in `Adam`.
     weight_decay : float, default 1e-2
         Every step first shrinks theta by ``1 - lr * weight_decay``.

@@ -66,7 +66,7 @@ class Metrics(NamedTuple):
     diverged: npt.NDArray[np.bool_]
     n_dropped: int
     grad_norm: float  #: norm of the meta-gradient, that of learned rates included, before clipping
-    lr: float  #: outer learning rate of the step
+    lr: float | tuple[float, ...]  #: outer learning rate of the step, or one a layer
     solver: SolverReport | None = None
 
     def __repr__(self) -> str:

@@ -69,6 +69,7 @@ def init_state(
     as_network(net)
     first = _algorithm_at(algorithm, 0, net)
     _check_outer(outer)
+    core.check_outer(outer._core, outer.rate(0), net._core)
     start = net.init(seed, dtype) if theta is None else core.parameters(net._core, theta)
     rates = np.zeros(0, start.dtype)
     if first.learn_rates is not False:

@@ -83,7 +83,19 @@ def _elu(alpha: float = 1.0) -> Activation:
     )
 
 
-_WITH_OPTIONS: dict[str, Callable[..., Activation]] = {"leaky_relu": _leaky_relu, "elu": _elu}
+def _sin(frequency: float = 1.0) -> Activation:
+    return Activation(
+        lambda z: np.sin(frequency * z),
+        lambda z: frequency * np.cos(frequency * z),
+        lambda z: -(frequency**2) * np.sin(frequency * z),
+    )
+
+
+_WITH_OPTIONS: dict[str, Callable[..., Activation]] = {
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "sin": _sin,
+}
 
 #: What has other options than the defaults.
 VARIANTS = (
@@ -91,6 +103,7 @@ VARIANTS = (
     "leaky_relu(negative_slope=-0.5)",
     "elu(alpha=0.5)",
     "elu(alpha=-0.7)",
+    "sin(frequency=0.7)",
 )
 
 

@@ -4,22 +4,29 @@
 
 namespace FOMAML_FAST_NAMESPACE::activations {
 
-/// sin z, as in sinusoidal representation networks (Sitzmann et al. 2020); any frequency is the
-/// weights'. sigma' = cos z; sigma'' = -sin z.
+/// sin(omega z), as in sinusoidal representation networks (Sitzmann et al. 2020, section 3.2);
+/// sigma' = omega cos(omega z), sigma'' = -omega^2 sin(omega z).
 struct Sin : Activation {
   static constexpr const char* name = "sin";
+  static constexpr Option options[] = {{"frequency", 1}};
+
+  explicit constexpr Sin(const Parameters& p) : frequency(p.value[0]) {}
   template <class V>
-  FOMAML_FAST_INLINE static V apply(V z) {
-    return math::sin(z);
+  FOMAML_FAST_INLINE V apply(V z) const {
+    return math::sin(constant<V>(frequency) * z);
   }
   template <class V>
-  FOMAML_FAST_INLINE static V d1(V z) {
-    return math::cos(z);
+  FOMAML_FAST_INLINE V d1(V z) const {
+    const V omega = constant<V>(frequency);
+    return omega * math::cos(omega * z);
   }
   template <class V>
-  FOMAML_FAST_INLINE static V d2(V z) {
-    return -math::sin(z);
+  FOMAML_FAST_INLINE V d2(V z) const {
+    const V omega = constant<V>(frequency);
+    return -omega * omega * math::sin(omega * z);
   }
+
+  double frequency;
 };
 
 }  // namespace FOMAML_FAST_NAMESPACE::activations

@@ -33,36 +33,10 @@ bool is_empty(const Argument& rates) {
 
 }  // namespace
 
-std::uint32_t Algorithm::mask(int depth) const {
-  const auto last = static_cast<unsigned>(depth - 1);
-  switch (adapts) {
-    case Adapts::all:
-      return ~std::uint32_t{0};
-    case Adapts::head:
-      return 1U << last;
-    case Adapts::body:
-      return (1U << last) - 1U;
-    case Adapts::listed:
-      break;
-  }
-  std::uint32_t bits = 0;
-  for (int i = 0; i < n_layers; ++i) {
-    const int layer = layers[i];
-    bits |= 1U << static_cast<unsigned>(layer + (layer < 0) * depth);
-  }
-  return bits;
-}
-
 bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates, DType dtype,
           Fault& fault) {
   const int depth = net.spec.depth;
-  if (algorithm.adapts == Algorithm::Adapts::body && depth < 2) {
-    return wrong(fault, Reason::body_of_one_layer, depth, 0);
-  }
-  for (int i = 0; i < algorithm.n_layers; ++i) {
-    const int layer = algorithm.layers[i];
-    if (layer < -depth || layer >= depth) return wrong(fault, Reason::layer_beyond, layer, depth);
-  }
+  if (!algorithm.adapts.fits(depth, "adapt", fault)) return false;
   if (algorithm.spec.context >= net.spec.inputs()) {
     return wrong(fault, Reason::context_beyond, algorithm.spec.context, net.spec.inputs());
   }
@@ -167,7 +141,7 @@ template <class T>
 AlgorithmAt<T>::AlgorithmAt(const Algorithm& algorithm, const Network& net, const Argument& rates)
     : spec_(algorithm.spec), step_weights_(algorithm.step_weights.as<T>()) {
   const int depth = net.spec.depth;
-  spec_.layers = algorithm.mask(depth);
+  spec_.layers = algorithm.adapts.mask(depth);
   const bool own = !rates.given() || is_empty(rates);
   const T* const numbers = own ? algorithm.rates.as<T>() : rates.array().as<T>();
   shape_ = own ? algorithm.rates.shape : rates.array().shape;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/fault.hpp"
+#include "api/layer_choice.hpp"
 #include "api/network.hpp"
 #include "engines/engine.hpp"
 
@@ -28,17 +29,13 @@ struct Numbers {
 
 /// What depends on the network is decided at the call. Whoever made it keeps the memory.
 struct Algorithm {
-  enum class Adapts : std::uint8_t { all, head, body, listed };
   /// The shape that learned rates are spread over.
   enum class Spread : std::uint8_t { as_given, scalar, layer, step_layer, parameter };
   static constexpr const char* kSpreadNames[] = {"as_given", "scalar", "layer", "step_layer",
                                                  "parameter"};
-  static constexpr const char* kAdaptsNames[] = {"all", "head", "body", "listed"};
 
   AlgorithmSpec spec{};  ///< but for `layers` and what follows from the rates
-  Adapts adapts = Adapts::all;
-  const int* layers = nullptr;  ///< listed: indices, from the end where negative
-  int n_layers = 0;
+  LayerChoice adapts{};
   Numbers rates;  ///< [], [L], [S, L] or [P]
   Spread learned = Spread::as_given;
   Numbers step_weights;  ///< [S], or none
@@ -49,8 +46,6 @@ struct Algorithm {
   [[nodiscard]] const LossSpec* loss_of_query() const {
     return has_query_loss ? &query_loss : nullptr;
   }
-  /// The layers that adapt, a bit each.
-  [[nodiscard]] std::uint32_t mask(int depth) const;
 };
 
 /// Whether an algorithm's layers, context and rates are some of that network. `rates`: those that

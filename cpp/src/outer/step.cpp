@@ -1,5 +1,6 @@
 #include "outer/step.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -24,26 +25,38 @@ double squares(const T* x, Index count, double scale) {
   return total;
 }
 
-/// ||x||, also where squares overflow or vanish.
 template <class T>
-double norm(const T* x, Index count) {
+double squares(const T* x, const OuterParts& parts, double scale) {
+  double sum = 0;
+  for (const OuterPart& part : parts) {
+    if (part.moves) sum += squares(x + part.first, part.end - part.first, scale);
+  }
+  return sum;
+}
+
+/// ||x|| of what moves, also where squares overflow or vanish.
+template <class T>
+double norm(const T* x, const OuterParts& parts) {
   constexpr double kSmall = 0x1p-900, kLarge = 0x1p1000;
-  const double plain = squares(x, count, 1);
+  const double plain = squares(x, parts, 1);
   if (plain > kSmall && plain < kLarge) return std::sqrt(plain);
   double largest = 0;
-  for (Index i = 0; i < count; ++i) {
-    largest = max(largest, std::abs(static_cast<double>(x[i])));  // NaN comes through
+  for (const OuterPart& part : parts) {
+    for (Index i = part.first; part.moves && i < part.end; ++i) {
+      largest = max(largest, std::abs(static_cast<double>(x[i])));  // NaN comes through
+    }
   }
   const double scale = math::power_of_two_against(largest);
-  return std::sqrt(squares(x, count, scale)) / scale;
+  return std::sqrt(squares(x, parts, scale)) / scale;
 }
 
 }  // namespace
 
 template <class T>
-double outer_step(const OuterSpec& spec, double lr, Index t, Index n_params, const T* theta,
+double outer_step(const OuterSpec& spec, const OuterParts& parts, Index t, const T* theta,
                   const T* gradient, const T* moments, T* new_theta, T* new_moments) {
-  const double length = norm(gradient, n_params);
+  const double length = norm(gradient, parts);
+  const Index n_params = parts.size();
   // In two factors, each a normal number: the first is exact.
   T shrink = 1, factor = 1;
   if (spec.clip_norm > 0 && length + kClipEpsilon > spec.clip_norm) {
@@ -56,25 +69,36 @@ double outer_step(const OuterSpec& spec, double lr, Index t, Index n_params, con
     factor = static_cast<T>(exact);
   }
   visit_outer(spec.id, [&]<class O>(O) {
-    const auto coefficients = O::template prepare<T>(spec.parameters, lr, t);
     const int count = O::moments(spec.parameters);
-    const auto element = [&]<class V>(V, Index i) {
-      V state[outer::kMostMoments];
-      for (int m = 0; m < count; ++m) state[m] = load<V>(moments + m * n_params + i);
-      store<V>(new_theta + i, O::step(coefficients, load<V>(theta + i),
-                                      load<V>(gradient + i) * shrink * factor, state));
-      for (int m = 0; m < count; ++m) store<V>(new_moments + m * n_params + i, state[m]);
-    };
-    Index i = 0;
-    for (; i + kLanes<T> <= n_params; i += kLanes<T>) element(Vec<T>{}, i);
-    for (; i < n_params; ++i) element(T{}, i);
+    for (const OuterPart& part : parts) {
+      if (!part.moves) {
+        const Index size = part.end - part.first;
+        if (new_theta != theta) std::copy_n(theta + part.first, size, new_theta + part.first);
+        for (int m = 0; m < count && new_moments != moments; ++m) {
+          const Index first = m * n_params + part.first;
+          std::copy_n(moments + first, size, new_moments + first);
+        }
+        continue;
+      }
+      const auto coefficients = O::template prepare<T>(spec.parameters, part.lr, t);
+      const auto element = [&]<class V>(V, Index i) {
+        V state[outer::kMostMoments] = {};
+        for (int m = 0; m < count; ++m) state[m] = load<V>(moments + m * n_params + i);
+        store<V>(new_theta + i, O::step(coefficients, load<V>(theta + i),
+                                        load<V>(gradient + i) * shrink * factor, state));
+        for (int m = 0; m < count; ++m) store<V>(new_moments + m * n_params + i, state[m]);
+      };
+      Index i = part.first;
+      for (; i + kLanes<T> <= part.end; i += kLanes<T>) element(Vec<T>{}, i);
+      for (; i < part.end; ++i) element(T{}, i);
+    }
   });
   return length;
 }
 
-template double outer_step<float>(const OuterSpec&, double, Index, Index, const float*,
+template double outer_step<float>(const OuterSpec&, const OuterParts&, Index, const float*,
                                   const float*, const float*, float*, float*);
-template double outer_step<double>(const OuterSpec&, double, Index, Index, const double*,
+template double outer_step<double>(const OuterSpec&, const OuterParts&, Index, const double*,
                                    const double*, const double*, double*, double*);
 
 }  // namespace FOMAML_FAST_NAMESPACE
