@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -220,6 +220,7 @@ LEARNING: dict[str, Call] = {
             "rates": VECTOR,
             **RUN,
             "on_divergence": "mask",
+            "metrics": ("mae", "r2"),
         },
     ),
     "evaluate with a custom loss": Call(
@@ -349,6 +350,7 @@ SPECS: dict[str, Call] = {
         ("value", "gradient", "product"),
     ),
     "losses.get": Call(ff.losses.get, {"loss": "mse"}),
+    "metrics.get": Call(ff.metrics.get, {"name": "mae"}),
     "schedules.cosine": _defaults(ff.schedules.cosine, lr=0.1, steps=10),
     "schedules.exponential": _defaults(ff.schedules.exponential, lr=0.1, decay=0.5),
     "schedules.piecewise": _defaults(ff.schedules.piecewise, rates=(0.1, 0.2), boundaries=(5,)),
@@ -360,41 +362,3 @@ SPECS: dict[str, Call] = {
     ),
 }
 CALLS: dict[str, Call] = {**NETWORK, **BATCHES, **LEARNING, **SPECS}
-
-#: Public callables without arguments of their own, and results, which hold whatever they are given.
-WITHOUT_ARGUMENTS = {
-    *("build_info", "activations.names", "losses.names", "inner.names", "outer.names"),
-    *("losses.Loss", "losses.MSE", "losses.CrossEntropy", "losses.SoftCrossEntropy"),
-    *("losses.BinaryCrossEntropy", "inner.Inner", "outer.Outer"),
-    *("Adaptation", "EnginePlan", "Evaluation", "MetaGrad", "Metrics", "Plan", "SolverReport"),
-    *("DivergenceError", "activations.Activation", "inner.NegativeRate"),
-    # Members without options: their classes take nothing.
-    *(
-        f"activations.{type(ff.activations.get(name)).__name__}"
-        for name in ff.activations.names()
-        if not ff.activations.get(name).options
-    ),
-}
-MODULES = ("activations", "inner", "losses", "outer", "presets", "schedules")
-
-
-def public_callables() -> Iterator[str]:
-    """Names of all public callables but the samplers, whose helper tests them."""
-    for name in ff.__all__:
-        value = getattr(ff, name)
-        if not callable(value):
-            continue
-        yield name
-        if isinstance(value, type) and name not in WITHOUT_ARGUMENTS:
-            yield from (
-                f"{name}.{method}"
-                for method, found in inspect.getmembers(value, inspect.isfunction)
-                if not method.startswith("_") and found.__module__.startswith("fomaml_fast")
-            )
-    for name in MODULES:
-        module = getattr(ff, name)
-        for member, value in vars(module).items():
-            if member.startswith("_") or not callable(value):
-                continue
-            if getattr(value, "__module__", "") == module.__name__:
-                yield member if member in ff.__all__ else f"{name}.{member}"

@@ -59,9 +59,12 @@ def public_objects():
     return found
 
 
+RESULTS = (ff.Evaluation, ff.MetricValues, ff.EnginePlan, ff.Plan, ff.metrics.Metric)
+
+
 def is_constructed_by_users(value):
     """Whether a class is neither a result, whose fields users read, nor an abstract base."""
-    is_result = hasattr(value, "_fields") or value in (ff.Evaluation, ff.EnginePlan, ff.Plan)
+    is_result = hasattr(value, "_fields") or value in RESULTS
     return not is_result and not inspect.getdoc(value).startswith("Base of")
 
 

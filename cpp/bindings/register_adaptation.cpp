@@ -129,7 +129,7 @@ py::object trace(const api::Network& net, const py::handle& theta, const py::han
 
 py::object evaluate(const api::Network& net, const py::handle& theta, const ExamplesObject& support,
                     const ExamplesObject& query, const AlgorithmObject& algorithm,
-                    const py::handle& rates, const std::vector<int>& points,
+                    const py::handle& rates, const std::vector<int>& points, bool wants_thetas,
                     const py::handle& threads, const py::handle& check_finite) {
   const Given of_theta("theta", theta);
   const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
@@ -151,11 +151,18 @@ py::object evaluate(const api::Network& net, const py::handle& theta, const Exam
     auto losses = new_array<T>({adaptation.tasks(), n_points});
     auto lost = new_array<bool>({adaptation.tasks(), n_points});
     T* const to = losses.mutable_data();
+    T* thetas_to = nullptr;
+    py::object thetas = py::none();
+    if (wants_thetas) {
+      auto array = new_array<T>({adaptation.tasks(), n_points, adaptation.n_adapted()});
+      thetas_to = array.mutable_data();
+      thetas = std::move(array);
+    }
     auto* const flags = reinterpret_cast<std::uint8_t*>(lost.mutable_data());
     run(workers, [&](const core::Execution& execution) {
-      return adaptation.evaluate(points.data(), n_points, to, flags, execution);
+      return adaptation.evaluate(points.data(), n_points, to, thetas_to, flags, execution);
     });
-    return py::make_tuple(losses, lost);
+    return py::make_tuple(losses, lost, thetas);
   });
 }
 
@@ -172,8 +179,8 @@ void register_adaptation(py::module_& m) {
         py::arg("check_finite"), "(thetas at the points, losses at all steps, diverged)");
   m.def("evaluate", &evaluate, py::arg("net"), py::arg("theta"), py::arg("support"),
         py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("points"),
-        py::arg("threads"), py::arg("check_finite"),
-        "(query losses [T, points], lost [T, points])");
+        py::arg("wants_thetas"), py::arg("threads"), py::arg("check_finite"),
+        "(query losses [T, points], lost [T, points], thetas [T, points, n_adapted] or None)");
 }
 
 }  // namespace fomaml_fast_bindings

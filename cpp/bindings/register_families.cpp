@@ -31,7 +31,8 @@ py::dict loss_facts() {
   return py::dict("targets"_a = core::kTargetsNames[static_cast<int>(L::targets)],
                   "of_numbers"_a =
                       stands_in < 0 ? py::object(py::none()) : py::str(core::kLossNames[stands_in]),
-                  "masks_classes"_a = L::masks_classes, "averages_outputs"_a = L::averages_outputs);
+                  "masks_classes"_a = L::masks_classes, "averages_outputs"_a = L::averages_outputs,
+                  "logits"_a = L::logits);
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ class AdaptedNetwork:
         at = at.astype(self.theta.dtype)
         predicted, diverged = [], []
         for theta, failed in self.adapted(columns, given, steps):
-            z = self.net.predict(theta, at)[..., 0].astype(np.float64)
+            z = self.net.predict(theta, at, check_finite=False)[..., 0].astype(np.float64)
             predicted.append(self.scale.years_of_life(z))
             diverged.append(failed | ~np.isfinite(z).all(axis=1))
         return np.stack(predicted), np.stack(diverged)
@@ -116,6 +116,6 @@ class AdaptedNetwork:
         x, y = self.support(columns, given)
         losses = []
         for theta, failed in self.adapted(columns, given, steps):
-            loss = np.asarray(self.net.loss(theta, x, y), dtype=np.float64)
+            loss = np.asarray(self.net.loss(theta, x, y, check_finite=False), dtype=np.float64)
             losses.append(np.where(failed | ~np.isfinite(loss), np.inf, loss))
         return np.stack(losses)

@@ -5,14 +5,14 @@ inner loop adapts, ``theta' = theta - lr * grad(support loss)``; the outer loop 
 the query loss at theta'. `meta_step` does both for many tasks at once.
 """
 
-from fomaml_fast import activations, inner, losses, outer, presets, samplers, schedules
+from fomaml_fast import activations, inner, losses, metrics, outer, presets, samplers, schedules
 from fomaml_fast._version import __version__
 from fomaml_fast.adaptation import Adaptation, adapt, evaluate
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.build import build_info
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.evaluation import Evaluation
+from fomaml_fast.evaluation import Evaluation, MetricValues
 from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
 from fomaml_fast.planning import EnginePlan, Plan, plan
@@ -39,6 +39,7 @@ __all__ = [
     "Evaluation",
     "Implicit",
     "MetaGrad",
+    "MetricValues",
     "Metrics",
     "Plan",
     "SolverReport",
@@ -62,6 +63,7 @@ __all__ = [
     "meta_grad",
     "meta_sgd",
     "meta_step",
+    "metrics",
     "outer",
     "plan",
     "presets",

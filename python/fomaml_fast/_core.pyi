@@ -234,9 +234,10 @@ def evaluate(
     algorithm: Algorithm,
     rates: Any,
     points: Sequence[int],
+    wants_thetas: bool,
     threads: Any,
     check_finite: Any,
-) -> tuple[Floats, Flags]: ...
+) -> tuple[Floats, Flags, Floats | None]: ...
 def meta_grad(
     net: Network,
     theta: Any,

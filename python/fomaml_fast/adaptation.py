@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,12 +14,21 @@ from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
+from fomaml_fast._measure import Asked, QueryRows, Values, asked_for
 from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.evaluation import Evaluation
+from fomaml_fast.evaluation import Evaluation, MetricValues
 from fomaml_fast.network import MLP
+
+Metric = str | Callable[[Any, Any], Any]
+#: What `evaluate` takes for metrics.
+Metrics = Metric | Sequence[Metric] | Mapping[str, Metric] | None
+
+#: Numbers of parameters, of all tasks at all steps that are asked for, that `evaluate` holds at a
+#: time where it measures metrics: 64 MB of floats.
+MOST_NUMBERS = 2**24
 
 OnDivergence = Literal["raise", "mask"]
 _RAISE: OnDivergence = "raise"
@@ -216,6 +226,7 @@ def evaluate(
     threads: int | None = None,
     check_finite: bool = True,
     on_divergence: OnDivergence = "mask",
+    metrics: Metrics = None,
 ) -> Evaluation:
     """Adapt to each task on its support set; query losses after some numbers of steps.
 
@@ -231,6 +242,14 @@ def evaluate(
         After how many inner steps to measure; may exceed the algorithm's own.
     on_divergence : {"mask", "raise"}, default "mask"
         Mark diverged tasks in the result, or raise.
+    metrics : str, callable, sequence or dict of these, or None, default None
+        What else to measure of the query rows after each number of steps: names of
+        `metrics.names`, with scikit-learn's definitions, or functions
+        ``fn(outputs [n, n_L], targets)`` of one task that return a number. The targets are as they
+        were given, ``[n, n_L]`` or labels ``[n]``; outputs of classes that the task lacks are
+        -inf, and targets that are unknown NaN. Masked rows are left out. Weights of rows are
+        `sample_weight` to registered metrics; functions do not see them. A dict names its
+        functions.
 
     Returns
     -------
@@ -239,7 +258,7 @@ def evaluate(
     Raises
     ------
     DivergenceError, ValueError, TypeError
-        As in `adapt`.
+        As in `adapt`; also for metrics that do not fit the targets.
 
     Examples
     --------
@@ -248,6 +267,11 @@ def evaluate(
     >>> batch = ff.TaskBatch(x, x, x, x)
     >>> net = ff.MLP([1, 1])
     >>> ff.evaluate(net, np.zeros(2), batch, ff.fomaml(0.25), steps=(0, 1)).mean
+    array([1., 0.])
+    >>> found = ff.evaluate(
+    ...     net, np.zeros(2), batch, ff.fomaml(0.25), steps=(0, 1), metrics=["mae", "rmse"]
+    ... )
+    >>> found.metrics["mae"].mean
     array([1., 0.])
     """
     as_network(net)
@@ -262,23 +286,77 @@ def evaluate(
     if not points:
         raise ValueError("steps must name at least one number of steps")
     ascending = sorted(set(points))
-    if uses_custom(net, algorithm):
-        losses, lost = _evaluate_custom(
-            net, theta, batch, algorithm, rates, ascending, threads, check_finite
-        )
-    else:
-        losses, lost = core.evaluate(
-            *(net._core, theta, batch._support, batch._query, algorithm._core, rates),
-            *(ascending, threads, check_finite),
-        )
+    losses, lost, values = _evaluated(
+        net, theta, batch, algorithm, rates, ascending, asked_for(metrics), threads, check_finite
+    )
     if points != tuple(ascending):
         columns = [ascending.index(point) for point in points]
         losses, lost = losses[:, columns], lost[:, columns]
+        values = {name: array[:, columns] for name, array in values.items()}
     if on_divergence == "raise" and lost.any():
         bad = np.flatnonzero(lost.any(axis=1))
         first = min(points[column] for column in np.flatnonzero(lost.any(axis=0)))
         raise DivergenceError(bad, first, len(batch))
-    return Evaluation(points, losses, lost)
+    measured = {name: MetricValues(array) for name, array in values.items()}
+    return Evaluation(points, losses, lost, MappingProxyType(measured))
+
+
+def _evaluated(
+    net: MLP,
+    theta: Any,
+    batch: TaskBatch,
+    algorithm: Algorithm,
+    rates: Any,
+    points: list[int],
+    metrics: dict[str, Asked],
+    threads: int | None,
+    check_finite: bool,
+) -> tuple[FloatArray, npt.NDArray[np.bool_], Values]:
+    """Query losses and what is lost, ``[T, points]``, and metrics of the same shape."""
+    evaluated = _evaluate_custom if uses_custom(net, algorithm) else _evaluate
+    given = rates, points, bool(metrics), threads, check_finite
+    if not metrics:
+        return *evaluated(net, theta, batch, algorithm, *given)[:2], {}
+    loss = algorithm.query_loss or net.loss_spec
+    QueryRows(net, batch._query, loss, algorithm).check(metrics)
+    parts = []
+    for part in _parts(batch, len(points) * net.n_params):
+        losses, lost, thetas = evaluated(net, theta, part, algorithm, *given)
+        assert thetas is not None
+        rows = QueryRows(net, part._query, loss, algorithm)
+        at_points = [
+            rows.measured(metrics, theta, np.ascontiguousarray(thetas[:, i]), lost[:, i], threads)
+            for i in range(len(points))
+        ]
+        values = {name: np.stack([at[name] for at in at_points], axis=1) for name in metrics}
+        parts.append((losses, lost, values))
+    losses, lost = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    return losses, lost, {n: np.concatenate([values[n] for *_, values in parts]) for n in metrics}
+
+
+def _parts(batch: TaskBatch, numbers: int) -> list[TaskBatch]:
+    """A batch in parts of which parameters at all points, `numbers` a task, find memory."""
+    most = max(1, MOST_NUMBERS // numbers)
+    if len(batch) <= most:
+        return [batch]
+    return [batch.take(range(i, min(i + most, len(batch)))) for i in range(0, len(batch), most)]
+
+
+def _evaluate(
+    net: MLP,
+    theta: Any,
+    batch: TaskBatch,
+    algorithm: Algorithm,
+    rates: Any,
+    points: list[int],
+    wants_thetas: bool,
+    threads: int | None,
+    check_finite: bool,
+) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
+    return core.evaluate(
+        *(net._core, theta, batch._support, batch._query, algorithm._core, rates, points),
+        *(wants_thetas, threads, check_finite),
+    )
 
 
 def _evaluate_custom(
@@ -288,9 +366,10 @@ def _evaluate_custom(
     algorithm: Algorithm,
     rates: Any,
     points: list[int],
+    wants_thetas: bool,
     threads: int | None,
     check_finite: bool,
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
     flat, own = core.check_meta(
         net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
     )
@@ -300,4 +379,4 @@ def _evaluate_custom(
     assert way.query_losses is not None
     lost = ~np.isfinite(way.query_losses)
     lost |= np.asarray(points) >= np.where(way.diverged, way.first_bad, points[-1] + 1)[:, None]
-    return way.query_losses, lost
+    return way.query_losses, lost, way.thetas if wants_thetas else None

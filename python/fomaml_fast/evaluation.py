@@ -1,9 +1,12 @@
-"""What an evaluation found: losses of many tasks, and their statistics over tasks."""
+"""What an evaluation found: values of many tasks, and their statistics over tasks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,46 +17,30 @@ from fomaml_fast._arrays import FloatArray
 #: Normal quantile of a two-sided 95% interval.
 Z95 = 1.959963984540054
 
-
-#: Columns of what is printed.
-HEADER = ("steps", "mean loss", "+-", "median", "diverged")
-
-
-#: Losses above this are scaled down for their statistics: their squares and sums might overflow.
+#: Values above this are scaled down for their statistics: their squares and sums might overflow.
 _LARGE, _DOWN = 2.0**500, 2.0**-600
 
 
-def _safely(statistic: Any, sample: FloatArray) -> float:
+def _safely(statistic: Any, sample: npt.NDArray[np.float64]) -> float:
     """A statistic that scales with its sample, where no step overflows on the way."""
     if np.abs(sample).max() <= _LARGE:
         return float(statistic(sample))
     return float(statistic(sample * _DOWN) / _DOWN)
 
 
-@dataclass(frozen=True, repr=False)
-class Evaluation:
-    """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
+class OverTasks:
+    """Statistics over tasks of the columns of ``[T, len(steps)]``."""
 
-    Attributes
-    ----------
-    steps : tuple of int
-        Numbers of inner steps, one a column.
-    losses : numpy.ndarray
-        ``[T, len(steps)]``; not finite where diverged.
-    diverged : numpy.ndarray
-        ``[T, len(steps)]`` of bool.
-    """
+    def _column(self, i: int) -> npt.NDArray[np.float64]:
+        """Values of the tasks that count."""
+        raise NotImplementedError
 
-    steps: tuple[int, ...]
-    losses: FloatArray
-    diverged: npt.NDArray[np.bool_]
+    def _n_columns(self) -> int:
+        raise NotImplementedError
 
     @cached_property
-    def _kept(self) -> list[FloatArray]:
-        return [
-            column[~bad].astype(np.float64)
-            for column, bad in zip(self.losses.T, self.diverged.T, strict=True)
-        ]
+    def _kept(self) -> list[npt.NDArray[np.float64]]:
+        return [self._column(i) for i in range(self._n_columns())]
 
     def _of_each(self, statistic: Any) -> npt.NDArray[np.float64]:
         return np.array([_safely(statistic, c) if len(c) else np.nan for c in self._kept])
@@ -75,29 +62,99 @@ class Evaluation:
             lambda c: Z95 * np.std(c, ddof=1) / np.sqrt(len(c)) if len(c) > 1 else np.nan
         )
 
+
+@dataclass(frozen=True, eq=False)
+class MetricValues(OverTasks):
+    """A metric of many tasks after some numbers of steps; undefined values count nowhere.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        ``[T, len(steps)]``; NaN where the task diverged or the metric is not defined.
+    """
+
+    values: npt.NDArray[np.float64]
+
+    def _column(self, i: int) -> npt.NDArray[np.float64]:
+        column = self.values[:, i]
+        return column[~np.isnan(column)]
+
+    def _n_columns(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def n_tasks(self) -> npt.NDArray[np.int64]:
+        """Number of tasks that count, ``[len(steps)]``."""
+        counts: npt.NDArray[np.int64] = np.sum(~np.isnan(self.values), axis=0)
+        return counts
+
+
+#: Columns of what is printed.
+HEADER = ("steps", "mean loss", "+-", "median", "diverged")
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(OverTasks):
+    """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
+
+    Attributes
+    ----------
+    steps : tuple of int
+        Numbers of inner steps, one a column.
+    losses : numpy.ndarray
+        ``[T, len(steps)]``; not finite where diverged.
+    diverged : numpy.ndarray
+        ``[T, len(steps)]`` of bool.
+    metrics : mapping of str to MetricValues
+        What `evaluate` was asked for, by name.
+    """
+
+    steps: tuple[int, ...]
+    losses: FloatArray
+    diverged: npt.NDArray[np.bool_]
+
+    metrics: Mapping[str, MetricValues] = field(default_factory=lambda: MappingProxyType({}))
+
+    def _column(self, i: int) -> npt.NDArray[np.float64]:
+        kept: npt.NDArray[np.float64] = self.losses[~self.diverged[:, i], i].astype(np.float64)
+        return kept
+
+    def _n_columns(self) -> int:
+        return len(self.steps)
+
     @property
     def n_diverged(self) -> npt.NDArray[np.int64]:
         """Number of tasks that diverged, ``[len(steps)]``."""
         counts: npt.NDArray[np.int64] = np.sum(self.diverged, axis=0)
         return counts
 
+    def _header(self) -> tuple[str, ...]:
+        return (*HEADER, *(cell for name in self.metrics for cell in (name, "+-")))
+
     def _rows(self) -> list[tuple[str, ...]]:
         columns = zip(
             self.steps, self.mean, self.interval, self.median, self.n_diverged, strict=True
         )
-        return [
+        rows: list[tuple[str, ...]] = [
             (str(step), f"{mean:.4g}", f"{half:.2g}", f"{median:.4g}", str(bad))
             for step, mean, half, median, bad in columns
         ]
+        for metric in self.metrics.values():
+            both = zip(rows, metric.mean, metric.interval, strict=True)
+            rows = [(*row, f"{mean:.4g}", f"{half:.2g}") for row, mean, half in both]
+        return rows
 
     def __repr__(self) -> str:
         """A line a number of steps: mean with its 95% interval over tasks, median, diverged."""
-        lines = [f"Evaluation of {len(self.losses)} tasks", " ".join(f"{h:>10}" for h in HEADER)]
-        lines += [" ".join(f"{cell:>10}" for cell in row) for row in self._rows()]
+        table = [self._header(), *self._rows()]
+        widths = [max(10, len(head)) for head in table[0]]
+        lines = [f"Evaluation of {len(self.losses)} tasks"]
+        for row in table:
+            lines.append(" ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{h}</th>" for h in HEADER)
+        head = "".join(f"<th>{escape(h)}</th>" for h in self._header())
         rows = "".join(
             f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in self._rows()
         )

@@ -54,6 +54,11 @@ class Loss(Spec):
         """Whether it is a mean over outputs, each of which may have a mask and a weight."""
         return bool(self._facts.get("averages_outputs", False))
 
+    @property
+    def logits(self) -> bool:
+        """Whether outputs are log-odds, above 0 where the target is more likely 1 than 0."""
+        return bool(self._facts.get("logits", False))
+
 
 @names_arguments
 @dataclass(frozen=True, repr=False)

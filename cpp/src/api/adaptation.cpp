@@ -149,8 +149,8 @@ Status Adaptation::trace_finite(Trace<T> to, std::uint8_t* diverged,
 }
 
 template <class T>
-Status Adaptation::evaluate(const int* points, Index n_points, T* losses, std::uint8_t* lost,
-                            const Execution& execution) const {
+Status Adaptation::evaluate(const int* points, Index n_points, T* losses, T* thetas,
+                            std::uint8_t* lost, const Execution& execution) const {
   struct Parts {
     std::int32_t *loss, *theta;
     std::uint8_t* diverged;
@@ -167,6 +167,7 @@ Status Adaptation::evaluate(const int* points, Index n_points, T* losses, std::u
   const Parts first_bad = carve(arena);
   const Status status = trace<T>({.points = points,
                                   .n_points = n_points,
+                                  .thetas = thetas,
                                   .query_losses = losses,
                                   .first_bad_loss = first_bad.loss,
                                   .first_bad_theta = first_bad.theta},
@@ -234,13 +235,13 @@ Status Adaptation::diagnose(const Index* tasks, Index count, std::int32_t* first
   return status == Status::diverged ? Status::ok : status;
 }
 
-#define FOMAML_FAST_INSTANTIATE(T)                                                               \
-  template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                    \
-  template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;     \
-  template Status Adaptation::trace_finite(Trace<T>, std::uint8_t*, const Execution&) const;     \
-  template Status Adaptation::evaluate(const int*, Index, T*, std::uint8_t*, const Execution&)   \
-      const;                                                                                     \
-  template Status Adaptation::diagnose(const Index*, Index, std::int32_t*, T*, const Execution&) \
+#define FOMAML_FAST_INSTANTIATE(T)                                                                 \
+  template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                      \
+  template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;       \
+  template Status Adaptation::trace_finite(Trace<T>, std::uint8_t*, const Execution&) const;       \
+  template Status Adaptation::evaluate(const int*, Index, T*, T*, std::uint8_t*, const Execution&) \
+      const;                                                                                       \
+  template Status Adaptation::diagnose(const Index*, Index, std::int32_t*, T*, const Execution&)   \
       const;
 FOMAML_FAST_INSTANTIATE(float)
 FOMAML_FAST_INSTANTIATE(double)

@@ -65,9 +65,9 @@ class Adaptation {
   template <class T>
   Status trace_finite(Trace<T> to, std::uint8_t* diverged, const Execution& execution) const;
   /// Query losses after some numbers of steps, [tasks, n_points]; `lost` says where nothing that
-  /// was computed means anything.
+  /// was computed means anything. `thetas` [tasks, n_points, n_adapted] may be null.
   template <class T>
-  Status evaluate(const int* points, Index n_points, T* losses, std::uint8_t* lost,
+  Status evaluate(const int* points, Index n_points, T* losses, T* thetas, std::uint8_t* lost,
                   const Execution& execution) const;
   /// Of tasks that diverged in `run`: the way is gone once more, by them alone, in about the memory
   /// of the call. `first_bad` [count] is the first step whose support loss or parameters are not

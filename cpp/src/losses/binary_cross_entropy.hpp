@@ -9,6 +9,7 @@ namespace FOMAML_FAST_NAMESPACE::losses {
 struct BinaryCrossEntropy : Loss {
   static constexpr const char* name = "binary_cross_entropy";
   static constexpr bool averages_outputs = true;
+  static constexpr bool logits = true;
 
   template <class V>
   FOMAML_FAST_INLINE static V value(const V* o, const V* y, Index n) {

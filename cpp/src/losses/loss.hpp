@@ -37,6 +37,8 @@ struct Loss {
   /// Whether value(o, y, n) is the mean over j of value(o + j, y + j, 1): only of such a loss can
   /// each output of a row have a coefficient of its own.
   static constexpr bool averages_outputs = false;
+  /// Whether outputs are log-odds, above 0 where the target is more likely 1 than 0.
+  static constexpr bool logits = false;
   /// The loss, a struct, that stands in where a row's target is numbers all the same.
   using OfNumbers = void;
 };
