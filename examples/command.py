@@ -12,9 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 #: Experiments by name, in the order in which they run.
-EXPERIMENTS = ("sinusoid", "gapminder", "quadratic", "presets")
+EXPERIMENTS = ("sinusoid", "gapminder", "quadratic", "presets", "curves")
 
-#: What runs where none is named. `presets` takes minutes, and repeats published figures.
+#: What runs where none is named. `presets` takes minutes, and repeats published figures; `curves`
+#: shows a special kind of network.
 MAIN = ("sinusoid", "gapminder", "quadratic")
 
 #: Packages that they need, by the name they are imported under.

@@ -192,7 +192,13 @@ def test_all_fits_80_columns_and_ends_with_three_sentences(quick, name):
 @pytest.mark.parametrize("name", command.EXPERIMENTS)
 def test_terms_stand_above_the_tables(quick, name):
     lines = quick[1][name].splitlines()
-    term = {"quadratic": "uphill", "presets": "K ", "gapminder": "K ", "sinusoid": "n steps"}[name]
+    term = {
+        "quadratic": "uphill",
+        "presets": "K ",
+        "gapminder": "K ",
+        "sinusoid": "n steps",
+        "curves": "error ",
+    }[name]
     told = next(i for i, line in enumerate(lines) if line.startswith(term))
     rule = next(i for i, line in enumerate(lines[told:], told) if set(line) == {"─"})
     assert told < rule
