@@ -25,10 +25,32 @@ const Names& names_of_set(const std::string& set) {
   return set == "support" ? *support : set == "query" ? *query : *one;
 }
 
+/// [tasks, steps, rows, …] as [tasks * steps, rows, …]: the sets that the core reads.
+class Flattened {
+ public:
+  Flattened(const api::Argument& given, Index steps) : argument_(given) {
+    if (steps == 0 || !given.given() || given.listed) return;
+    array_ = given.array();
+    api::Shape& shape = array_.shape;
+    shape.lengths[0] *= shape.lengths[1];
+    std::copy(shape.lengths.begin() + 2, shape.lengths.end(), shape.lengths.begin() + 1);
+    --shape.axes;
+    argument_.arrays = &array_;
+  }
+  Flattened(const Flattened&) = delete;
+  Flattened& operator=(const Flattened&) = delete;
+  const api::Argument& operator*() const { return argument_; }
+
+ private:
+  api::Argument argument_;
+  api::Array array_{};
+};
+
 ExamplesObject make_examples(const std::string& set, const py::object& x, const py::object& y,
                              const py::object& weights, const py::object& mask,
                              const py::object& class_mask, const py::object& dtype_name,
-                             const std::string& like, bool forces, const py::object& check_finite) {
+                             const std::string& like, bool forces, const py::object& check_finite,
+                             Index steps) {
   const Names& names = names_of_set(set);
   const api::DType wanted = dtype_named(dtype_name);
   Conversion conversion{Role::numbers, wanted, true, forces};
@@ -39,15 +61,18 @@ ExamplesObject make_examples(const std::string& set, const py::object& x, const 
   const Given of_y(names.y.c_str(), y, conversion);
   const Given of_mask(names.mask.c_str(), mask, {Role::flags, api::DType::none, true});
   const Given of_classes("class_mask", class_mask, {Role::flags});
-  const api::ExampleArguments arguments{.x = *of_x,
-                                        .y = *of_y,
-                                        .weights = *of_weights,
-                                        .mask = *of_mask,
+  const Flattened flat_x(*of_x, steps), flat_y(*of_y, steps), flat_weights(*of_weights, steps),
+      flat_mask(*of_mask, steps);
+  const api::ExampleArguments arguments{.x = *flat_x,
+                                        .y = *flat_y,
+                                        .weights = *flat_weights,
+                                        .mask = *flat_mask,
                                         .class_mask = *of_classes,
                                         .dtype = wanted,
                                         .like = like == "x_support" ? "x_support"
                                                 : like == "theta"   ? "theta"
                                                                     : "dtype",
+                                        .steps = steps,
                                         .takes_single = false,
                                         .check_finite = flag_of(check_finite, "check_finite")};
   api::Fault fault;
@@ -84,7 +109,9 @@ py::object per_task(const py::object& self, const void* data, Index columns, boo
   const Index width = columns < 0 ? 1 : columns;
   const Index sets = examples.sets();
   if (!examples.shape.ragged) {
-    return view_of<T>(data, shape({sets, examples.shape.longest}), self, read_only);
+    const Index rows = examples.shape.longest, steps = examples.steps;
+    return view_of<T>(data, steps == 0 ? shape({sets, rows}) : shape({sets / steps, steps, rows}),
+                      self, read_only);
   }
   py::list all;
   for (Index t = 0; t < sets; ++t) {
@@ -136,8 +163,9 @@ void register_examples(py::module_& m) {
       .def(py::init(&make_examples), py::arg("set"), py::arg("x"), py::arg("y").none(true),
            py::arg("weights").none(true), py::arg("mask").none(true),
            py::arg("class_mask").none(true), py::arg("dtype").none(true), py::arg("like"),
-           py::arg("forces"), py::arg("check_finite"))
+           py::arg("forces"), py::arg("check_finite"), py::arg("steps"))
       .def("take", &take, py::arg("tasks"))
+      .def_property_readonly("steps", [](const ExamplesObject& o) { return o.examples.steps; })
       .def_property_readonly("tasks", [](const ExamplesObject& o) { return o.examples.tasks; })
       .def_property_readonly(
           "dtype", [](const ExamplesObject& o) { return api::dtype_name(o.examples.dtype); })

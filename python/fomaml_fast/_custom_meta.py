@@ -110,7 +110,9 @@ def _objective(
     return _CustomObjective(net, loss.fn, rows, tasks, threads)
 
 
-def _check_available(algorithm: Algorithm) -> None:
+def _check_available(algorithm: Algorithm, support: Any) -> None:
+    if support.steps:
+        raise ValueError("rows of their own at every step are not available with a custom loss")
     if isinstance(algorithm.gradient, Implicit):
         raise ValueError("implicit gradients are not available with a custom loss")
     if algorithm.context > 0:
@@ -265,7 +267,7 @@ def meta_grad(
     threads: int | None,
 ) -> MetaGrad:
     """`meta.meta_grad` of checked arguments."""
-    _check_available(algorithm)
+    _check_available(algorithm, batch._support)
     query_loss = algorithm.query_loss or net.loss_spec
     support = _objective(net, net.loss_spec, batch._support, len(batch), threads, "_support")
     query = _objective(net, query_loss, batch._query, len(batch), threads, "_query")
@@ -333,7 +335,7 @@ def trace(
     threads: int | None,
 ) -> Way:
     """Take `steps` inner steps; rows are the core's type of them, `query` may be None."""
-    _check_available(algorithm)
+    _check_available(algorithm, support)
     tasks = max(support.tasks, len(theta) if theta.ndim == 2 else 1)
     objective = _objective(net, net.loss_spec, support, tasks, threads, "")
     wanted = None

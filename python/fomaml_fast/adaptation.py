@@ -190,7 +190,7 @@ def _adapt_custom(
             for given, (name, role) in zip((x, y, weights, mask), roles.items(), strict=True)
         )
     rows = core.Examples(
-        *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
+        *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite, 0)
     )
     rates = core.check_adaptation(net._core, theta, rows, algorithm._core, rates)
     points = () if trace is False else _trace_points(trace, steps)

@@ -11,6 +11,7 @@ from fomaml_fast._arrays import FloatArray, float_dtype
 from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
+from fomaml_fast._steps import rows_of_steps
 
 #: One array ``[T, rows, ...]``, or a list of one array a task where tasks differ in length.
 Stacked = npt.NDArray[Any] | list[npt.NDArray[Any]]
@@ -27,7 +28,9 @@ class TaskBatch:
         Inputs ``[T, K, n_0]`` and ``[T, Q, n_0]``, or lists of one ``[rows, n_0]`` a task.
     y_support, y_query : array
         Targets ``[T, K, n_L]``, or integer class labels ``[T, K]``; or lists of arrays. Both sets
-        need not hold the same kind.
+        need not hold the same kind. Support rows of their own at every inner step have an axis of
+        steps behind that of tasks: ``x_support`` is ``[T, S, K, n_0]`` for an algorithm of S
+        steps, ``y_support``, weights and mask alike.
     weights_support, weights_query : array or None, default None
         What each row's loss is multiplied by before the mean over rows, ``[T, K]`` and ``[T, Q]``
         or lists, of any sign; their sum is never divided by. Or what that of each output is,
@@ -85,13 +88,19 @@ class TaskBatch:
     ) -> None:
         wanted = None if dtype is None else str(float_dtype(dtype))
         forces = wanted is not None
+        support_rows = {
+            "x_support": x_support,
+            "y_support": y_support,
+            "weights_support": weights_support,
+            "mask_support": mask_support,
+        }
+        steps, rows = rows_of_steps(support_rows)
         support = core.Examples(
-            *("support", x_support, y_support, weights_support, mask_support, class_mask),
-            *(wanted, "dtype", forces, check_finite),
+            *("support", *rows, class_mask, wanted, "dtype", forces, check_finite, steps)
         )
         query = core.Examples(
             *("query", x_query, y_query, weights_query, mask_query, class_mask),
-            *(support.dtype, "x_support", forces, check_finite),
+            *(support.dtype, "x_support", forces, check_finite, 0),
         )
         core.check_match(support, query)
         weights = task_weights
@@ -130,6 +139,11 @@ class TaskBatch:
     def n_tasks(self) -> int:
         """Number of tasks T."""
         return len(self)
+
+    @property
+    def n_steps(self) -> int | None:
+        """Inner steps S that have support rows of their own; None where all share them."""
+        return int(self._support.steps) or None
 
     @property
     def dtype(self) -> np.dtype[Any]:

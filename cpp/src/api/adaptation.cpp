@@ -54,6 +54,13 @@ bool Adaptation::read(std::byte* memory, Fault& fault) {
     return false;
   }
   if (!fits(support_, net, nullptr, context, fault)) return false;
+  if (support_.steps > 0 && in_.steps > support_.steps) {
+    fault.reason = Reason::steps_beyond;
+    fault.name = support_.x_name;
+    fault.count = in_.steps;
+    fault.got = support_.steps;
+    return false;
+  }
   if (in_.query != nullptr &&
       !fits(*in_.query, net, in_.algorithm->loss_of_query(), context, fault)) {
     return false;

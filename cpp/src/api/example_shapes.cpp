@@ -104,7 +104,8 @@ bool ExampleReader::measure_inputs(Fault& fault) {
     rows_ = shape[one_set_ ? 0 : 1];
     total_ = sets_ * rows_;
   }
-  out_sets_ = tasks_ = sets_;
+  out_sets_ = sets_;
+  tasks_ = sets_ / sets_of_task();
   if (in_.takes_empty && !x.listed && total_ == 0) {
     empty_ = true;
     return true;
@@ -291,9 +292,10 @@ bool ExampleReader::measure_classes(Fault& fault) {
     return wrong_shape(fault, Reason::shape, classes, {2, {Shape::tasks, Shape::outputs}});
   }
   const Index held = one ? 1 : shape[0];
-  if (held != sets_ && !(in_.takes_single && (held == 1 || sets_ == 1))) {
+  const Index tasks = sets_ / sets_of_task();
+  if (held != tasks && !(in_.takes_single && (held == 1 || sets_ == 1))) {
     fault.other = in_.x.name;
-    fault.count = sets_;
+    fault.count = tasks;
     fault.got = held;
     return fail(fault, Reason::task_count, classes);
   }

@@ -16,6 +16,8 @@ void place(const Examples& examples, Index row, Fault& fault) {
     fault.at = {1, {in_set}};
   } else if (examples.single) {
     fault.at = {1, {in_set}};
+  } else if (examples.steps > 0) {
+    fault.at = {3, {set / examples.steps, set % examples.steps, in_set}};
   } else {
     fault.at = {2, {set, in_set}};
   }
@@ -72,7 +74,8 @@ T* copy_rows(const void* from, const Examples& of, const Index* tasks, Index cou
   if (arena.counting()) return copy;
   T* next = copy;
   for (Index i = 0; i < count; ++i) {
-    const Index first = of.offsets[tasks[i]], last = of.offsets[tasks[i] + 1];
+    const Index per = of.sets_of_task(), set = tasks[i] * per;
+    const Index first = of.offsets[set], last = of.offsets[set + per];
     next =
         std::copy_n(static_cast<const T*>(from) + first * columns, (last - first) * columns, next);
   }
@@ -135,8 +138,8 @@ bool classes_hold(const Examples& examples, Fault& fault) {
   if (!numbers && !labels_fit(examples, columns, "the columns of class_mask", fault)) return false;
   for (Index task = 0; task < examples.tasks; ++task) {
     const std::uint8_t* const has = examples.classes + task * columns;
-    const Index set = examples.shared ? 0 : task;
-    for (Index row = examples.offsets[set]; row < examples.offsets[set + 1]; ++row) {
+    const Index per = examples.sets_of_task(), set = examples.shared ? 0 : task * per;
+    for (Index row = examples.offsets[set]; row < examples.offsets[set + per]; ++row) {
       Index named = -1;
       if (numbers) {
         visit_float(examples.dtype, [&]<class T>(T) {
@@ -179,6 +182,15 @@ bool match(const Examples& support, const Examples& query, Fault& fault) {
   return true;
 }
 
+bool match(const Examples& support, const AlgorithmSpec& algorithm, Fault& fault) {
+  if (support.steps == 0) return true;
+  fault.count = algorithm.steps;
+  fault.got = support.steps;
+  if (support.steps != algorithm.steps) return wrong(fault, Reason::step_count, support.x_name);
+  if (algorithm.flow != Flow::implicit) return true;
+  return wrong(fault, Reason::steps_have_no_fixed_point, support.x_name);
+}
+
 bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const char* like,
                         Fault& fault) {
   const ParameterRule rule{.n_params = tasks, .dtype = dtype, .like = like, .per_task = false};
@@ -187,11 +199,14 @@ bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const
 
 Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena& arena) {
   Examples to = from;
-  Index* const offsets = arena.take<Index>(count + 1);
+  const Index per = from.sets_of_task();
+  Index* const offsets = arena.take<Index>(count * per + 1);
   Index total = 0;
-  to.shape = {.per_output = from.shape.per_output, .loss = from.shape.loss};
-  for (Index i = 0; i < count; ++i) {
-    const Index set = from.shared ? 0 : tasks[i];
+  to.shape = {.per_output = from.shape.per_output,
+              .stepped = from.shape.stepped,
+              .loss = from.shape.loss};
+  for (Index i = 0; i < count * per; ++i) {
+    const Index set = from.shared ? i % per : tasks[i / per] * per + i % per;
     const Index rows = from.offsets[set + 1] - from.offsets[set];
     if (!arena.counting()) offsets[i] = total;
     total += rows;
@@ -199,14 +214,14 @@ Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena
     to.shape.longest = std::max(to.shape.longest, rows);
   }
   to.tasks = count;
-  to.shape.total = total;
+  to.shape.total = total / per;
   to.single = false;
   if (from.shared) {  // the rows stay where they are
     to.shared = true;
-    if (!arena.counting()) std::copy_n(from.offsets, 2, offsets);
+    if (!arena.counting()) std::copy_n(from.offsets, per + 1, offsets);
     to.offsets = offsets;
   } else {
-    if (!arena.counting()) offsets[count] = total;
+    if (!arena.counting()) offsets[count * per] = total;
     to.offsets = offsets;
     visit_float(from.dtype, [&]<class T>(T) {
       const auto floats = [&](const void* rows, Index columns) -> const void* {

@@ -51,7 +51,11 @@ struct Problem {
 
   /// Whether the fused kernels compute it: plain gradient descent with one loss at its end.
   [[nodiscard]] bool is_vanilla_sgd() const {
-    return algorithm.is_vanilla_sgd(net.depth) && !wants_trace && !weighs_tasks;
+    return algorithm.is_vanilla_sgd(net.depth) && !wants_trace && !weighs_tasks && !support.stepped;
+  }
+  /// The lowest layer that inner steps run again: below, nothing changes unless the rows do.
+  [[nodiscard]] int first_moving() const {
+    return support.stepped ? 0 : algorithm.first_adapted(net.depth);
   }
   /// Whether products with the support Hessian are taken, on the way back or to solve.
   [[nodiscard]] bool takes_hessians() const {
