@@ -199,6 +199,24 @@ def test_flags_of_which_some_are_unknown():
     np.testing.assert_allclose(found.metrics["accuracy"].values[:, 0], wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy"])
+def test_one_flag_a_row_is_a_class(name):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((T, 9, 3)), rng.integers(0, 2, (T, 9, 1)).astype(float)
+    known, weights = rng.random((T, 9, 1)) < 0.7, rng.uniform(0.5, 2, (T, 9, 1))
+    known[:, :2] = True
+    net = ff.MLP([3, 6, 1], activation="tanh", loss="binary_cross_entropy")
+    batch = ff.TaskBatch(x, y, x, y, mask_query=known, weights_query=weights)
+    theta = net.init(0, np.float64)
+    found = ff.evaluate(net, theta, batch, ff.maml(0.1), steps=(0,), metrics=name).metrics[name]
+    predicted = net.predict(theta, x) > 0
+    for t in range(T):
+        k = known[t]
+        given = y[t][k] > 0.5, predicted[t][k]
+        wanted = getattr(sklearn, f"{name}_score")(*given, sample_weight=weights[t][k])
+        np.testing.assert_allclose(found.values[t, 0], wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", ["stacked", "ragged"])
 def test_a_function_sees_each_task_and_threads_change_nothing(form, dtype):

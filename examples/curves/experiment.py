@@ -46,8 +46,7 @@ class Settings:
 
     def quick(self) -> Settings:
         """Return settings that only show that all works."""
-        few = {"sizes": (1, 8, 1), "iterations": 20, "test_curves": 12, "fresh_steps": (2, 4)}
-        return replace(self, **few)  # type: ignore[arg-type]
+        return replace(self, sizes=(1, 8, 1), iterations=20, test_curves=12, fresh_steps=(2, 4))
 
     def network(self) -> ff.MLP:
         """Return the network."""

@@ -160,8 +160,10 @@ class QueryRows:
             return metric.fn(outputs.astype(np.float64), targets.astype(np.float64), weights)
         if self._flags():
             flags = outputs > 0, targets > 0.5
-            one = outputs.shape[2] == 1
-            predicted, known = (flag[..., 0] if one else flag for flag in flags)
+            predicted, known = flags
+            if outputs.shape[2] == 1:  # a flag a row is its class
+                predicted, known = predicted[..., 0], known[..., 0]
+                weights = weights.reshape(known.shape)
         else:
             predicted = outputs.argmax(2)
             known = targets if self._labels() else targets.argmax(2)

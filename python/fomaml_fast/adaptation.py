@@ -286,9 +286,9 @@ def evaluate(
     if not points:
         raise ValueError("steps must name at least one number of steps")
     ascending = sorted(set(points))
-    losses, lost, values = _evaluated(
-        net, theta, batch, algorithm, rates, ascending, asked_for(metrics), threads, check_finite
-    )
+    found = asked_for(metrics)
+    asked = _Evaluation(algorithm, rates, ascending, bool(found), threads, check_finite)
+    losses, lost, values = _evaluated(net, theta, batch, asked, found)
     if points != tuple(ascending):
         columns = [ascending.index(point) for point in points]
         losses, lost = losses[:, columns], lost[:, columns]
@@ -301,32 +301,36 @@ def evaluate(
     return Evaluation(points, losses, lost, MappingProxyType(measured))
 
 
+class _Evaluation(NamedTuple):
+    """How tasks are evaluated."""
+
+    algorithm: Algorithm
+    rates: Any
+    points: list[int]
+    wants_thetas: bool
+    threads: int | None
+    check_finite: bool
+
+
 def _evaluated(
-    net: MLP,
-    theta: Any,
-    batch: TaskBatch,
-    algorithm: Algorithm,
-    rates: Any,
-    points: list[int],
-    metrics: dict[str, Asked],
-    threads: int | None,
-    check_finite: bool,
+    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation, metrics: dict[str, Asked]
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], Values]:
     """Query losses and what is lost, ``[T, points]``, and metrics of the same shape."""
-    evaluated = _evaluate_custom if uses_custom(net, algorithm) else _evaluate
-    given = rates, points, bool(metrics), threads, check_finite
+    evaluated = _evaluate_custom if uses_custom(net, asked.algorithm) else _evaluate
     if not metrics:
-        return *evaluated(net, theta, batch, algorithm, *given)[:2], {}
-    loss = algorithm.query_loss or net.loss_spec
-    QueryRows(net, batch._query, loss, algorithm).check(metrics)
+        return *evaluated(net, theta, batch, asked)[:2], {}
+    loss = asked.algorithm.query_loss or net.loss_spec
+    QueryRows(net, batch._query, loss, asked.algorithm).check(metrics)
     parts = []
-    for part in _parts(batch, len(points) * net.n_params):
-        losses, lost, thetas = evaluated(net, theta, part, algorithm, *given)
+    for part in _parts(batch, len(asked.points) * net.n_params):
+        losses, lost, thetas = evaluated(net, theta, part, asked)
         assert thetas is not None
-        rows = QueryRows(net, part._query, loss, algorithm)
+        rows = QueryRows(net, part._query, loss, asked.algorithm)
         at_points = [
-            rows.measured(metrics, theta, np.ascontiguousarray(thetas[:, i]), lost[:, i], threads)
-            for i in range(len(points))
+            rows.measured(
+                *(metrics, theta, np.ascontiguousarray(thetas[:, i]), lost[:, i], asked.threads)
+            )
+            for i in range(len(asked.points))
         ]
         values = {name: np.stack([at[name] for at in at_points], axis=1) for name in metrics}
         parts.append((losses, lost, values))
@@ -343,33 +347,16 @@ def _parts(batch: TaskBatch, numbers: int) -> list[TaskBatch]:
 
 
 def _evaluate(
-    net: MLP,
-    theta: Any,
-    batch: TaskBatch,
-    algorithm: Algorithm,
-    rates: Any,
-    points: list[int],
-    wants_thetas: bool,
-    threads: int | None,
-    check_finite: bool,
+    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
-    return core.evaluate(
-        *(net._core, theta, batch._support, batch._query, algorithm._core, rates, points),
-        *(wants_thetas, threads, check_finite),
-    )
+    algorithm, *others = asked
+    return core.evaluate(net._core, theta, batch._support, batch._query, algorithm._core, *others)
 
 
 def _evaluate_custom(
-    net: MLP,
-    theta: Any,
-    batch: TaskBatch,
-    algorithm: Algorithm,
-    rates: Any,
-    points: list[int],
-    wants_thetas: bool,
-    threads: int | None,
-    check_finite: bool,
+    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
+    algorithm, rates, points, wants_thetas, threads, check_finite = asked
     flat, own = core.check_meta(
         net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
     )

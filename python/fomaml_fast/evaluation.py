@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,19 +29,13 @@ def _safely(statistic: Any, sample: npt.NDArray[np.float64]) -> float:
     return float(statistic(sample * _DOWN) / _DOWN)
 
 
-class OverTasks:
+class OverTasks(ABC):
     """Statistics over tasks of the columns of ``[T, len(steps)]``."""
 
-    def _column(self, i: int) -> npt.NDArray[np.float64]:
-        """Values of the tasks that count."""
-        raise NotImplementedError
-
-    def _n_columns(self) -> int:
-        raise NotImplementedError
-
-    @cached_property
+    @property
+    @abstractmethod
     def _kept(self) -> list[npt.NDArray[np.float64]]:
-        return [self._column(i) for i in range(self._n_columns())]
+        """Of each column, the values of the tasks that count."""
 
     def _of_each(self, statistic: Any) -> npt.NDArray[np.float64]:
         return np.array([_safely(statistic, c) if len(c) else np.nan for c in self._kept])
@@ -75,12 +70,9 @@ class MetricValues(OverTasks):
 
     values: npt.NDArray[np.float64]
 
-    def _column(self, i: int) -> npt.NDArray[np.float64]:
-        column = self.values[:, i]
-        return column[~np.isnan(column)]
-
-    def _n_columns(self) -> int:
-        return int(self.values.shape[1])
+    @cached_property
+    def _kept(self) -> list[npt.NDArray[np.float64]]:
+        return [column[~np.isnan(column)] for column in self.values.T]
 
     @property
     def n_tasks(self) -> npt.NDArray[np.int64]:
@@ -112,15 +104,12 @@ class Evaluation(OverTasks):
     steps: tuple[int, ...]
     losses: FloatArray
     diverged: npt.NDArray[np.bool_]
-
     metrics: Mapping[str, MetricValues] = field(default_factory=lambda: MappingProxyType({}))
 
-    def _column(self, i: int) -> npt.NDArray[np.float64]:
-        kept: npt.NDArray[np.float64] = self.losses[~self.diverged[:, i], i].astype(np.float64)
-        return kept
-
-    def _n_columns(self) -> int:
-        return len(self.steps)
+    @cached_property
+    def _kept(self) -> list[npt.NDArray[np.float64]]:
+        both = zip(self.losses.T, self.diverged.T, strict=True)
+        return [column[~bad].astype(np.float64) for column, bad in both]
 
     @property
     def n_diverged(self) -> npt.NDArray[np.int64]:
