@@ -20,7 +20,15 @@ STREET = {
         "outer",
         "initialization",
     ),
-    "network": ("_layers", "_custom", "derivatives", "network"),
+    "network": (
+        "_layers",
+        "jets",
+        "_custom_outputs",
+        "_custom",
+        "derivatives",
+        "input_derivatives",
+        "network",
+    ),
     "algorithms": ("algorithm", "presets", "schedules"),
     "data": ("batch", "samplers"),
     "calls": (

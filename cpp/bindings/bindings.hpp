@@ -31,6 +31,7 @@ void register_examples(py::module_& m);
 void register_algorithm(py::module_& m);
 void register_outer(py::module_& m);
 void register_evaluation(py::module_& m);
+void register_input_derivatives(py::module_& m);
 void register_adaptation(py::module_& m);
 void register_meta(py::module_& m);
 void register_inner(py::module_& m);

@@ -16,6 +16,7 @@ FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   fomaml_fast_bindings::register_algorithm(m);
   fomaml_fast_bindings::register_outer(m);
   fomaml_fast_bindings::register_evaluation(m);
+  fomaml_fast_bindings::register_input_derivatives(m);
   fomaml_fast_bindings::register_adaptation(m);
   fomaml_fast_bindings::register_meta(m);
   fomaml_fast_bindings::register_plan(m);

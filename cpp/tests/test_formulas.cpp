@@ -37,6 +37,12 @@ void activation_derivatives_match_differences(double moved) {
     const double bend = (a.d1(at(z + kStep)) - a.d1(at(z - kStep))) / (2 * kStep);
     CHECK(close(a.d1(at(z)), slope, 1e-8));
     CHECK(close(a.d2(at(z)), bend, 1e-8));
+    if constexpr (A::curved) {
+      const double third = (a.d2(at(z + kStep)) - a.d2(at(z - kStep))) / (2 * kStep);
+      const double fourth = (a.d3(at(z + kStep)) - a.d3(at(z - kStep))) / (2 * kStep);
+      CHECK(close(a.d3(at(z)), third, 1e-8));
+      CHECK(close(a.d4(at(z)), fourth, 1e-8));
+    }
   }
   CHECK(std::isnan(a.apply(std::numeric_limits<double>::quiet_NaN())));
 }

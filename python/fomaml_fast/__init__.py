@@ -13,6 +13,7 @@ from fomaml_fast.batch import TaskBatch
 from fomaml_fast.build import build_info
 from fomaml_fast.errors import DivergenceError
 from fomaml_fast.evaluation import Evaluation, MetricValues
+from fomaml_fast.jets import Jet
 from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
 from fomaml_fast.planning import EnginePlan, Plan, plan
@@ -38,6 +39,7 @@ __all__ = [
     "EnginePlan",
     "Evaluation",
     "Implicit",
+    "Jet",
     "MetaGrad",
     "MetricValues",
     "Metrics",

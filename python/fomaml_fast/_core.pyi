@@ -185,6 +185,54 @@ def jvp(net: Network, theta: Any, x: Any, v: Any, threads: Any, check_finite: An
 def vjp(
     net: Network, theta: Any, x: Any, cotangent: Any, threads: Any, check_finite: Any
 ) -> Floats: ...
+def input_vjp(
+    net: Network, theta: Any, x: Any, cotangent: Any, threads: Any, check_finite: Any
+) -> Any: ...
+def input_jvp(
+    net: Network, theta: Any, x: Any, tangent: Any, threads: Any, check_finite: Any
+) -> Any: ...
+def directions(net: Network, directions: Any, dtype: str) -> Floats: ...
+def jet(
+    net: Network,
+    theta: Any,
+    x: Any,
+    directions: Any,
+    order: int,
+    threads: Any,
+    check_finite: Any,
+) -> Any: ...
+def jet_jvp(
+    net: Network,
+    theta: Any,
+    x: Any,
+    directions: Any,
+    order: int,
+    v: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Any: ...
+def jet_vjp(
+    net: Network,
+    theta: Any,
+    x: Any,
+    directions: Any,
+    order: int,
+    cotangent: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Floats: ...
+def jet_vjp_tangent(
+    net: Network,
+    theta: Any,
+    x: Any,
+    directions: Any,
+    order: int,
+    cotangent: Any,
+    v: Any,
+    cotangent_tangent: Any,
+    threads: Any,
+    check_finite: Any,
+) -> Floats: ...
 def vjp_tangent(
     net: Network,
     theta: Any,

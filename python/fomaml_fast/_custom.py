@@ -13,7 +13,7 @@ import numpy as np
 
 from fomaml_fast._arrays import FloatArray
 from fomaml_fast._convert import as_array, convert
-from fomaml_fast._loader import core
+from fomaml_fast._custom_outputs import Outputs, outputs_of
 from fomaml_fast._shown import shown
 
 HessianVector = Callable[[FloatArray], Any] | None
@@ -35,25 +35,17 @@ class Values(NamedTuple):
 class CustomRows:
     """A loss on rows of all tasks; those of one length go to the function together.
 
-    `x` is whatever the core takes for rows; `targets` are arrays ``[T, n, ...]``, one a group.
+    `targets` are arrays ``[T, n, ...]``, one a group.
     """
 
-    def __init__(
-        self,
-        network: Any,
-        fn: Callable[..., Any],
-        x: Any,
-        targets: list[Any],
-        threads: Any,
-    ) -> None:
-        self.network, self.fn, self.x, self.threads = network, fn, x, threads
-        self.targets = targets
+    def __init__(self, outputs: Outputs, targets: list[Any]) -> None:
+        self.outputs, self.targets = outputs, targets
 
     def at(self, outputs: Any) -> Values:
         """Evaluate at the outputs of the network, as the core returns them."""
         groups = _in_groups(outputs)
         results = [
-            checked_result(self.fn(*both), both[0].shape)
+            checked_result(self.outputs.fn(*both), both[0].shape)
             for both in zip(groups, self.targets, strict=True)
         ]
         dtype = groups[0].dtype
@@ -70,31 +62,25 @@ class CustomRows:
 
     def hvp(self, theta: Any, values: Values, v: Any, check: Any = False) -> FloatArray:
         """Hessian over theta times v."""
-        tangents = self._push(theta, v)
+        tangents = self.outputs.push(theta, v)
         _expect_finite("gradient", values.gradients, check)
         products = self._curved(values, tangents)
         _expect_finite("product with its Hessian", products, check)
         curved = _as_outputs(products, tangents)
         along = _as_outputs(values.gradients, tangents)
-        return core.vjp_tangent(
-            *(self.network, theta, self.x, along, v, curved, self.threads, check)
-        )
+        return self.outputs.pull_tangent(theta, along, v, curved, check)
 
     def gnvp(self, theta: Any, values: Values, v: Any, check: Any = False) -> FloatArray:
         """Gauss-Newton matrix over theta times v."""
-        tangents = self._push(theta, v)
+        tangents = self.outputs.push(theta, v)
         products = self._curved(values, tangents)
         _expect_finite("product with its Hessian", products, check)
         return self._pulled_back(theta, products, tangents, check)
 
-    def _push(self, theta: Any, v: Any) -> Any:
-        return core.jvp(self.network, theta, self.x, v, self.threads, False)
-
     def _pulled_back(
         self, theta: Any, groups: list[FloatArray], like: Any, check: Any = False
     ) -> FloatArray:
-        cotangents = _as_outputs(groups, like)
-        return core.vjp(self.network, theta, self.x, cotangents, self.threads, check)
+        return self.outputs.pull(theta, _as_outputs(groups, like), check)
 
     def _curved(self, values: Values, tangents: Any) -> list[FloatArray]:
         """Hessian on the outputs times ``J v``."""
@@ -137,18 +123,19 @@ class CustomEvaluation:
         theta = convert(theta, "theta", "numbers", None, False, False)
         x = convert(x, "x", "numbers", str(theta.dtype), True, False)
         self._v: Any = None
-        outputs = core.predict(net._core, theta, x, None, threads, check_finite)
+        of_x = outputs_of(net, net.loss_spec, x, threads, str(theta.dtype))
+        outputs = of_x.at(theta, check_finite)
         if v:
             self._v = convert(v[0], "v", "numbers", str(theta.dtype), False, False)
             # Tasks may be those of v: the direction of the outputs says how many there are.
-            tangents = core.jvp(net._core, theta, x, self._v, threads, check_finite)
+            tangents = of_x.push(theta, self._v, check_finite)
             outputs = _for_tasks(outputs, tangents)
         if not isinstance(outputs, list) and outputs.size == 0:
             raise ValueError("x must have at least one row a task")
         self._single = not isinstance(outputs, list) and outputs.ndim == 2
         self._theta, self._outputs = theta, outputs
         targets = _targets(y, outputs, one_set=not isinstance(x, list) and x.ndim == 2)
-        self._rows = CustomRows(net._core, net.loss_spec.fn, x, targets, threads)
+        self._rows = CustomRows(of_x, targets)
         self._checks = bool(check_finite)
         self._values = self._rows.at(outputs)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fomaml_fast._arrays import FloatArray
 from fomaml_fast._custom import CustomRows, Values
+from fomaml_fast._custom_outputs import outputs_of
 from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
@@ -64,17 +65,14 @@ class _RegisteredObjective:
 class _CustomObjective:
     """A loss written in Python."""
 
-    def __init__(
-        self, net: MLP, fn: Callable[..., Any], rows: Any, tasks: int, threads: int | None
-    ) -> None:
-        self._net, self._threads = net._core, threads
+    def __init__(self, net: MLP, loss: Custom, rows: Any, tasks: int, threads: int | None) -> None:
         targets = [t[None] for t in rows.y] if rows.ragged else [rows.y]
         if not rows.ragged and tasks > rows.tasks:
             targets = [np.broadcast_to(rows.y, (tasks, *rows.y.shape[1:]))]
-        self._rows = CustomRows(self._net, fn, rows, targets, self._threads)
+        self._rows = CustomRows(outputs_of(net, loss, rows, threads, rows.dtype), targets)
 
     def at(self, thetas: FloatArray) -> Point:
-        outputs = core.predict(self._net, thetas, self._rows.x, None, self._threads, False)
+        outputs = self._rows.outputs.at(thetas)
         values = self._rows.at(outputs)
         self._check_gradients(values)
         return Point(
@@ -107,7 +105,7 @@ def _objective(
     for name, extra in extras.items():
         if extra is not None:
             raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
-    return _CustomObjective(net, loss.fn, rows, tasks, threads)
+    return _CustomObjective(net, loss, rows, tasks, threads)
 
 
 def _check_available(algorithm: Algorithm) -> None:

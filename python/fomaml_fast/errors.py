@@ -63,7 +63,8 @@ class DivergenceError(ArithmeticError):
         return type(self), (self.tasks, self.step, self.n_tasks, self.what)
 
 
-def _of_dtype(name: str, other: str, like: str, dtype: str) -> str:
+def of_dtype(name: str, other: str, like: str, dtype: str) -> str:
+    """Say how an argument gets the dtype that it should have."""
     in_batch = f" or TaskBatch(..., dtype=numpy.{like})" if other.startswith("x_") else ""
     return f"; convert one of them, e.g. numpy.asarray({name}, dtype=numpy.{like}){in_batch}"
 
@@ -101,7 +102,7 @@ HINTS: dict[str, Callable[[str, str, str, str], str]] = {
         "; scale them, or compute in float64 (check_finite=False returns what came out)"
     ),
     "not_float": lambda name, *_: f"; convert it with numpy.asarray({name}, dtype)",
-    "dtype_differs": _of_dtype,
+    "dtype_differs": of_dtype,
     "batch_dtype": _of_batch_dtype,
     "targets_shape": _of_targets_axis,
     "labels_axes": _of_labels_axes,

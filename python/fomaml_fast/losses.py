@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
+from fomaml_fast._arrays import as_count
+from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
 from fomaml_fast._registry import Family, Spec, defaults, names_arguments
 from fomaml_fast._shown import shown
@@ -201,11 +205,19 @@ class Custom(Loss):
         called the library: once a call of `MLP`'s `loss`, `value_and_grad`, `hvp` or `gnvp`, once
         for each inner step of all tasks elsewhere. Exact meta-gradients need the third item.
         Implicit gradients and context parameters are not available.
+    directions : array or None, default None
+        ``[D, n_0]``: `fn` is then a function of jets, ``fn(jet, targets)``. It gets a `Jet` of the
+        outputs and their derivatives along these directions of the inputs (see `MLP.jet`), and
+        returns its gradient as a `Jet` of the same shapes; the third item takes and returns one.
+        The network must have no normalisation.
+    order : {1, 2} or None, default None
+        Of the jets' highest derivative; None is 2.
 
     Raises
     ------
-    TypeError
-        If `fn` cannot be called.
+    ValueError, TypeError
+        If `fn` cannot be called; if directions are no finite numbers ``[D, n_0]``, or order is
+        neither 1 nor 2.
 
     Examples
     --------
@@ -217,20 +229,46 @@ class Custom(Loss):
     >>> net = MLP([1, 1], loss=Custom(absolute))
     >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[5.0]])
     (1.0, array([3., 1.]))
+
+    Decay, ``u' = -u``, without any target:
+
+    >>> from fomaml_fast import Jet
+    >>> def residual(jet, targets):
+    ...     r = jet.first[..., 0, :] + jet.value
+    ...     slope = 2 * r / r[0].size
+    ...     return (r**2).mean(axis=(1, 2)), Jet(slope, slope[..., None, :])
+    >>> net = MLP([1, 1], loss=Custom(residual, directions=[[1.0]], order=1))
+    >>> net.value_and_grad(np.array([2.0, 0.0]), [[3.0]], [[0.0]])
+    (64.0, array([64., 16.]))
     """
 
     fn: Callable[[Any, Any], Any]
+    directions: Any = None  #: a tuple of tuples of numbers
+    order: int | None = None
     name: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.fn):
             raise TypeError(f"fn must be callable, got {shown(self.fn)}")
+        if self.directions is None:
+            if self.order is not None:
+                raise ValueError(
+                    f"order is that of jets: give directions too, got {shown(self.order)}"
+                )
+            return
+        object.__setattr__(self, "directions", _as_directions(self.directions))
+        order = 2 if self.order is None else as_count(self.order, "order", least=1)
+        if order > 2:
+            raise ValueError(f"order must be 1 or 2, got {order}")
+        object.__setattr__(self, "order", order)
 
     def __eq__(self, other: object) -> bool:
         """Whether the functions are the same; those that cannot be compared are not."""
         if not isinstance(other, Custom):
             return NotImplemented
+        if (self.directions, self.order) != (other.directions, other.order):
+            return False
         try:
             return self.fn is other.fn or bool(self.fn == other.fn)
         except Exception:  # fields that are arrays, whatever else a function's own == raises
@@ -239,6 +277,21 @@ class Custom(Loss):
     def __hash__(self) -> int:
         """Equal for equal functions, also where these have no hash of their own."""
         return hash((type(self), type(self.fn)))
+
+
+def _as_directions(value: Any) -> tuple[tuple[float, ...], ...]:
+    """Directions of any dtype: that of theta is not known yet."""
+    array = as_array(value, "directions")
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"directions must hold real numbers, got {array.dtype}")
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(
+            "directions must have shape [directions, inputs] with at least one direction, got "
+            f"{list(array.shape)}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError("directions must be finite")
+    return tuple(map(tuple, array.astype(np.float64).tolist()))
 
 
 _FAMILY = Family(

@@ -29,10 +29,11 @@ from fomaml_fast._loader import core
 from fomaml_fast.activations import get as get_activation
 from fomaml_fast.derivatives import Derivatives
 from fomaml_fast.initialization import SCHEMES, Place, draw_weights
+from fomaml_fast.input_derivatives import InputDerivatives
 
 
 @dataclass(frozen=True, init=False)
-class MLP(Derivatives):
+class MLP(Derivatives, InputDerivatives):
     """A multilayer perceptron and its loss; the last layer is linear.
 
     Parameters

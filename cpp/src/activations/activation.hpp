@@ -4,6 +4,8 @@
 //   name            what Python calls it
 //   apply(z)        sigma
 //   d1(s), d2(s)    sigma', sigma'' at s = z if needs_input, else at s = h = apply(z)
+//   d3(s), d4(s)    the next two where it is curved: of jets, whose second derivatives over the
+//                   inputs are differentiated over the parameters
 // written for any pack, and whatever of Activation's facts is not so. One that has hyper-parameters
 // lists them in `options` (base/options.hpp) and is constructed from their values; one without has
 // static functions. Networks keep z only where needs_input asks for it. NaN must come through

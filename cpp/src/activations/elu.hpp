@@ -25,6 +25,14 @@ struct Elu : Activation {
   FOMAML_FAST_INLINE V d2(V s) const {
     return select(s > broadcast<V>(0), broadcast<V>(0), slope(s));
   }
+  template <class V>
+  FOMAML_FAST_INLINE V d3(V s) const {
+    return d2(s);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE V d4(V s) const {
+    return d2(s);
+  }
 
   bool needs_input;
   double alpha;

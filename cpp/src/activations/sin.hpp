@@ -5,7 +5,8 @@
 namespace FOMAML_FAST_NAMESPACE::activations {
 
 /// sin(omega z), as in sinusoidal representation networks (Sitzmann et al. 2020, section 3.2);
-/// sigma' = omega cos(omega z), sigma'' = -omega^2 sin(omega z).
+/// sigma' = omega cos(omega z), sigma'' = -omega^2 sin(omega z), sigma''' = -omega^3 cos(omega z),
+/// sigma'''' = omega^4 sin(omega z).
 struct Sin : Activation {
   static constexpr const char* name = "sin";
   static constexpr Option options[] = {{"frequency", 1}};
@@ -24,6 +25,16 @@ struct Sin : Activation {
   FOMAML_FAST_INLINE V d2(V z) const {
     const V omega = constant<V>(frequency);
     return -omega * omega * math::sin(omega * z);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE V d3(V z) const {
+    const V omega = constant<V>(frequency);
+    return -omega * omega * omega * math::cos(omega * z);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE V d4(V z) const {
+    const V omega = constant<V>(frequency);
+    return omega * omega * omega * omega * math::sin(omega * z);
   }
 
   double frequency;

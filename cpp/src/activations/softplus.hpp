@@ -21,6 +21,14 @@ struct Softplus : Activation {
   FOMAML_FAST_INLINE static V d2(V z) {
     return Sigmoid::d1(Sigmoid::apply(z));
   }
+  template <class V>
+  FOMAML_FAST_INLINE static V d3(V z) {
+    return Sigmoid::d2(Sigmoid::apply(z));
+  }
+  template <class V>
+  FOMAML_FAST_INLINE static V d4(V z) {
+    return Sigmoid::d3(Sigmoid::apply(z));
+  }
 
  private:
   template <class V>

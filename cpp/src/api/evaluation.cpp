@@ -51,15 +51,11 @@ bool Evaluation::measure(Fault& fault) {
     single_ = single_ && in_.tangent.array().shape.axes == 1;
     if (!join(in_.tangent.name, vectors_in(in_.tangent), fault)) return false;
   }
-  if (in_.wants_cotangents && !in_.cotangents.given()) {
-    fault.name = in_.cotangents.name;
-    fault.reason = Reason::missing;
-    return false;
+  if (is_of_jets(in_.operation)) {
+    if (!check_directions(in_.directions, *in_.net, in_.theta.dtype(), fault)) return false;
+    jet_ = {in_.directions.array().shape[0], in_.order};
   }
-  for (const Argument* argument : {&in_.cotangents, &in_.cotangent_tangents}) {
-    if (!argument->given()) continue;
-    if (!measure_outputs_like(*argument, fault)) return false;
-  }
+  if (!measure_vectors(fault)) return false;
   if (empty()) return true;
   out_rows_ = 0;
   for (Index task = 0; task < tasks_; ++task) out_rows_ += count(task);
@@ -79,9 +75,23 @@ Index Evaluation::count(Index task) const {
   return reader_.count(reader_.sets() == 1 ? 0 : task);
 }
 
-/// Vectors on the outputs of every row: one set of them, or one a task.
-bool Evaluation::measure_outputs_like(const Argument& argument, Fault& fault) {
-  const Index outputs = in_.net->spec.outputs();
+bool Evaluation::measure_vectors(Fault& fault) {
+  const NetworkSpec& net = in_.net->spec;
+  const auto fits = [&](const Argument& argument, bool wanted, Index columns, const char* like) {
+    if (argument.given()) return measure_rows_of(argument, columns, like, fault);
+    if (!wanted) return true;
+    fault.name = argument.name;
+    fault.reason = Reason::missing;
+    return false;
+  };
+  const Index outputs = net.outputs() * jet_.streams();
+  return fits(in_.cotangents, in_.wants_cotangents, outputs, "the outputs") &&
+         fits(in_.cotangent_tangents, false, outputs, "the outputs") &&
+         fits(in_.input_tangents, in_.wants_input_tangents, net.inputs(), "x");
+}
+
+bool Evaluation::measure_rows_of(const Argument& argument, Index columns, const char* like,
+                                 Fault& fault) {
   const DType dtype = in_.theta.dtype();
   const char* const x_name = in_.examples == nullptr ? in_.rows.x.name : examples_.x_name;
   const bool ragged = in_.examples == nullptr ? reader_.ragged() : examples_.shape.ragged;
@@ -115,14 +125,15 @@ bool Evaluation::measure_outputs_like(const Argument& argument, Fault& fault) {
     }
     const int axes = array.shape.axes;
     bool fits = axes == 2 || (axes == 3 && !argument.listed);
-    fits = fits && array.shape.last() == outputs;
+    fits = fits && array.shape.last() == columns;
     // A set for all tasks fits each of them; a list has one for each.
     const Index first = argument.listed ? i : 0, last = argument.listed ? i + 1 : tasks_;
     for (Index task = first; fits && task < last; ++task)
       fits = array.shape[axes - 2] == count(task);
     if (fits) continue;
-    fault.wanted = {2, {count(first), outputs}};
-    fault.reason = Reason::outputs_shape;
+    fault.wanted = {2, {count(first), columns}};
+    fault.reason = Reason::rows_of_shape;
+    fault.text = like;
     return false;
   }
   return true;
@@ -130,11 +141,10 @@ bool Evaluation::measure_outputs_like(const Argument& argument, Fault& fault) {
 
 /// On top of each other, as outputs are; only `carve`d while the arena counts.
 template <class T>
-const T* Evaluation::read_outputs_like(const Argument& argument, Arena& arena) const {
+const T* Evaluation::read_rows_of(const Argument& argument, Index columns, Arena& arena) const {
   if (!argument.given()) return nullptr;
   const Index n = held(argument);
   if (!argument.listed && n == tasks_) return argument.array().as<T>();
-  const Index columns = in_.net->spec.outputs();
   T* const all = arena.take<T>(out_rows_ * columns);
   if (arena.counting()) return all;
   T* next = all;
@@ -145,10 +155,19 @@ const T* Evaluation::read_outputs_like(const Argument& argument, Arena& arena) c
   return all;
 }
 
+template <class T>
+void Evaluation::read_vectors(Arena& arena, const T*& cotangents, const T*& cotangent_tangents,
+                              const T*& input_tangents) const {
+  const Index outputs = in_.net->spec.outputs() * jet_.streams();
+  cotangents = read_rows_of<T>(in_.cotangents, outputs, arena);
+  cotangent_tangents = read_rows_of<T>(in_.cotangent_tangents, outputs, arena);
+  input_tangents = read_rows_of<T>(in_.input_tangents, in_.net->spec.inputs(), arena);
+}
+
 void Evaluation::carve(Arena& arena) const {
   visit_float(dtype(), [&]<class T>(T) {
-    read_outputs_like<T>(in_.cotangents, arena);
-    read_outputs_like<T>(in_.cotangent_tangents, arena);
+    const T *cotangents, *cotangent_tangents, *input_tangents;
+    read_vectors<T>(arena, cotangents, cotangent_tangents, input_tangents);
   });
 }
 
@@ -160,12 +179,18 @@ std::size_t Evaluation::bytes() const {
 }
 
 bool Evaluation::read(std::byte* memory, Fault& fault) {
-  if (in_.check_finite && !check_finite(in_.theta, false, fault)) return false;
+  if (in_.check_finite &&
+      !(check_finite(in_.theta, false, fault) && check_finite(in_.directions, false, fault))) {
+    return false;
+  }
   if (empty()) return true;
   Arena arena(memory);
   visit_float(dtype(), [&]<class T>(T) {
-    cotangents_ = read_outputs_like<T>(in_.cotangents, arena);
-    cotangent_tangents_ = read_outputs_like<T>(in_.cotangent_tangents, arena);
+    const T *cotangents, *cotangent_tangents, *input_tangents;
+    read_vectors<T>(arena, cotangents, cotangent_tangents, input_tangents);
+    cotangents_ = cotangents;
+    cotangent_tangents_ = cotangent_tangents;
+    input_tangents_ = input_tangents;
   });
   if (in_.examples == nullptr && !reader_.read(memory + arena.used(), examples_, fault)) {
     return false;
@@ -183,6 +208,7 @@ Status Evaluation::run(const Results<T>& results, const Execution& execution) co
   problem.net = in_.net->spec;
   problem.layout = in_.net->layout;
   problem.tasks = tasks_;
+  problem.jet = jet_;
   Call<T> call;
   problem.support = examples_.shape_with(loss_of(*in_.net, examples_));
   call.support = examples_.view<T>();
@@ -195,6 +221,8 @@ Status Evaluation::run(const Results<T>& results, const Execution& execution) co
   }
   call.cotangents = static_cast<const T*>(cotangents_);
   call.cotangent_tangents = static_cast<const T*>(cotangent_tangents_);
+  call.input_tangents = static_cast<const T*>(input_tangents_);
+  if (in_.directions.given()) call.directions = in_.directions.array().as<T>();
   call.outputs = results.outputs;
   call.losses = results.losses;
   call.task_vectors = results.vectors;
@@ -204,16 +232,17 @@ Status Evaluation::run(const Results<T>& results, const Execution& execution) co
 template <class T>
 bool Evaluation::check(const Results<T>& results, Fault& fault) const {
   if (!in_.check_finite || empty()) return true;
-  const Index outputs = in_.net->spec.outputs(), n_params = in_.net->n_params();
+  const Index columns = output_columns(), n_params = in_.net->n_params();
   const bool tells = in_.operation == Operation::loss || in_.operation == Operation::gradient;
   const auto is_nan = [](T loss) { return std::isnan(loss); };  // infinity says so itself
   if ((!tells || std::none_of(results.losses, results.losses + tasks_, is_nan)) &&
-      (results.outputs == nullptr || all_finite(results.outputs, out_rows_ * outputs)) &&
+      (results.outputs == nullptr || all_finite(results.outputs, out_rows_ * columns)) &&
       (results.vectors == nullptr || all_finite(results.vectors, tasks_ * n_params))) {
     return true;
   }
   // Vectors were not scanned before: most of them are what another call returned.
-  for (const Argument* vectors : {&in_.tangent, &in_.cotangents, &in_.cotangent_tangents}) {
+  for (const Argument* vectors :
+       {&in_.tangent, &in_.cotangents, &in_.cotangent_tangents, &in_.input_tangents}) {
     if (vectors->given() && !check_finite(*vectors, false, fault)) return false;
   }
   fault.reason = Reason::overflowed;

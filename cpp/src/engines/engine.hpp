@@ -15,23 +15,40 @@
 #include "base/watch.hpp"
 #include "kernels/compensated.hpp"
 #include "meta/algorithm.hpp"
+#include "network/jet.hpp"
 #include "network/layout.hpp"
 #include "network/rows.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
 enum class Operation : std::uint8_t {
-  predict,        ///< outputs of every row
-  loss,           ///< loss of every task
-  gradient,       ///< loss and gradient of every task
-  hvp,            ///< (Hessian of the loss) . tangent of every task
-  vjp,            ///< J'c: cotangents c of the outputs pulled back to the parameters
-  jvp,            ///< Jv: the tangent of the parameters pushed forward to the outputs
-  vjp_tangent,    ///< J'c' + (dJ/dtheta . v)'c: the derivative of J'c where c has the tangent c'
-  gnvp,           ///< J' (Hessian of the loss on the outputs) J v
-  adapt,          ///< theta_S of every task
-  meta_gradient,  ///< query losses after adaptation and their reduced gradient
+  predict,      ///< outputs of every row
+  loss,         ///< loss of every task
+  gradient,     ///< loss and gradient of every task
+  hvp,          ///< (Hessian of the loss) . tangent of every task
+  vjp,          ///< J'c: cotangents c of the outputs pulled back to the parameters
+  jvp,          ///< Jv: the tangent of the parameters pushed forward to the outputs
+  vjp_tangent,  ///< J'c' + (dJ/dtheta . v)'c: the derivative of J'c where c has the tangent c'
+  gnvp,         ///< J' (Hessian of the loss on the outputs) J v
+  input_vjp,    ///< cotangents of the outputs pulled back to the inputs
+  input_jvp,    ///< tangents of the inputs pushed forward to the outputs
+  // Of the outputs with their derivatives along directions of the inputs, which these call jets:
+  jet,              ///< the jets of every row
+  jet_vjp,          ///< as vjp, where J is the Jacobian of the jets over the parameters
+  jet_jvp,          ///< as jvp
+  jet_vjp_tangent,  ///< as vjp_tangent
+  adapt,            ///< theta_S of every task
+  meta_gradient,    ///< query losses after adaptation and their reduced gradient
 };
+
+/// Whether an operation differentiates over the inputs.
+constexpr bool differentiates_inputs(Operation operation) {
+  return operation >= Operation::input_vjp && operation <= Operation::jet_vjp_tangent;
+}
+constexpr bool is_of_jets(Operation operation) {
+  return operation >= Operation::jet && operation <= Operation::jet_vjp_tangent;
+}
+inline constexpr const char* kOverInputs = "derivatives over the inputs";
 
 /// All that may decide an engine, its blocks and its workspace.
 struct Problem {
@@ -42,6 +59,7 @@ struct Problem {
   Index tasks = 0;
   RowShape support{};  ///< for predict … gnvp: the rows
   RowShape query{};    ///< meta_gradient; adapt when query losses are traced
+  JetShape jet{};      ///< of operations on jets
   bool theta_per_task = false;
   bool wants_task_gradients = false;  ///< meta_gradient: `task_vectors` too
   bool wants_trace = false;           ///< adapt: any of the trace results
@@ -115,10 +133,12 @@ struct Call {
   Index theta_stride = 0;    ///< P or 0
   RowSet<T> support{};
   RowSet<T> query{};
-  const T* tangent = nullptr;  ///< hvp, jvp, vjp_tangent, gnvp: [P] or [tasks, P]
+  const T* tangent = nullptr;  ///< hvp, jvp, vjp_tangent, gnvp, and those of jets: [P], [tasks, P]
   Index tangent_stride = 0;
-  const T* cotangents = nullptr;          ///< vjp, vjp_tangent: c, placed as `outputs`
+  const T* cotangents = nullptr;          ///< vjp, vjp_tangent, input_vjp: c, placed as `outputs`
   const T* cotangent_tangents = nullptr;  ///< vjp_tangent: c', placed as `outputs`
+  const T* input_tangents = nullptr;      ///< input_jvp: [rows of all tasks, n_0]
+  const T* directions = nullptr;          ///< of jets: [directions, n_0]
   /// Inner rates: [rate_steps, depth], of step min(k, rate_steps - 1) and layer l; or [P].
   const T* rates = nullptr;
   Index rate_steps = 1;
@@ -126,8 +146,10 @@ struct Call {
   const T* task_weights = nullptr;  ///< [tasks], may be null
   T grad_scale = 1;                 ///< meta_gradient: 1 / tasks for the mean, 1 for the sum
 
-  T* outputs = nullptr;  ///< predict, jvp: [rows of all tasks, n_L] (shared rows: [tasks * rows])
-  T* losses = nullptr;   ///< [tasks]: loss; meta_gradient: query loss at theta_S
+  /// predict, jvp, input_jvp: [rows of all tasks, n_L] (shared rows: [tasks * rows]); input_vjp:
+  /// [the same, n_0]; of jets: [the same, streams, n_L], as their cotangents are.
+  T* outputs = nullptr;
+  T* losses = nullptr;          ///< [tasks]: loss; meta_gradient: query loss at theta_S
   T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
   T* task_vectors = nullptr;    ///< [tasks, P]: gradients, products, theta_S, meta-gradients
   T* grad = nullptr;            ///< [P]: the reduced meta-gradient

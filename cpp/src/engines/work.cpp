@@ -38,11 +38,14 @@ double operations(const Problem& problem, const PassCosts& row) {
   const auto support = static_cast<double>(problem.support.total);
   const auto query = static_cast<double>(problem.query.total);
   const double steps = problem.algorithm.steps;
+  const double jets = support * static_cast<double>(problem.jet.streams());
   switch (problem.operation) {
     case Operation::predict:
     case Operation::loss:
       return support * row.forward;
     case Operation::jvp:
+    case Operation::input_vjp:
+    case Operation::input_jvp:
       return support * 2 * row.forward;
     case Operation::vjp:
     case Operation::gradient:
@@ -52,6 +55,14 @@ double operations(const Problem& problem, const PassCosts& row) {
     case Operation::vjp_tangent:
     case Operation::hvp:
       return support * (row.gradient + row.hvp);
+    case Operation::jet:
+      return jets * row.forward;
+    case Operation::jet_jvp:
+      return jets * 2 * row.forward;
+    case Operation::jet_vjp:
+      return jets * row.gradient;
+    case Operation::jet_vjp_tangent:
+      return jets * (row.gradient + row.hvp);
     case Operation::adapt: {
       // A trace evaluates the query, and once more the support, where the last step ends.
       const double traced = static_cast<double>(problem.trace_points) * query + support;

@@ -22,6 +22,14 @@ struct Swoosh : Activation {
   FOMAML_FAST_INLINE V d2(V z) const {
     return -constant<V>(bend) * math::sin(z);
   }
+  template <class V>
+  FOMAML_FAST_INLINE V d3(V z) const {
+    return -constant<V>(bend) * math::cos(z);
+  }
+  template <class V>
+  FOMAML_FAST_INLINE V d4(V z) const {
+    return constant<V>(bend) * math::sin(z);
+  }
 
   double bend;
 };

@@ -10,6 +10,7 @@ namespace lanes {
 namespace {
 
 const char* unsupported(const Problem& problem) {
+  if (differentiates_inputs(problem.operation)) return kOverInputs;
   switch (problem.operation) {
     case Operation::vjp:
     case Operation::jvp:

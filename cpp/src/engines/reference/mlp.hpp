@@ -106,18 +106,7 @@ class Mlp {
       sums_.product(input(l, x, count), d, weight(g, l));
       bias_sums(l, d, bias(g, l));
       if (l == 0) break;
-      Matrix<T> back(back_, count, net_.fan_in(l));
-      in_stretches(l, count, [&](Index first, Index rows) {
-        back.middleRows(first, rows).noalias() =
-            d.middleRows(first, rows) * weight(theta, l).transpose();
-      });
-      visit_activation(net_.activation(l - 1), [&](const auto a) {
-        in_stretches(l, count, [&](Index first, Index rows) {
-          const Index end = (first + rows) * back.cols();
-          for (Index i = first * back.cols(); i < end; ++i)
-            at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
-        });
-      });
+      pass_back(theta, l, count);
       if (net_.normalized(l - 1)) {
         T* du = at(d_, l - 1);
         std::fill_n(g + gain(l - 1), 2 * net_.fan_out(l - 1), T(0));  // the shifts come next
@@ -129,6 +118,35 @@ class Mlp {
     if (context_ == 0) return;
     context_weight(g).noalias() = phi(theta).transpose() * bias(g, 0);  // b's gradient: d summed
     phi(g).noalias() = bias(g, 0) * context_weight(theta).transpose();
+  }
+
+  /// Gradient on the rows' inputs [count, n_0], after forward and the last layer's delta.
+  ConstMatrix<T> backward_to_inputs(const T* theta, Index count) const {
+    for (int l = net_.depth - 1; l > 0; --l) {
+      pass_back(theta, l, count);
+      if (!net_.normalized(l - 1)) continue;
+      normalization::pull_back(norm(l - 1, count), theta + gain(l - 1), at(d_, l - 1));
+    }
+    Matrix<T> back(back_, count, fed(0));
+    back.noalias() =
+        ConstMatrix<T>(at(d_, 0), count, net_.fan_out(0)) * weight(theta, 0).transpose();
+    return {back_, count, fed(0)};
+  }
+
+  /// Tangent of the outputs [count, n_L] where the inputs have the tangent rx, after forward.
+  ConstMatrix<T> push_forward_inputs(const T* theta, const T* rx, Index count) const {
+    for (int l = 0; l < net_.depth; ++l) {
+      Matrix<T> rz(at(rz_, l), count, net_.fan_out(l));
+      const T* const rh = l == 0 ? rx : at(rh_, l - 1);
+      rz.noalias() = ConstMatrix<T>(rh, count, fed(l)) * weight(theta, l);
+      if (net_.is_last(l)) break;
+      if (net_.normalized(l)) {
+        const T* const still = std::fill_n(r_back_, net_.fan_out(l), T(0)) - net_.fan_out(l);
+        normalization::apply_tangent(norm(l, count), theta + gain(l), still, still, rz.data());
+      }
+      push_through_activation(l, count);
+    }
+    return {at(rh_, net_.depth - 1), count, net_.outputs()};
   }
 
   /// Hv, after forward and loss(…, true).
@@ -258,10 +276,32 @@ class Mlp {
         normalization::apply_tangent(norm(l, count), theta + gain(l), v + gain(l), v + shift(l),
                                      rz.data());
       }
-      visit_activation(net_.activation(l), [&](const auto a) {
-        for (Index i = 0; i < rz.size(); ++i) at(rh_, l)[i] = at(rz_, l)[i] * a.d1(at(s_, l)[i]);
-      });
+      push_through_activation(l, count);
     }
+  }
+
+  void push_through_activation(int l, Index count) const {
+    visit_activation(net_.activation(l), [&](const auto a) {
+      const Index size = count * net_.fan_out(l);
+      for (Index i = 0; i < size; ++i) at(rh_, l)[i] = at(rz_, l)[i] * a.d1(at(s_, l)[i]);
+    });
+  }
+
+  /// From layer l's delta to the gradient on the input of the activation below.
+  void pass_back(const T* theta, int l, Index count) const {
+    const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
+    Matrix<T> back(back_, count, net_.fan_in(l));
+    in_stretches(l, count, [&](Index first, Index rows) {
+      back.middleRows(first, rows).noalias() =
+          d.middleRows(first, rows) * weight(theta, l).transpose();
+    });
+    visit_activation(net_.activation(l - 1), [&](const auto a) {
+      in_stretches(l, count, [&](Index first, Index rows) {
+        const Index end = (first + rows) * back.cols();
+        for (Index i = first * back.cols(); i < end; ++i)
+          at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
+      });
+    });
   }
 
   /// The R-operator through backward, from the last layer's delta and its R.

@@ -1,9 +1,11 @@
 #include "engines/reference/reference.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "engines/partial_sums.hpp"
 #include "engines/reference/general_path.hpp"
+#include "engines/reference/jet_products.hpp"
 #include "engines/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
@@ -15,13 +17,21 @@ namespace {
 template <class T>
 struct Workspace {
   Workspace(const Problem& problem, Arena& arena)
-      : mlp(problem.net, problem.layout, std::max(problem.support.longest, problem.query.longest),
-            second_order(problem), arena, problem.algorithm.context) {
-    if (problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient) {
+      : mlp(problem.net, problem.layout, rows(problem), second_order(problem), arena,
+            problem.algorithm.context) {
+    if (is_of_jets(problem.operation)) {
+      jets.emplace(problem, arena);
+    } else if (problem.operation == Operation::adapt ||
+               problem.operation == Operation::meta_gradient) {
       path = GeneralPathBuffers<T>::carve(problem, arena);
     } else {
       result = arena.take<T>(problem.layout.n_params + problem.algorithm.context);
     }
+  }
+  /// That the network itself is computed at; of jets none.
+  static Index rows(const Problem& problem) {
+    if (is_of_jets(problem.operation)) return 0;
+    return std::max(problem.support.longest, problem.query.longest);
   }
   static bool second_order(const Problem& problem) {
     switch (problem.operation) {
@@ -29,6 +39,7 @@ struct Workspace {
       case Operation::jvp:
       case Operation::vjp_tangent:
       case Operation::gnvp:
+      case Operation::input_jvp:
         return true;
       default:
         return problem.takes_hessians();
@@ -36,6 +47,7 @@ struct Workspace {
   }
 
   Mlp<T> mlp;
+  std::optional<JetProducts<T>> jets;
   GeneralPathBuffers<T> path;
   /// Gradients and products are formed here and copied out: Eigen's order of summation depends on
   /// the alignment of what it writes, which must not be the user's.
@@ -47,7 +59,7 @@ class Run {
  public:
   Run(const Problem& problem, const Call<T>& call) : problem_(problem), call_(call) {}
 
-  void operator()(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
+  void operator()(Team& team, Workspace<T>& work, const PartialSums<T>& sums) const {
     switch (problem_.operation) {
       case Operation::meta_gradient:
         return meta_gradient(team, work, sums);
@@ -55,6 +67,11 @@ class Run {
         const GeneralPath<T> path(problem_, call_, work.mlp, work.path);
         return team.share(problem_.tasks, [&](Index task) { path.adapt(task); });
       }
+      case Operation::jet:
+      case Operation::jet_vjp:
+      case Operation::jet_jvp:
+      case Operation::jet_vjp_tangent:
+        return team.share(problem_.tasks, [&](Index task) { work.jets->run(call_, task); });
       default:
         return team.share(problem_.tasks, [&](Index task) { differentiate(task, work); });
     }
@@ -70,12 +87,27 @@ class Run {
     const Index count = call_.support.count(task), first = call_.support.first(task);
     const T* x = call_.support.x + first * mlp.columns();
     // Where the task's outputs, and their cotangents, stand.
-    const Index place = (call_.support.shared ? task * count : first) * problem_.net.outputs();
+    const Index task_row = call_.support.shared ? task * count : first;
+    const Index place = task_row * problem_.net.outputs();
     const T* v = call_.tangent + task * call_.tangent_stride;
     switch (problem_.operation) {
       case Operation::predict: {
         const auto outputs = mlp.forward(theta(task), x, count);
         std::copy_n(outputs.data(), outputs.size(), call_.outputs + place);
+        return;
+      }
+      case Operation::input_vjp: {
+        mlp.forward(theta(task), x, count);
+        mlp.set_delta(call_.cotangents + place, count);
+        const auto gradient = mlp.backward_to_inputs(theta(task), count);
+        std::copy_n(gradient.data(), gradient.size(), call_.outputs + task_row * mlp.columns());
+        return;
+      }
+      case Operation::input_jvp: {
+        mlp.forward(theta(task), x, count);
+        const T* const rx = call_.input_tangents + task_row * mlp.columns();
+        const auto tangents = mlp.push_forward_inputs(theta(task), rx, count);
+        std::copy_n(tangents.data(), tangents.size(), call_.outputs + place);
         return;
       }
       case Operation::jvp: {
@@ -171,7 +203,7 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
     const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
-    const Workspace<T> work(problem, arena);
+    Workspace<T> work(problem, arena);
     body(team, work, sums);
   });
   return finished ? Status::ok : Status::interrupted;

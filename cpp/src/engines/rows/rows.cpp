@@ -13,6 +13,7 @@ namespace {
 
 const char* unsupported(const Problem& problem) {
   if (problem.algorithm.context > 0) return "context parameters";
+  if (differentiates_inputs(problem.operation)) return kOverInputs;
   const bool learns =
       problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient;
   // Statistics over rows are taken of all of them at once.
