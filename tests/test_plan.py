@@ -70,7 +70,7 @@ def test_reasons_are_given_and_true(name):
                     ff.meta_grad(net, theta, batch, algorithm)
 
 
-@pytest.mark.parametrize("operation", ["meta_grad", "adapt", "predict"])
+@pytest.mark.parametrize("operation", ff.planning.OPERATIONS)
 @pytest.mark.parametrize("sizes", [(2, 4, 1), (2, 300, 300, 1)], ids=str)
 def test_the_cheapest_that_can_is_chosen(operation, sizes):
     report = ff.plan(ff.MLP(sizes), tasks(), ff.maml(), operation=operation)
@@ -101,6 +101,21 @@ def test_operations_count_the_products_of_predict():
     # 9 tasks of 6 rows; a multiplication and an addition for each weight.
     report = ff.plan(ff.MLP([2, 4, 1]), tasks(), ff.maml(), operation="predict")
     assert report.operations == 9 * 6 * 2 * (2 * 4 + 4 * 1)
+
+
+@pytest.mark.parametrize("operation", ["input_vjp", "input_jvp", "jet"])
+def test_derivatives_over_inputs_fall_back_to_the_reference(operation):
+    report = ff.plan(ff.MLP([2, 4, 1]), tasks(), ff.maml(), operation=operation)
+    assert report.engine == "reference"
+    assert set(reasons(report).values()) == {None, "derivatives over the inputs"}
+    # A jet along both inputs is a value, two slopes and two bends; a product is two passes.
+    assert report.operations == 9 * 6 * 2 * 12 * (5 if operation == "jet" else 2)
+
+
+def test_normalised_networks_have_no_jets():
+    net = ff.MLP([2, 4, 1], norm="layer")
+    with pytest.raises(ValueError, match="operation: jets are those of networks without"):
+        ff.plan(net, tasks(), ff.maml(), operation="jet")
 
 
 def test_operations_count_the_flows():

@@ -1,4 +1,5 @@
 // What a call would do: which engine, why, and with how much.
+#include "api/directions.hpp"
 #include "api/operations.hpp"
 #include "api/plan.hpp"
 #include "hooks.hpp"
@@ -35,6 +36,7 @@ py::tuple plan(const std::string& operation, const api::Network& net, const Exam
   expect(api::fits(support.examples, net, nullptr, context, fault), fault);
   expect(api::fits(query.examples, net, algorithm.algorithm.loss_of_query(), context, fault),
          fault);
+  if (operation == "jet") expect(api::has_jets(net.spec, "operation", fault), fault);
   return api::visit_float(dtype, [&]<class T>(T) -> py::tuple {
     const api::MetaArguments arguments{.net = &net,
                                        .algorithm = &algorithm.algorithm,

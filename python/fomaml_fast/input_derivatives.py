@@ -291,7 +291,7 @@ def _of_dtype(jet: Jet, name: str, dtype: Any) -> Jet:
     for field, part in zip(jet._fields, jet, strict=True):
         whole = f"{name}.{field}"
         if part is not None:
-            part = convert(part, whole, "numbers", str(dtype), False, False)
+            part = np.asarray(convert(part, whole, "numbers", str(dtype), False, False))
             if part.dtype.kind == "f" and part.dtype != dtype:
                 hint = of_dtype(whole, "theta", str(dtype), str(part.dtype))
                 raise TypeError(f"{whole} is {part.dtype} but theta is {dtype}{hint}")

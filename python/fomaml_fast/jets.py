@@ -85,8 +85,8 @@ class JetForm(NamedTuple):
                 raise ValueError(
                     f"{name}.{field}{of} must have shape {list(wanted)}, got {list(array.shape)}"
                 )
-        packed = np.zeros((*lead, self.streams, self.outputs), dtype)
-        for field, into in zip(jet._fields, self.unpack(packed.reshape(*lead, -1)), strict=True):
+        packed = np.zeros((*lead, self.streams * self.outputs), dtype)
+        for field, into in zip(jet._fields, self.unpack(packed), strict=True):
             if field in parts:
                 into[...] = parts[field]
-        return packed.reshape(*lead, self.streams * self.outputs)
+        return packed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from fomaml_fast._arrays import one_of
 from fomaml_fast._loader import core
@@ -11,8 +11,8 @@ from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_cust
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.network import MLP
 
-Operation = Literal["meta_grad", "adapt", "predict"]
-OPERATIONS: tuple[Operation, ...] = ("meta_grad", "adapt", "predict")
+Operation = Literal["meta_grad", "adapt", "predict", "input_vjp", "input_jvp", "jet"]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class EnginePlan:
 class Plan:
     """What one call would do; printed, a table of the engines."""
 
-    operation: Operation  #: "meta_grad", "adapt" or "predict"
+    operation: Operation  #: as in `plan`
     engine: str | None  #: the one that computes it; None if the forced one cannot
     forced: bool  #: whether an engine was forced (FOMAML_FAST_ENGINE), so that costs do not count
     engines: tuple[EnginePlan, ...]  #: all of them, in registry order
@@ -78,9 +78,10 @@ def plan(
         The tasks.
     algorithm : Algorithm
         How a task adapts, and how the gradient flows back.
-    operation : {"meta_grad", "adapt", "predict"}, default "meta_grad"
-        The meta-gradient of the batch; adaptation to its support sets; or predictions for its query
-        rows, each task at parameters of its own.
+    operation : {"meta_grad", "adapt", "predict", "input_vjp", "input_jvp", "jet"}
+        The meta-gradient of the batch, which is the default; adaptation to its support sets; or of
+        its query rows, each task at parameters of its own: predictions, products with the
+        derivative over the inputs, or second-order jets along every input.
     threads : int or None, default None
         As in `meta_grad`.
 

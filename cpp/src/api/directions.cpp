@@ -14,16 +14,22 @@ Norm norm_of(const NetworkSpec& net) {
 
 }  // namespace
 
+bool has_jets(const NetworkSpec& net, const char* name, Fault& fault) {
+  const Norm norm = norm_of(net);
+  if (norm == Norm::none) return true;
+  fault.reason = Reason::jets_of_norm;
+  fault.name = name;
+  fault.text = kNormNames[static_cast<std::size_t>(norm)];
+  return false;
+}
+
 bool check_directions(const Argument& directions, const Network& net, DType dtype, Fault& fault) {
+  if (!has_jets(net.spec, directions.name, fault)) return false;
   fault.name = directions.name;
   const auto wrong = [&](Reason reason) {
     fault.reason = reason;
     return false;
   };
-  if (const Norm norm = norm_of(net.spec); norm != Norm::none) {
-    fault.text = kNormNames[static_cast<std::size_t>(norm)];
-    return wrong(Reason::jets_of_norm);
-  }
   if (!directions.given()) return wrong(Reason::missing);
   const Array& array = directions.array();
   fault.dtype = array.dtype;

@@ -24,6 +24,16 @@ bool is_beyond_memory(const Problem& problem) {
          kMost;
 }
 
+/// Operations on the query rows alone, each task at parameters of its own.
+struct OfRows {
+  const char* name;
+  Operation operation;
+};
+constexpr OfRows kOfRows[] = {{"predict", Operation::predict},
+                              {"input_vjp", Operation::input_vjp},
+                              {"input_jvp", Operation::input_jvp},
+                              {"jet", Operation::jet}};
+
 }  // namespace
 
 template <class T>
@@ -43,8 +53,10 @@ PlanReport plan(const Problem& problem, const Execution& execution) {
 template <class T>
 Problem planned_problem(const char* operation, const MetaArguments& in, bool weighs_tasks) {
   Problem problem = meta_problem(in);
-  if (std::strcmp(operation, "predict") == 0) {
-    problem.operation = Operation::predict;
+  for (const OfRows& of : kOfRows) {
+    if (std::strcmp(operation, of.name) != 0) continue;
+    problem.operation = of.operation;
+    if (is_of_jets(of.operation)) problem.jet = {problem.net.inputs(), 2};
     problem.tasks = in.query->tasks;
     problem.support = problem.query;
     problem.support.loss = in.net->spec.loss;

@@ -16,8 +16,8 @@ struct PlanReport {
 template <class T>
 PlanReport plan(const Problem& problem, const Execution& execution);
 
-/// The problem of a call that is only planned: "meta_grad", "adapt", or "predict" for the query
-/// rows, each task at parameters of its own.
+/// The problem of a call that is only planned: "meta_grad", "adapt", or for the query rows, each
+/// task at parameters of its own, "predict", "input_vjp", "input_jvp", or "jet" along all inputs.
 template <class T>
 Problem planned_problem(const char* operation, const MetaArguments& arguments, bool weighs_tasks);
 
