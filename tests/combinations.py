@@ -2,14 +2,18 @@
 
 `meaningless` says whether a point of the product space is in it, and `test_product_space.py` holds
 the package to both directions: what is in the table raises, what is not in it computes.
+`OUTSIDE` lists what the space does not draw.
 ``python tests/combinations.py`` prints the table in Markdown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+import fomaml_fast as ff
 from points import RATES, Point
 
 #: Losses that are the mean over outputs of a loss of each.
@@ -113,6 +117,59 @@ TABLE: tuple[Meaningless, ...] = (
 )
 
 
+class Outside(NamedTuple):
+    """A line about what the product space does not draw, with a call that falls under it."""
+
+    choice: str
+    excludes: str
+    reason: str
+    call: Callable[[], object]
+
+
+def _custom(outputs: Any, targets: Any) -> Any:
+    return outputs.sum(axis=(1, 2)), np.ones_like(outputs), np.zeros_like
+
+
+def _meta_grad(hessian: bool = True, directions: Any = None, **options: Any) -> object:
+    def fn(*both: Any) -> Any:
+        return _custom(*both)[: 2 + hessian]
+
+    norm = options.pop("norm", None)
+    net = ff.MLP([2, 3, 1], "tanh", ff.losses.Custom(fn, directions), norm)
+    rows = np.ones((1, 2, 2 - options.get("context", 0))), np.ones((1, 2, 1))
+    algorithm = ff.Algorithm(ff.inner.SGD(0.1), 2, **options)
+    return ff.meta_grad(net, net.init(0, np.float64), ff.TaskBatch(*rows, *rows), algorithm)
+
+
+OUTSIDE: tuple[Outside, ...] = (
+    Outside(
+        "`losses.Custom`",
+        "`gradient=Implicit(...)`",
+        "its conjugate gradients run in the core, which cannot call Python",
+        lambda: _meta_grad(gradient=ff.Implicit(0.1)),
+    ),
+    Outside(
+        "`losses.Custom`",
+        "`context`",
+        "the core alone adapts a context",
+        lambda: _meta_grad(context=1),
+    ),
+    Outside(
+        "`losses.Custom` without the product with its Hessian",
+        '`gradient="exact"`',
+        "the exact gradient is made of such products",
+        lambda: _meta_grad(hessian=False, gradient="exact"),
+    ),
+    Outside(
+        "jets, and losses on them",
+        "`norm`",
+        "what a row of a batch adds to another row's slope belongs to neither, and jets through "
+        "layer normalisation are not written",
+        lambda: _meta_grad(directions=[[1.0, 0.0]], norm="layer"),
+    ),
+)
+
+
 def meaningless(point: Point) -> list[Meaningless]:
     """The lines of the table that a point falls under; none if it has a meaning."""
     return [line for line in TABLE if line.applies(point)]
@@ -121,7 +178,7 @@ def meaningless(point: Point) -> list[Meaningless]:
 def markdown() -> str:
     """The table as a page shows it."""
     lines = ["| this | excludes | because |", "|---|---|---|"]
-    lines += [f"| {line.choice} | {line.excludes} | {line.reason} |" for line in TABLE]
+    lines += [f"| {line.choice} | {line.excludes} | {line.reason} |" for line in (*TABLE, *OUTSIDE)]
     return "\n".join(lines)
 
 

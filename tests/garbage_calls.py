@@ -75,6 +75,15 @@ def _of_rows(method: str, **more: Any) -> dict[str, Call]:
     }
 
 
+ALONG = np.array([[1.0], [-0.5]], np.float32)
+PARTS = {"value": Y, "first": np.ones((2, 3, 2, 1), np.float32), "second": None}
+
+
+def _jet_vjp(theta, x, directions, value, first, second, **more):
+    """`MLP.jet_vjp` of a cotangent of these parts."""
+    return NET.jet_vjp(theta, x, directions, ff.Jet(value, first, second), **more)
+
+
 NETWORK: dict[str, Call] = {
     "MLP": Call(ff.MLP, {"sizes": [1, 2, 1], "activation": "tanh", "loss": "mse", "norm": None}),
     "MLP.init": Call(NET.init, {"seed": 0, "dtype": np.float32, "scheme": None}),
@@ -86,6 +95,17 @@ NETWORK: dict[str, Call] = {
     "MLP.vjp": Call(NET.vjp, {"theta": THETA, "x": X, "cotangent": Y, **RUN}),
     "MLP.jvp": Call(NET.jvp, {"theta": THETA, "x": X, "v": VECTOR, **RUN}),
     "MLP.jacobian": Call(NET.jacobian, {"theta": THETA, "x": X, **RUN}),
+    "MLP.input_vjp": Call(NET.input_vjp, {"theta": THETA, "x": X, "cotangent": Y, **RUN}),
+    "MLP.input_jvp": Call(NET.input_jvp, {"theta": THETA, "x": X, "tangent": X, **RUN}),
+    "MLP.input_jacobian": Call(NET.input_jacobian, {"theta": THETA, "x": X, **RUN}),
+    "MLP.input_jacobian of lists": Call(
+        NET.input_jacobian, {"theta": THETA, "x": [X[0], X[1, :2]], **RUN}
+    ),
+    "MLP.jet": Call(NET.jet, {"theta": THETA, "x": X, "directions": ALONG, "order": 2, **RUN}),
+    "MLP.jet_vjp": Call(_jet_vjp, {"theta": THETA, "x": X, "directions": ALONG, **PARTS, **RUN}),
+    "MLP.jet_vjp of a cotangent": Call(
+        NET.jet_vjp, {"theta": THETA, "x": X, "directions": ALONG, "cotangent": ff.Jet(Y), **RUN}
+    ),
     **_of_rows("loss"),
     **_of_rows("value_and_grad"),
     **_of_rows("hvp", v=VECTOR),
@@ -152,6 +172,12 @@ def _custom_parts(value, gradient, product):
     """A custom loss that returns these parts."""
     loss = ff.losses.Custom(lambda outputs, targets: (value, gradient, lambda v: product))
     return ff.MLP([1, 2, 1], loss=loss).hvp(THETA, X, Y, VECTOR)
+
+
+def _custom_of_jets(value, gradient, first):
+    """A custom loss on jets that returns these parts."""
+    loss = ff.losses.Custom(lambda jet, y: (value, ff.Jet(gradient, first)), directions=ALONG)
+    return ff.MLP([1, 2, 1], activation="tanh", loss=loss).value_and_grad(THETA, X, Y)
 
 
 def _scheduled(lr):
@@ -341,6 +367,14 @@ SPECS: dict[str, Call] = {
     "losses.Huber": _defaults(ff.losses.Huber),
     "losses.Quantile": _defaults(ff.losses.Quantile),
     "losses.Custom": Call(ff.losses.Custom, {"fn": squares}),
+    "losses.Custom of jets": Call(
+        ff.losses.Custom, {"fn": squares, "directions": ALONG, "order": 1}
+    ),
+    "losses.Custom of jets that returns parts": Call(
+        _custom_of_jets,
+        {"value": np.ones(2), "gradient": np.ones((2, 3, 1)), "first": np.ones((2, 3, 2, 1))},
+        ("value", "gradient", "first"),
+    ),
     "losses.Custom that returns something": Call(
         _custom, {"returned": squares(X, Y)}, ("returned",)
     ),

@@ -47,7 +47,17 @@ ALSO: dict[str, tuple[str, ...]] = {
         "cotangent",
         "state.r",
     ),
-    "x": ("y must", "y is", "y cannot", "weights", "mask", "cotangent", "theta must", "y holds"),
+    "x": (
+        "y must",
+        "y is",
+        "y cannot",
+        "weights",
+        "mask",
+        "cotangent",
+        "theta must",
+        "y holds",
+        "tangent must",
+    ),
     "y": ("class_mask", "custom loss", "operands could not"),
     "class_mask": ("y must",),
     "x_support": ("y_support", "weights_support", "mask_support", "x_query", "task_weights"),
@@ -76,6 +86,11 @@ ALSO: dict[str, tuple[str, ...]] = {
     ),
     "rates": ("state.rates", "state.moments"),
     "moments": ("state.moments",),
+    # Parts of a jet, which must fit each other.
+    "directions": ("cotangent.first",),
+    "value": ("cotangent",),
+    # A function of the caller's own: here a builtin.
+    "metrics": ("takes exactly one argument",),
     # Fields of a specification that have no meaning together.
     "lr": ("context with", "inner.lr", "learn_rates"),
     "inner": ("lr", "proximal", "weight decay"),

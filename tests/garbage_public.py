@@ -12,7 +12,16 @@ WITHOUT_ARGUMENTS = {
     *("build_info", "activations.names", "losses.names", "inner.names", "outer.names"),
     *("losses.Loss", "losses.MSE", "losses.CrossEntropy", "losses.SoftCrossEntropy"),
     *("losses.BinaryCrossEntropy", "inner.Inner", "outer.Outer"),
-    *("Adaptation", "EnginePlan", "Evaluation", "MetaGrad", "Metrics", "Plan", "SolverReport"),
+    *(
+        "Adaptation",
+        "EnginePlan",
+        "Evaluation",
+        "Jet",
+        "MetaGrad",
+        "Metrics",
+        "Plan",
+        "SolverReport",
+    ),
     *(
         "DivergenceError",
         "MetricValues",

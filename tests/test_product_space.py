@@ -177,6 +177,12 @@ def test_sampled(point):
     check(point)
 
 
+@pytest.mark.parametrize("line", combinations.OUTSIDE, ids=lambda line: line.choice)
+def test_what_the_space_does_not_draw(line):
+    with pytest.raises(ValueError, match=r"custom loss|losses\.Custom|jets"):
+        line.call()
+
+
 def choices() -> list[Point]:
     """Every combination of the choices that can exclude each other, one switch an axis."""
     axes = {

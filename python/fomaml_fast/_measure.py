@@ -33,17 +33,16 @@ def asked_for(metrics: Any) -> dict[str, Asked]:
                 raise TypeError(f"metrics must have names for keys, got {shown(name)}")
         return {name: _asked(value, f"metrics[{name!r}]") for name, value in metrics.items()}
     if isinstance(metrics, str) or callable(metrics):
-        given, where = [metrics], ["metrics"]
-    elif is_sequence(metrics):
-        given = list(metrics)
-        where = [f"metrics[{i}]" for i in range(len(given))]
+        places = iter([("metrics", metrics)])
+    elif is_sequence(metrics):  # of any length: the first that is none ends it
+        places = ((f"metrics[{i}]", value) for i, value in enumerate(metrics))
     else:
         raise TypeError(
             "metrics must be a name, a function, a sequence of these or a dict of them by name, "
             f"got {shown(metrics)}"
         )
     found: dict[str, Asked] = {}
-    for value, place in zip(given, where, strict=True):
+    for place, value in places:
         asked = _asked(value, place)
         name = asked.name if isinstance(asked, Metric) else getattr(asked, "__name__", "<lambda>")
         if name == "<lambda>":

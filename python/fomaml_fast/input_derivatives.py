@@ -149,7 +149,7 @@ class InputDerivatives:
         product = core.input_jvp if forward else core.input_vjp
         parts = []
         for unit in np.eye(min(n_in, n_out), dtype=theta.dtype):
-            along = [_repeated(unit, a) for a in x] if isinstance(x, list) else _repeated(unit, x)
+            along = [_each(unit, a) for a in x] if isinstance(x, list) else _each(unit, x)
             parts.append(product(self._core, theta, x, along, threads, check_finite))
         axis = -1 if forward else -2
         if isinstance(parts[0], list):
@@ -274,9 +274,9 @@ class InputDerivatives:
         return core.jet_vjp(self._core, theta, x, along, order, rows, threads, check_finite)
 
 
-def _repeated(unit: FloatArray, rows: Any) -> FloatArray:
-    """A vector for each of the rows; what is no array of rows the core has a sentence about."""
-    return np.ascontiguousarray(np.broadcast_to(unit, (*rows.shape[:-1], len(unit))))
+def _each(unit: FloatArray, rows: Any) -> FloatArray:
+    """A vector for each of the rows, without memory of its own."""
+    return np.broadcast_to(unit, (*rows.shape[:-1], len(unit)))
 
 
 def _order(order: Any) -> int:

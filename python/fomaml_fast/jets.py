@@ -73,9 +73,12 @@ class JetForm(NamedTuple):
             raise ValueError(f"{name}{of} must have a part that is not None")
         if "second" in parts and self.order == 1:
             raise ValueError(f"{name}.second{of} must be None for order=1")
+        beside = ""
         if lead is None:
             field, array = next(iter(parts.items()))
             lead = array.shape[: -1 if field == "value" else -2]
+            beside = f" beside {name}.{field} {list(array.shape)}"
+            beside += f" and {self.directions} directions"
         for field, array in parts.items():
             axes = () if field == "value" else (self.directions,)
             wanted = (*lead, *axes, self.outputs)
@@ -83,7 +86,8 @@ class JetForm(NamedTuple):
                 raise TypeError(f"{name}.{field}{of} must hold real numbers, got {array.dtype}")
             if array.shape != wanted:
                 raise ValueError(
-                    f"{name}.{field}{of} must have shape {list(wanted)}, got {list(array.shape)}"
+                    f"{name}.{field}{of} must have shape {list(wanted)}{beside}, got "
+                    f"{list(array.shape)}"
                 )
         packed = np.zeros((*lead, self.streams * self.outputs), dtype)
         for field, into in zip(jet._fields, self.unpack(packed), strict=True):
