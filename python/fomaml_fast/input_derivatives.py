@@ -14,6 +14,10 @@ from fomaml_fast.errors import of_dtype
 from fomaml_fast.jets import Jet, JetForm
 
 
+#: Slopes along inputs that a jet computes in the time of one product of an output.
+_SLOPES_AN_OUTPUT = 8
+
+
 class InputDerivatives:
     """Derivatives over the inputs of `MLP`."""
 
@@ -129,7 +133,8 @@ class InputDerivatives:
 
         Notes
         -----
-        One product an output or an input, whichever are fewer.
+        One jet of all inputs' slopes; or one product an output or an input, whichever are fewer,
+        with normalisation or where inputs are many more than outputs.
 
         Examples
         --------
@@ -142,15 +147,21 @@ class InputDerivatives:
                 "input_jacobian needs a network without batch normalisation, through which every "
                 "output depends on every row; input_vjp and input_jvp compute products there"
             )
+        run = {"threads": threads, "check_finite": check_finite}
         theta = core.parameters_of_tasks(self._core, theta, check_finite)
         x = convert(x, "x", "numbers", str(theta.dtype), True, False)
         n_in, n_out = self.sizes[0], self.sizes[-1]
+        if not any(self.norms) and n_in <= _SLOPES_AN_OUTPUT * n_out:
+            jets = self.jet(theta, x, np.eye(n_in, dtype=theta.dtype), order=1, **run)
+            if isinstance(jets, list):
+                return [_transposed(jet.first) for jet in jets]
+            return _transposed(jets.first)
         forward = n_in < n_out
         product = core.input_jvp if forward else core.input_vjp
         parts = []
         for unit in np.eye(min(n_in, n_out), dtype=theta.dtype):
             along = [_each(unit, a) for a in x] if isinstance(x, list) else _each(unit, x)
-            parts.append(product(self._core, theta, x, along, threads, check_finite))
+            parts.append(product(self._core, theta, x, along, **run))
         axis = -1 if forward else -2
         if isinstance(parts[0], list):
             return [np.stack(of_task, axis) for of_task in zip(*parts, strict=True)]
@@ -272,6 +283,10 @@ class InputDerivatives:
             packed.append(form.pack(_of_dtype(jet, name, theta.dtype), name, "", theta.dtype))
         rows = packed[0] if one else packed
         return core.jet_vjp(self._core, theta, x, along, order, rows, threads, check_finite)
+
+
+def _transposed(slopes: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(np.swapaxes(slopes, -1, -2))
 
 
 def _each(unit: FloatArray, rows: Any) -> FloatArray:
