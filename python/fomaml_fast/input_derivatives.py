@@ -13,7 +13,6 @@ from fomaml_fast._shown import shown
 from fomaml_fast.errors import of_dtype
 from fomaml_fast.jets import Jet, JetForm
 
-
 #: Slopes along inputs that a jet computes in the time of one product of an output.
 _SLOPES_AN_OUTPUT = 8
 
@@ -147,7 +146,7 @@ class InputDerivatives:
                 "input_jacobian needs a network without batch normalisation, through which every "
                 "output depends on every row; input_vjp and input_jvp compute products there"
             )
-        run = {"threads": threads, "check_finite": check_finite}
+        run: dict[str, Any] = {"threads": threads, "check_finite": check_finite}
         theta = core.parameters_of_tasks(self._core, theta, check_finite)
         x = convert(x, "x", "numbers", str(theta.dtype), True, False)
         n_in, n_out = self.sizes[0], self.sizes[-1]
