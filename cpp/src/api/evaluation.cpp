@@ -158,6 +158,8 @@ const T* Evaluation::read_rows_of(const Argument& argument, Index columns, Arena
 template <class T>
 void Evaluation::read_vectors(Arena& arena, const T*& cotangents, const T*& cotangent_tangents,
                               const T*& input_tangents) const {
+  cotangents = cotangent_tangents = input_tangents = nullptr;
+  if (!in_.wants_cotangents && !in_.wants_input_tangents) return;  // which most calls are
   const Index outputs = in_.net->spec.outputs() * jet_.streams();
   cotangents = read_rows_of<T>(in_.cotangents, outputs, arena);
   cotangent_tangents = read_rows_of<T>(in_.cotangent_tangents, outputs, arena);
