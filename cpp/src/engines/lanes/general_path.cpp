@@ -141,7 +141,7 @@ class GeneralPath<T>::Tasks {
   [[nodiscard]] V defect(const V* theta) const { return defect_of(theta, path_.adapted_.size); }
   template <class Where>
   void write(const V* theta, const Where& where) const {
-    LaneArrays<T> to;
+    LaneArrays<T> to{};
     for (std::size_t lane = 0; lane < static_cast<std::size_t>(path_.group_.count); ++lane) {
       to.data[lane] = where(static_cast<int>(lane));
       to.count[lane] = to.data[lane] == nullptr ? 0 : path_.problem_.n_adapted();

@@ -225,7 +225,7 @@ void GroupRun<T>::predict(const B* theta) {
     work_.support.load(problem_.net, inputs, group_, shapes_.support, piece);
     forward(shapes_, theta, work_.support, activity);
     const Index start = piece * shapes_.support.rows;
-    LaneArrays<T> places;
+    LaneArrays<T> places{};
     for (std::size_t lane = 0; lane < static_cast<std::size_t>(group_.count); ++lane) {
       const Index task = group_.first + static_cast<Index>(lane);
       const Index count = inputs.count(task);

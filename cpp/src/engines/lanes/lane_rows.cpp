@@ -199,20 +199,24 @@ template <class T>
 void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group,
                        const Pieces& pieces, Index piece) {
   const Index start = piece * pieces.rows;
-  LaneArrays<const T> own;  // this piece's coefficients: one number a row
-  std::array<Index, own.kWidth> first{};
+  constexpr std::size_t kWidth = LaneArrays<const T>::kWidth;
+  std::array<Index, kWidth> first, own;  // the piece's rows: where they start, how many
+  const Index of_first = set.count(group.first);
+  bool alike = true;  // all tasks have as many rows
   rows = 0;
   for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
     const Index task = group.first + static_cast<Index>(lane);
     first[lane] = set.first(task) + start;
-    own.count[lane] = std::clamp<Index>(set.count(task) - start, 0, pieces.rows);
-    rows = std::max(rows, own.count[lane]);
+    own[lane] = std::clamp<Index>(set.count(task) - start, 0, pieces.rows);
+    rows = std::max(rows, own[lane]);
+    alike = alike && set.count(task) == of_first;
   }
+  std::fill(own.begin() + group.count, own.end(), Index{0});
   const auto lanes_of = [&](const T* data, Index width) {
     LaneArrays<const T> arrays;
-    for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
-      arrays.count[lane] = own.count[lane] * width;
-      if (own.count[lane] > 0) arrays.data[lane] = data + first[lane] * width;
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      arrays.count[lane] = own[lane] * width;
+      arrays.data[lane] = own[lane] > 0 ? data + first[lane] * width : nullptr;
     }
     return arrays;
   };
@@ -229,9 +233,9 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   } else if (set.labels != nullptr) {
     targets = 1;
     for (Index row = 0; row < rows; ++row) {
-      T labels[own.kWidth]{};
-      for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
-        if (row < own.count[lane]) labels[lane] = static_cast<T>(set.labels[first[lane] + row]);
+      T labels[kWidth]{};
+      for (std::size_t lane = 0; lane < kWidth; ++lane) {
+        if (row < own[lane]) labels[lane] = static_cast<T>(set.labels[first[lane] + row]);
       }
       y[row] = FOMAML_FAST_NAMESPACE::load<V>(labels);
     }
@@ -239,7 +243,7 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
 
   masked = set.classes != nullptr;
   for (Index j = 0; masked && j < net.outputs(); ++j) {
-    T lacks[own.kWidth]{};
+    T lacks[kWidth]{};
     for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
       const Index task = group.first + static_cast<Index>(lane);
       lacks[lane] = set.classes_of(task, net.outputs())[j] == 0 ? T(1) : T(0);
@@ -248,12 +252,17 @@ void LaneRows<T>::load(const NetworkSpec& net, const RowSet<T>& set, Group group
   }
 
   per_output = set.per_output;
+  if (set.coefficients == nullptr && alike) {
+    const V each = broadcast<V>(T(1) / static_cast<T>(of_first)) * first_lanes<T>(group.count);
+    std::fill_n(c, rows, each);
+    return;
+  }
   if (set.coefficients == nullptr) {
-    T uniform[own.kWidth]{}, counts[own.kWidth]{};
-    for (std::size_t lane = 0; lane < own.kWidth; ++lane) {
-      if (own.count[lane] == 0) continue;
+    T uniform[kWidth]{}, counts[kWidth]{};
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      if (own[lane] == 0) continue;
       uniform[lane] = T(1) / static_cast<T>(set.count(group.first + static_cast<Index>(lane)));
-      counts[lane] = static_cast<T>(own.count[lane]);
+      counts[lane] = static_cast<T>(own[lane]);
     }
     const V each = FOMAML_FAST_NAMESPACE::load<V>(uniform);
     const V end = FOMAML_FAST_NAMESPACE::load<V>(counts);

@@ -18,16 +18,16 @@ struct Group {
 };
 
 /// For each lane, where its numbers start (null: an empty lane) and how many there are. E is T or
-/// const T.
+/// const T. Without `{}` nothing is set.
 template <class E>
 struct LaneArrays {
   static constexpr std::size_t kWidth = kLanes<std::remove_const_t<E>>;
-  std::array<E*, kWidth> data{};
-  std::array<Index, kWidth> count{};
+  std::array<E*, kWidth> data;
+  std::array<Index, kWidth> count;
 
   /// `length` numbers of each task, `stride` apart.
   static LaneArrays of(E* first, Index stride, Index length, Group group) {
-    LaneArrays arrays;
+    LaneArrays arrays{};
     for (std::size_t lane = 0; lane < static_cast<std::size_t>(group.count); ++lane) {
       arrays.data[lane] = first + (group.first + static_cast<Index>(lane)) * stride;
       arrays.count[lane] = length;
@@ -36,7 +36,7 @@ struct LaneArrays {
   }
   /// `length` numbers from number `from` on, of the lanes that have any.
   [[nodiscard]] LaneArrays part(Index from, Index length) const {
-    LaneArrays arrays;
+    LaneArrays arrays{};
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
       if (data[lane] == nullptr) continue;
       arrays.data[lane] = data[lane] + from;
