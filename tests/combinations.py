@@ -109,6 +109,12 @@ TABLE: tuple[Meaningless, ...] = (
         lambda p: isinstance(p.learn, str) and not can_spread(p.rate, p.learn),
     ),
     Meaningless(
+        "support rows of their own at every step",
+        "`gradient=Implicit(...)`",
+        "the steps approach the minimum of no one loss",
+        lambda p: p.stepped and p.flow == "implicit",
+    ),
+    Meaningless(
         "masks and weights of each output",
         "a loss that is no mean over outputs",
         "a softmax joins the outputs of a row: none of them has a loss of its own",

@@ -36,6 +36,7 @@ def _keys(point: Point) -> list[Key]:
             "proximal": point.proximal,
             "clip norm": point.clip_norm,
             "gaps in targets": point.gaps,
+            "rows of every step": point.stepped,
         }
         keys += [("option", name) for name, value in flags.items() if value]
     return keys

@@ -148,8 +148,9 @@ def first_task(point: Point) -> Result:
             )
         return LOSSES[name](_outputs(point, fast, x), y)
 
-    def support(fast: Any, theta: Any) -> Any:
-        return loss(fast, theta, x, y, point.loss)
+    def support(fast: Any, theta: Any, k: int = 0) -> Any:
+        of_step = (x[k], y[k]) if point.stepped else (x, y)
+        return loss(fast, theta, *of_step, point.loss)
 
     def query(fast: Any, theta: Any) -> Any:
         return loss(fast, theta, x_query, y_query, point.query_loss or point.loss)
@@ -160,7 +161,7 @@ def first_task(point: Point) -> Result:
         state: dict[str, Any] = {}
         path = []
         for k in range(point.steps):
-            g = jnp.where(adapts, jax.grad(support)(fast, theta), 0.0)
+            g = jnp.where(adapts, jax.grad(support)(fast, theta, k), 0.0)
             if point.clip_norm is not None:
                 norm = jnp.sqrt(jnp.sum(g**2))
                 g = g * jnp.minimum(1.0, point.clip_norm / norm)

@@ -94,6 +94,8 @@ class Point:
     norm: str | None = None
     #: Whether targets of some outputs are not known, and the others have weights.
     gaps: bool = False
+    #: Whether every inner step has support rows of its own.
+    stepped: bool = False
     dtype: str = "float64"
     seed: int = 0
 
@@ -152,20 +154,24 @@ class Point:
     def tasks(self) -> tuple[oracle.Task, ...]:
         """Support and query sets, drawn apart."""
         rng = self.rng("tasks")
-        tasks = tuple(
-            oracle.Task(*(part for n in (K, Q) for part in self._rows(n, rng)))
-            for _ in range(N_TASKS)
-        )
+        tasks = tuple(oracle.Task(*self._support(rng), *self._rows(Q, rng)) for _ in range(N_TASKS))
         return tuple(map(self._with_gaps, tasks)) if self.gaps else tasks
+
+    def _support(self, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+        if not self.stepped:
+            return self._rows(K, rng)
+        x, y = zip(*(self._rows(K, rng) for _ in range(self.steps)), strict=True)
+        return np.stack(x), np.stack(y)
 
     def _with_gaps(self, task: oracle.Task) -> oracle.Task:
         """Weights of the outputs: NaN, as the target is, where it is not known."""
         rng, weights = self.rng("gaps"), []
-        for y in (task.y_support, task.y_query):
-            w = rng.uniform(0.5, 1.5, (len(y), self.sizes[-1])).astype(self.dtype)
-            for row in rng.permutation(len(y))[:2]:  # and something of each row is known
-                w[row, rng.integers(w.shape[1])] = np.nan
-            if y.ndim == 2:
+        for y, x in ((task.y_support, task.x_support), (task.y_query, task.x_query)):
+            w = rng.uniform(0.5, 1.5, (*x.shape[:-1], self.sizes[-1])).astype(self.dtype)
+            for rows in w.reshape(-1, *w.shape[-2:]):
+                for row in rng.permutation(len(rows))[:2]:  # and something of each row is known
+                    rows[row, rng.integers(w.shape[-1])] = np.nan
+            if y.ndim == w.ndim:
                 y[np.isnan(w)] = np.nan
             weights.append(w)
         return PartlyKnown(*task[:4], *weights)

@@ -163,3 +163,19 @@ def test_such_a_loss_is_a_value():
     assert NET.loss_spec != ff.losses.Custom(physics)
     assert NET.loss_spec.order == 2
     assert "directions=((1.0, 0.0)" in repr(NET)
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_rows_of_every_step(lists):
+    x, y = (np.stack([part, part[:, ::-1] + 0.3, 0.7 * part], axis=1) for part in (X, Y))
+    stacked = [[list(of_task) for of_task in part] for part in (x, y)] if lists else (x, y)
+    batch = ff.TaskBatch(*stacked, XQ, YQ)
+    points = [np.tile(THETA, (T, 1))]
+    for k in range(STEPS):
+        points.append(points[-1] - LR * NET.value_and_grad(points[-1], x[:, k], y[:, k])[1])
+    adjoint = NET.value_and_grad(points[-1], XQ, YQ)[1]
+    for k in reversed(range(STEPS)):
+        adjoint = adjoint - LR * NET.hvp(points[k], x[:, k], y[:, k], adjoint)
+    algorithm = ff.maml(LR, steps=STEPS)
+    close(ff.meta_grad(NET, THETA, batch, algorithm).grad, adjoint.mean(0))
+    close(ff.adapt(NET, THETA, *stacked, algorithm), points[-1])

@@ -14,7 +14,7 @@ from subject import algorithm, batch, mlp
 
 
 @pytest.mark.parametrize("name", ["x_support", "x_query", "y_support", "y_query"])
-@pytest.mark.parametrize("shape", [(), (3,), (3, 5), (3, 5, 2, 1)])
+@pytest.mark.parametrize("shape", [(), (3,), (3, 5), (3, 5, 2, 1, 1)])
 def test_batch_refuses_wrong_dimensions(name, shape):
     _, arrays = regression()
     with pytest.raises(ValueError, match=name):

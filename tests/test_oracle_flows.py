@@ -252,7 +252,7 @@ def test_context_gradient_is_that_of_the_inputs(flow):
     point = Point(context=2, flow=flow)
     objective = point.algorithm.objective(point.net, point.tasks[0])
     theta, phi = point.theta, np.array([0.3, -0.2])
-    rows = objective.support
+    (rows,) = objective.support
     np.testing.assert_allclose(
         objective.support_gradient(phi, theta),
         complex_step.columns(lambda phi: rows.with_context(phi).loss(theta), phi),

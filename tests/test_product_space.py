@@ -90,6 +90,7 @@ def turned(number: int, optimiser: str, rate: str, mask: Any, flow: str) -> Poin
         activation=pick(ACTIVATIONS),
         norm=pick(NORMS),
         gaps=AVERAGES_OUTPUTS.issuperset({loss, query_loss or loss}) and pick((False, True)),
+        stepped=not implicit and pick((False, True)),
         seed=number,
     )
     return (
@@ -110,7 +111,10 @@ def test_core(number, core):
 @pytest.mark.parametrize("flow", ["first", "exact"])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_learned_rates_of_every_kind(learn, flow, steps):
-    check(Point("adam, eps 0.1", flow=flow, learn=learn, steps=steps))
+    point = Point("adam, eps 0.1", flow=flow, learn=learn, steps=steps)
+    check(point)
+    if steps == 2:
+        check(replace(point, stepped=True))
 
 
 @pytest.mark.parametrize("flow", ["first", "exact", "implicit"])
@@ -118,7 +122,8 @@ def test_learned_rates_of_every_kind(learn, flow, steps):
 @pytest.mark.parametrize("context", [1, 3])
 def test_context(context, optimiser, flow):
     learn = flow != "implicit"
-    check(Point(optimiser, context=context, flow=flow, learn=learn, clip_norm=0.5))
+    stepped = context == 3 and learn
+    check(Point(optimiser, context=context, flow=flow, learn=learn, clip_norm=0.5, stepped=stepped))
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -126,9 +131,9 @@ def test_context(context, optimiser, flow):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", NORMS)
 def test_networks(norm, activation, loss, flow):
-    for query_loss in QUERY_LOSSES[loss]:
+    for i, query_loss in enumerate(QUERY_LOSSES[loss]):
         point = Point("momentum", flow=flow, loss=loss, activation=activation, norm=norm)
-        check(replace(point, query_loss=query_loss))
+        check(replace(point, query_loss=query_loss, stepped=i % 2 == 1 and flow != "implicit"))
 
 
 @pytest.mark.parametrize("mask", MASKS)
@@ -158,6 +163,7 @@ points = st.builds(
     activation=st.sampled_from(ACTIVATIONS),
     norm=st.sampled_from(NORMS),
     gaps=st.sampled_from([False, False, True]),
+    stepped=st.sampled_from([False, False, True]),
     dtype=st.sampled_from(["float64", "float64", "float32"]),
     seed=st.integers(0, 10_000),
 ).filter(lambda p: p.query_loss in QUERY_LOSSES[p.loss])
@@ -203,6 +209,7 @@ def choices() -> list[Point]:
         dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
     ]
     named += [{"flow": f, "loss": loss, "gaps": True} for f in FLOWS for loss in LOSSES]
+    named += [{"flow": f, "stepped": True} for f in FLOWS]
     return [Point(**kwargs, **decay) for kwargs in named for decay in decays]
 
 

@@ -47,6 +47,7 @@ def sample() -> list[Point]:
                 query_loss=QUERY_LOSSES[loss][number % len(QUERY_LOSSES[loss])],
                 activation=ACTIVATIONS[(STRIDE * turn + 1) % len(ACTIVATIONS)],
                 norm=NORMS[turn % len(NORMS)],
+                stepped=not implicit and turn % 2 == 1,
                 seed=number,
             )
         )

@@ -64,21 +64,46 @@ bool Given::read(const py::handle& value, const Conversion& conversion) {
     object_ = py::reinterpret_borrow<py::object>(value);
     return suits(one_.dtype, conversion);
   }
-  if (!conversion.takes_list || !PyList_CheckExact(value.ptr())) return false;
-  // Its own references: the caller's list may lose its arrays while they are read.
+  if (conversion.lists == Lists::none || !PyList_CheckExact(value.ptr())) return false;
+  // Its own references: the caller's lists may lose their arrays while they are read.
   py::tuple items(py::reinterpret_borrow<py::list>(value));
   if (items.empty()) return false;
-  many_.resize(items.size());
-  for (std::size_t i = 0; i < many_.size(); ++i) {
-    if (!read_array(items[i], many_[i]) || !suits(many_[i].dtype, conversion) ||
-        many_[i].shape.axes == 0) {
-      return false;
+  const bool nested =
+      conversion.lists == Lists::tasks_and_steps && PyList_CheckExact(items[0].ptr());
+  many_.clear();
+  many_.reserve(items.size());
+  lists_.clear();
+  if (nested) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (!PyList_CheckExact(items[i].ptr())) return false;
+      const py::tuple list(py::reinterpret_borrow<py::list>(items[i]));
+      items[i] = list;
+      lists_.push_back(static_cast<Index>(list.size()));
+      if (!read_items(list, conversion, true)) return false;
     }
+    if (many_.empty()) return false;
+  } else if (!read_items(items, conversion, false)) {
+    return false;
   }
   argument_.arrays = many_.data();
   argument_.count = static_cast<Index>(many_.size());
   argument_.listed = true;
+  argument_.lists = nested ? lists_.data() : nullptr;
+  argument_.list_count = static_cast<Index>(lists_.size());
   object_ = std::move(items);
+  return true;
+}
+
+/// Inputs in a list of lists are arrays of rows: those of columns are rows of one array.
+bool Given::read_items(const py::tuple& items, const Conversion& conversion, bool in_list) {
+  const int least = in_list && conversion.role == Role::inputs ? 2 : 1;
+  for (const auto& item : items) {
+    api::Array array;
+    if (!read_array(item, array) || !suits(array.dtype, conversion) || array.shape.axes < least) {
+      return false;
+    }
+    many_.push_back(array);
+  }
   return true;
 }
 
@@ -86,15 +111,17 @@ Given::Given(const char* name, const py::handle& value, const Conversion& conver
   argument_.name = name;
   if (!value || value.is_none()) return;
   if (read(value, conversion)) return;
-  constexpr const char* kRoles[] = {"numbers", "targets", "flags"};
+  constexpr const char* kRoles[] = {"numbers", "targets", "flags", "inputs"};
   const py::object dtype = conversion.dtype == api::DType::none
                                ? py::object(py::none())
                                : py::str(api::dtype_name(conversion.dtype));
   const py::object converted_value =
       hooks().convert(value, name, kRoles[static_cast<int>(conversion.role)], dtype,
-                      conversion.takes_list, conversion.forces);
+                      static_cast<int>(conversion.lists), conversion.forces);
   Conversion converted = conversion;
-  converted.forces = false;  // what Python leaves as it is the core has a sentence about
+  // What Python leaves as it is the core has a sentence about.
+  converted.forces = false;
+  if (converted.role == Role::inputs) converted.role = Role::numbers;
   if (!read(converted_value, converted)) {
     throw std::runtime_error("convert returned what the core cannot read");
   }

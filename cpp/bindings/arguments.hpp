@@ -11,13 +11,17 @@ enum class Role : std::uint8_t {
   numbers,  ///< floats
   targets,  ///< floats, or integer labels
   flags,    ///< bool
+  inputs,   ///< floats, arrays of which are of rows and columns
 };
+
+/// How many lists deep arrays may stand.
+enum class Lists : std::uint8_t { none, tasks, tasks_and_steps };
 
 struct Conversion {
   Role role = Role::numbers;
   api::DType dtype = api::DType::none;  ///< of lists of numbers; float64 if none
-  bool takes_list = false;              ///< a list is one array a task
-  bool forces = false;                  ///< floats of another dtype are converted, too
+  Lists lists = Lists::none;
+  bool forces = false;  ///< floats of another dtype are converted, too
 };
 
 /// One argument of a call. Arrays that the core can read as they stand are used in place; anything
@@ -36,10 +40,12 @@ class Given {
 
  private:
   bool read(const py::handle& value, const Conversion& conversion);
+  bool read_items(const py::tuple& items, const Conversion& conversion, bool in_list);
 
   api::Argument argument_;
   api::Array one_;
   std::vector<api::Array> many_;
+  std::vector<Index> lists_;  ///< arrays of each list of a list of lists
   py::object object_;
 };
 

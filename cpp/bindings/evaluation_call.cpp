@@ -107,19 +107,22 @@ py::object evaluate_call(const api::Network& net, const EvaluationCall& asked) {
   const Given theta("theta", asked.theta);
   const api::DType dtype = theta->dtype();
   const api::Examples* const examples = examples_in(asked.x);
-  const Given x("x", examples == nullptr ? asked.x : py::handle(), {Role::numbers, dtype, true});
+  const Given x("x", examples == nullptr ? asked.x : py::handle(),
+                {Role::numbers, dtype, Lists::tasks});
   // Beside one set of rows a list is one array.
-  const bool listed = x->listed || (x->given() && x->array().shape.axes != 2);
+  const bool stacked = x->listed || (x->given() && x->array().shape.axes != 2);
+  const Lists listed = stacked ? Lists::tasks : Lists::none;
   const Given y("y", asked.y, {Role::targets, dtype, listed});
   const Given weights("weights", asked.weights, {Role::numbers, dtype, listed});
   const Given mask("mask", asked.mask, {Role::flags, api::DType::none, listed});
   const Given class_mask("class_mask", asked.class_mask, {Role::flags});
   const Given context("context", asked.context, {Role::numbers, dtype});
   const Given tangent("v", asked.tangent, {Role::numbers, dtype});
-  const Given cotangents("cotangent", asked.cotangents, {Role::numbers, dtype, true});
-  const Given moved("cotangent_tangent", asked.cotangent_tangents, {Role::numbers, dtype, true});
+  const Given cotangents("cotangent", asked.cotangents, {Role::numbers, dtype, Lists::tasks});
+  const Given moved("cotangent_tangent", asked.cotangent_tangents,
+                    {Role::numbers, dtype, Lists::tasks});
   const Operation operation = asked.operation;
-  const Given input_tangents("tangent", asked.input_tangents, {Role::numbers, dtype, true});
+  const Given input_tangents("tangent", asked.input_tangents, {Role::numbers, dtype, Lists::tasks});
   const Given directions("directions", asked.directions, {Role::numbers, dtype});
   const int threads = threads_of(asked.threads);
   api::Evaluation evaluation({.operation = operation,

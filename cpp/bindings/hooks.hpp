@@ -6,7 +6,7 @@
 namespace fomaml_fast_bindings {
 
 struct Hooks {
-  py::object convert;   ///< (value, name, role, dtype or None, takes list, forces) -> arrays
+  py::object convert;   ///< (value, name, role, dtype or None, lists, forces) -> arrays
   py::object count;     ///< (value, name, least) -> int
   py::object flag;      ///< (value, name) -> bool
   py::object refused;   ///< (kind, reason, sentence, name, dtype or None) -> exception

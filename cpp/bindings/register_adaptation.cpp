@@ -14,7 +14,7 @@ namespace {
 /// The arguments that adapt and trace share.
 struct AdaptationCall {
   py::handle theta, x, y, weights, mask, class_mask, rates, threads, check_finite;
-  int steps;
+  int steps;  ///< below 0: those of the algorithm
 };
 
 /// Calls `body(adaptation, threads)` with an adaptation that was checked and read.
@@ -23,8 +23,11 @@ py::object with_adaptation(const api::Network& net, const AlgorithmObject& algor
                            const AdaptationCall& asked, Body&& body) {
   const Given theta("theta", asked.theta);
   const api::DType dtype = theta->dtype();
-  const Given x("x", asked.x, {Role::numbers, dtype, true});
-  const bool listed = x->listed || (x->given() && x->array().shape.axes != 2);
+  const Given x("x", asked.x, {Role::inputs, dtype, Lists::tasks_and_steps});
+  const bool stacked = x->listed || (x->given() && x->array().shape.axes != 2);
+  const Lists listed = api::StepAxis::is_in(*x) ? Lists::tasks_and_steps
+                       : stacked                ? Lists::tasks
+                                                : Lists::none;
   const Given y("y", asked.y, {Role::targets, dtype, listed});
   const Given weights("weights", asked.weights, {Role::numbers, dtype, listed});
   const Given mask("mask", asked.mask, {Role::flags, api::DType::none, listed});
@@ -37,7 +40,8 @@ py::object with_adaptation(const api::Network& net, const AlgorithmObject& algor
        .theta = *theta,
        .rows = {.x = *x, .y = *y, .weights = *weights, .mask = *mask, .class_mask = *class_mask},
        .rates = *rates,
-       .steps = asked.steps,
+       .steps = asked.steps < 0 ? algorithm.algorithm.spec.steps : asked.steps,
+       .all_steps = asked.steps < 0,
        .check_finite = flag_of(asked.check_finite, "check_finite")});
   api::Fault fault;
   expect(adaptation.measure(fault), fault);
@@ -96,14 +100,16 @@ py::object adapt(const api::Network& net, const py::handle& theta, const py::han
 py::object trace(const api::Network& net, const py::handle& theta, const py::handle& x,
                  const py::handle& y, const py::handle& weights, const py::handle& mask,
                  const py::handle& class_mask, const AlgorithmObject& algorithm,
-                 const py::handle& rates, int steps, const std::optional<std::vector<int>>& named,
-                 bool masks, const py::handle& threads, const py::handle& check_finite) {
+                 const py::handle& rates, int asked_steps,
+                 const std::optional<std::vector<int>>& named, bool masks,
+                 const py::handle& threads, const py::handle& check_finite) {
   const AdaptationCall asked{theta,      x,     y,       weights,      mask,
-                             class_mask, rates, threads, check_finite, steps};
+                             class_mask, rates, threads, check_finite, asked_steps};
   return with_adaptation(
       net, algorithm, asked,
       [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
         const Index size = adaptation.n_adapted(), tasks = adaptation.tasks();
+        const int steps = adaptation.steps();
         const Index n_points = named ? static_cast<Index>(named->size()) : Index{1} + steps;
         const bool single = adaptation.single();
         auto thetas =

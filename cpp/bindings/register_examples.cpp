@@ -1,5 +1,5 @@
 // The checked rows of many tasks: what a TaskBatch holds two of.
-#include "api/example_reader.hpp"
+#include "api/step_axis.hpp"
 #include "arguments.hpp"
 #include "hooks.hpp"
 #include "results.hpp"
@@ -31,26 +31,33 @@ ExamplesObject make_examples(const std::string& set, const py::object& x, const 
                              const std::string& like, bool forces, const py::object& check_finite) {
   const Names& names = names_of_set(set);
   const api::DType wanted = dtype_named(dtype_name);
-  Conversion conversion{Role::numbers, wanted, true, forces};
+  const bool of_query = set == "query";
+  Conversion conversion{of_query ? Role::numbers : Role::inputs, wanted,
+                        of_query ? Lists::tasks : Lists::tasks_and_steps, forces};
   const Given of_x(names.x.c_str(), x, conversion);
   if (conversion.dtype == api::DType::none) conversion.dtype = of_x->dtype();
+  conversion.role = Role::numbers;
+  if (!api::StepAxis::is_in(*of_x)) conversion.lists = Lists::tasks;
   const Given of_weights(names.weights.c_str(), weights, conversion);
   conversion.role = Role::targets;
   const Given of_y(names.y.c_str(), y, conversion);
-  const Given of_mask(names.mask.c_str(), mask, {Role::flags, api::DType::none, true});
+  const Given of_mask(names.mask.c_str(), mask, {Role::flags, api::DType::none, conversion.lists});
   const Given of_classes("class_mask", class_mask, {Role::flags});
-  const api::ExampleArguments arguments{.x = *of_x,
-                                        .y = *of_y,
-                                        .weights = *of_weights,
-                                        .mask = *of_mask,
-                                        .class_mask = *of_classes,
-                                        .dtype = wanted,
-                                        .like = like == "x_support" ? "x_support"
-                                                : like == "theta"   ? "theta"
-                                                                    : "dtype",
-                                        .takes_single = false,
-                                        .check_finite = flag_of(check_finite, "check_finite")};
+  api::ExampleArguments arguments{.x = *of_x,
+                                  .y = *of_y,
+                                  .weights = *of_weights,
+                                  .mask = *of_mask,
+                                  .class_mask = *of_classes,
+                                  .dtype = wanted,
+                                  .like = like == "x_support" ? "x_support"
+                                          : like == "theta"   ? "theta"
+                                                              : "dtype",
+                                  .takes_steps = !of_query,
+                                  .takes_single = false,
+                                  .check_finite = flag_of(check_finite, "check_finite")};
   api::Fault fault;
+  api::StepAxis axis;
+  expect(axis.fold(arguments, fault), fault);
   api::ExampleReader reader(arguments);
   expect(reader.measure(fault), fault);
   ExamplesObject made;
@@ -61,13 +68,22 @@ ExamplesObject make_examples(const std::string& set, const py::object& x, const 
   return made;
 }
 
-ExamplesObject take(const ExamplesObject& from, const py::array_t<Index>& tasks) {
+/// With the memory that `copy(arena)` takes.
+template <class Copy>
+ExamplesObject copied(const Copy& copy) {
   ExamplesObject taken;
   core::Arena counting;
-  api::take_tasks(from.examples, tasks.data(), tasks.size(), counting);
+  copy(counting);
   taken.memory = std::make_shared<CallMemory>(counting.used());
   core::Arena arena(taken.memory->data());
-  taken.examples = api::take_tasks(from.examples, tasks.data(), tasks.size(), arena);
+  taken.examples = copy(arena);
+  return taken;
+}
+
+ExamplesObject take(const ExamplesObject& from, const py::array_t<Index>& tasks) {
+  ExamplesObject taken = copied([&](core::Arena& arena) {
+    return api::take_tasks(from.examples, tasks.data(), tasks.size(), arena);
+  });
   taken.x = from.examples.shared ? from.x : py::object();
   return taken;
 }
@@ -82,15 +98,23 @@ py::object per_task(const py::object& self, const void* data, Index columns, boo
     return lead;
   };
   const Index width = columns < 0 ? 1 : columns;
-  const Index sets = examples.sets();
+  const Index sets = examples.sets(), steps = examples.steps;
   if (!examples.shape.ragged) {
-    return view_of<T>(data, shape({sets, examples.shape.longest}), self, read_only);
+    const Index rows = examples.shape.longest;
+    return view_of<T>(data, steps == 0 ? shape({sets, rows}) : shape({sets / steps, steps, rows}),
+                      self, read_only);
   }
   py::list all;
-  for (Index t = 0; t < sets; ++t) {
-    const Index first = examples.offsets[t], rows = examples.offsets[t + 1] - first;
-    all.append(
-        view_of<T>(static_cast<const T*>(data) + first * width, shape({rows}), self, read_only));
+  for (Index set = 0; set < sets; ++set) {
+    if (steps > 0 && set % steps == 0) all.append(py::list());
+    const Index first = examples.offsets[set], rows = examples.offsets[set + 1] - first;
+    const py::array view =
+        view_of<T>(static_cast<const T*>(data) + first * width, shape({rows}), self, read_only);
+    if (steps > 0) {
+      py::list(all[all.size() - 1]).append(view);
+    } else {
+      all.append(view);
+    }
   }
   return all;
 }
@@ -117,7 +141,7 @@ py::object classes_of(const py::object& self) {
 py::object task_weights(const py::object& value, Index tasks, const std::string& dtype,
                         bool forces) {
   const Given weights("task_weights", value,
-                      {Role::numbers, dtype_named(py::str(dtype)), false, forces});
+                      {Role::numbers, dtype_named(py::str(dtype)), Lists::none, forces});
   api::Fault fault;
   expect(api::check_task_weights(*weights, tasks, dtype_named(py::str(dtype)), "x_support", fault),
          fault);
@@ -138,6 +162,14 @@ void register_examples(py::module_& m) {
            py::arg("class_mask").none(true), py::arg("dtype").none(true), py::arg("like"),
            py::arg("forces"), py::arg("check_finite"))
       .def("take", &take, py::arg("tasks"))
+      .def(
+          "at_step",
+          [](const ExamplesObject& from, Index step) {
+            return copied(
+                [&](core::Arena& arena) { return api::take_step(from.examples, step, arena); });
+          },
+          py::arg("step"))
+      .def_property_readonly("steps", [](const ExamplesObject& o) { return o.examples.steps; })
       .def_property_readonly("tasks", [](const ExamplesObject& o) { return o.examples.tasks; })
       .def_property_readonly(
           "dtype", [](const ExamplesObject& o) { return api::dtype_name(o.examples.dtype); })

@@ -270,21 +270,27 @@ py::object parameters_of_tasks(const api::Network& net, const py::handle& theta_
   return theta.object();
 }
 
-/// For losses that Python computes: checks an adaptation, returns its rates as the core has them.
-py::object check_adaptation(const api::Network& net, const py::handle& theta_object,
-                            const ExamplesObject& support, const AlgorithmObject& algorithm,
-                            const py::handle& rates_object) {
+/// For losses that Python computes: checks `steps` of an adaptation, or with -1 the algorithm's;
+/// returns theta and rates as the core has them.
+py::tuple check_adaptation(const api::Network& net, const py::handle& theta_object,
+                           const ExamplesObject& support, const ExamplesObject* query,
+                           const AlgorithmObject& algorithm, const py::handle& rates_object,
+                           int steps, const py::handle& check_finite) {
   const Given theta("theta", theta_object);
   const GivenRates rates("rates", rates_object, algorithm, net, theta->dtype());
   api::Adaptation adaptation({.net = &net,
                               .algorithm = &algorithm.algorithm,
                               .theta = *theta,
                               .support = &support.examples,
+                              .query = query == nullptr ? nullptr : &query->examples,
                               .rates = *rates,
-                              .check_finite = false});
+                              .steps = steps < 0 ? algorithm.algorithm.spec.steps : steps,
+                              .all_steps = steps < 0,
+                              .theta_per_task = query == nullptr,
+                              .check_finite = flag_of(check_finite, "check_finite")});
   api::Fault fault;
   expect(adaptation.measure(fault) && adaptation.read(nullptr, fault), fault);
-  return rates->given() ? rates.object() : py::object(py::none());
+  return py::make_tuple(theta.object(), rates->given() ? rates.object() : py::object(py::none()));
 }
 
 }  // namespace
@@ -313,7 +319,8 @@ void register_meta(py::module_& m) {
   m.def("parameters_of_tasks", &parameters_of_tasks, py::arg("net"), py::arg("theta"),
         py::arg("check_finite"));
   m.def("check_adaptation", &check_adaptation, py::arg("net"), py::arg("theta"), py::arg("support"),
-        py::arg("algorithm"), py::arg("rates"), "rates or None");
+        py::arg("query").none(true), py::arg("algorithm"), py::arg("rates"), py::arg("steps"),
+        py::arg("check_finite"), "(theta, rates or None)");
 }
 
 }  // namespace fomaml_fast_bindings

@@ -34,6 +34,8 @@ py::tuple plan(const std::string& operation, const api::Network& net, const Exam
   api::Fault fault;
   expect(api::fits(algorithm.algorithm, net, *rates, dtype, fault), fault);
   expect(api::fits(support.examples, net, nullptr, context, fault), fault);
+  expect(operation == "predict" || api::match(support.examples, algorithm.algorithm.spec, fault),
+         fault);
   expect(api::fits(query.examples, net, algorithm.algorithm.loss_of_query(), context, fault),
          fault);
   if (operation == "jet") expect(api::has_jets(net.spec, "operation", fault), fault);

@@ -27,6 +27,7 @@ struct Case {
   Rows rows = Rows::even;
   int steps = 2;
   bool theta_per_task = false;
+  bool stepped = false;  ///< every inner step has support rows of its own
 };
 
 /// Operands of a call, in double precision and as T.
@@ -103,9 +104,11 @@ inline Data<double> draw(const Case& c, Problem& problem) {
     RowShape& shape = set == 0 ? problem.support : problem.query;
     std::vector<Index>& offsets = data.offsets[set];
     offsets.push_back(0);
-    for (Index task = 0; task < (c.rows == Rows::shared ? 1 : c.tasks); ++task) {
+    shape.stepped = c.stepped && set == 0;
+    const Index per_task = shape.stepped ? c.steps : 1;
+    for (Index i = 0; i < (c.rows == Rows::shared ? 1 : c.tasks) * per_task; ++i) {
       const bool cut = c.rows != Rows::even && c.rows != Rows::shared;
-      offsets.push_back(offsets.back() + (cut ? 1 + (task * 7 + set) % most : most));
+      offsets.push_back(offsets.back() + (cut ? 1 + (i * 7 + set) % most : most));
       shape.longest = std::max(shape.longest, offsets.back() - offsets[offsets.size() - 2]);
     }
     shape.total = offsets.back();
@@ -171,6 +174,7 @@ Results<T> compute(const Engine<T>& engine, const Problem& problem, const Data<T
     s.per_output = (set == 0 ? problem.support : problem.query).per_output;
     s.coefficients = data.coefficients[set].empty() ? nullptr : data.coefficients[set].data();
     s.offsets = data.offsets[set].data();
+    s.steps = set == 0 && problem.support.stepped ? problem.algorithm.steps : 1;
     s.shared = shared;
   }
   call.rates = data.rates.data();

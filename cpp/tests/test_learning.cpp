@@ -97,6 +97,7 @@ void every_algorithm(const Case& c, double linear_systems = 2e-3) {
       for (const Choice& flow : kFlows) {
         Problem problem = problem_of(c, Operation::meta_gradient, Flow::first);
         for (const Choice* choice : {&optimiser, &mask, &flow}) choice->set(problem);
+        if (c.stepped && problem.algorithm.flow == Flow::implicit) continue;
         problem.weighs_tasks = true;
         if (problem.algorithm.flow == Flow::implicit) {
           problem.algorithm.inner.proximal = problem.algorithm.implicit.pull;
@@ -113,6 +114,36 @@ void every_algorithm(const Case& c, double linear_systems = 2e-3) {
           // In float, statistics of few rows may be ill-conditioned.
           const double tolerance = problem.net.normalized() ? 5e-2 : solves ? linear_systems : 2e-3;
           agree(engine_named<float>(engine), problem, data, expected, tolerance);
+        }
+      }
+    }
+  }
+}
+
+/// Plain descent has fused steps, which load the rows of each step themselves; wide inputs, and
+/// more rows than go through a network together, have steps of their own where all steps share
+/// rows.
+void descent_on_rows_of_steps() {
+  for (const Rows rows : {Rows::even, Rows::ragged, Rows::weighted, Rows::shared, Rows::outputs}) {
+    for (const auto& [inputs, most] : {std::pair<Index, Index>{3, 9}, {64, 3}, {2, 130}}) {
+      for (const Flow flow : {Flow::first, Flow::exact}) {
+        for (const Operation operation : {Operation::adapt, Operation::meta_gradient}) {
+          Case c;
+          c.sizes = {inputs, 9, 2};
+          c.support = most;
+          c.rows = rows;
+          c.steps = 4;
+          c.stepped = true;
+          Problem problem = problem_of(c, operation, flow);
+          const Data<double> data = draw(c, problem);
+          const bool shared = rows == Rows::shared;
+          const auto expected = compute(engine_named<double>("reference"), problem, data, shared);
+          for (const char* engine : {"rows", "lanes"}) {
+            const auto got = compute(engine_named<double>(engine), problem, data, shared);
+            CHECK(difference(got.task_vectors, expected.task_vectors) < 1e-10);
+            CHECK(difference(got.losses, expected.losses) < 1e-11);
+            CHECK(difference(got.grad, expected.grad) < 1e-10);
+          }
         }
       }
     }
@@ -141,9 +172,14 @@ void traces_follow_the_forced_engine() {
 
 int main() {
   traces_follow_the_forced_engine();
+  descent_on_rows_of_steps();
   Case c;
   c.steps = 3;
   every_algorithm(c);
+  c.rows = Rows::ragged;
+  c.stepped = true;
+  every_algorithm(c);
+  c.stepped = false;
   c.rows = Rows::ragged;
   c.activations = {ActivationId::silu, ActivationId::tanh};
   c.loss = LossId::cross_entropy;

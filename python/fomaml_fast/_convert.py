@@ -28,20 +28,30 @@ _PLAIN = _LISTS | {int, float}
 
 
 def convert(
-    value: Any, name: str, role: str, dtype: str | None, takes_list: bool, forces: bool
-) -> Array | list[Array]:
-    """Return one array, or with `takes_list` a list of one array a task where `value` is one.
+    value: Any, name: str, role: str, dtype: str | None, lists: int, forces: bool
+) -> Array | list[Array] | list[list[Array]]:
+    """Return one array; with `lists`, a list of one array a task where `value` is one.
 
-    `role` is "numbers", "targets" (numbers, or integer labels) or "flags". Lists of Python numbers
-    have no dtype of their own and take `dtype`; with `forces` all floats do.
+    Where `lists` is 2, also a list of lists, of one array a task and step. `role` is "numbers",
+    "inputs" (numbers whose arrays have rows and columns), "targets" (numbers, or integer labels) or
+    "flags". Lists of Python numbers have no dtype of their own and take `dtype`; with `forces` all
+    floats do.
     """
     wanted = None if dtype is None else np.dtype(dtype)
     if hasattr(value, "theta") and hasattr(value, "moments"):
         raise TypeError(f"{name} must be an array, got a {type(value).__name__}: pass its .theta")
-    if takes_list and is_list_of_arrays(value):
+    if lists > 1 and _is_list_of_lists(value, 2 if role == "inputs" else 1):
+        odd = next((t for t, item in enumerate(value) if not isinstance(item, list | tuple)), None)
+        if odd is not None:
+            raise TypeError(
+                f"{name}[{odd}] must be a list of arrays, one a step, as others of {name} are, got "
+                f"{type(value[odd]).__name__}"
+            )
         return [
-            _of_task(item, f"{name}[{t}]", role, wanted, forces) for t, item in enumerate(value)
+            _in_list(items, f"{name}[{t}]", role, wanted, forces) for t, items in enumerate(value)
         ]
+    if lists and is_list_of_arrays(value):
+        return _in_list(value, name, role, wanted, forces)
     return _one(value, name, role, wanted, forces)
 
 
@@ -50,11 +60,19 @@ def is_list_of_arrays(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(_is_array(item) for item in value)
 
 
-def _is_array(item: Any) -> bool:
+def _is_list_of_lists(value: Any, axes: int) -> bool:
+    """Whether some item is a list in which some item is an array of at least so many axes."""
+    return isinstance(value, list | tuple) and any(
+        isinstance(items, list | tuple) and any(_is_array(item, axes) for item in items)
+        for items in value
+    )
+
+
+def _is_array(item: Any, axes: int = 1) -> bool:
     if isinstance(item, list | tuple | str | bytes):
         return False
     try:
-        return len(item.shape) > 0
+        return len(item.shape) >= axes
     except (AttributeError, TypeError):
         return hasattr(item, "__array__") or hasattr(item, "__dlpack__")
 
@@ -109,7 +127,13 @@ def _unreadable(name: str, error: Exception) -> TypeError:
     return TypeError(f"{name} cannot be read as an array: {str(error) or type(error).__name__}")
 
 
-def _of_task(value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool) -> Array:
+def _in_list(
+    items: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool
+) -> list[Array]:
+    return [_item(item, f"{name}[{i}]", role, dtype, forces) for i, item in enumerate(items)]
+
+
+def _item(value: Any, name: str, role: str, dtype: np.dtype[Any] | None, forces: bool) -> Array:
     """One item of a list of arrays."""
     array = _one(value, name, role, dtype, forces)
     if array.ndim == 0:

@@ -64,6 +64,9 @@ class Examples:
         check_finite: Any,
     ) -> None: ...
     def take(self, tasks: npt.NDArray[np.int64]) -> Examples: ...
+    def at_step(self, step: int) -> Examples: ...
+    @property
+    def steps(self) -> int: ...
     @property
     def tasks(self) -> int: ...
     @property
@@ -344,8 +347,15 @@ def check_meta(
     of_state: bool = False,
 ) -> tuple[Floats, Floats | None]: ...
 def check_adaptation(
-    net: Network, theta: Any, support: Examples, algorithm: Algorithm, rates: Any
-) -> Floats | None: ...
+    net: Network,
+    theta: Any,
+    support: Examples,
+    query: Examples | None,
+    algorithm: Algorithm,
+    rates: Any,
+    steps: int,
+    check_finite: Any,
+) -> tuple[Floats, Floats | None]: ...
 def plan(
     operation: str,
     net: Network,

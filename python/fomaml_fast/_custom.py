@@ -120,13 +120,13 @@ class CustomEvaluation:
         for name, extra in zip(("weights", "mask", "class_mask"), extras, strict=True):
             if extra is not None:
                 raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
-        theta = convert(theta, "theta", "numbers", None, False, False)
-        x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+        theta = convert(theta, "theta", "numbers", None, 0, False)
+        x = convert(x, "x", "numbers", str(theta.dtype), 1, False)
         self._v: Any = None
         of_x = outputs_of(net, net.loss_spec, x, threads, str(theta.dtype))
         outputs = of_x.at(theta, check_finite)
         if v:
-            self._v = convert(v[0], "v", "numbers", str(theta.dtype), False, False)
+            self._v = convert(v[0], "v", "numbers", str(theta.dtype), 0, False)
             # Tasks may be those of v: the direction of the outputs says how many there are.
             tangents = of_x.push(theta, self._v, check_finite)
             outputs = _for_tasks(outputs, tangents)

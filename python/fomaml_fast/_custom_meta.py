@@ -108,6 +108,14 @@ def _objective(
     return _CustomObjective(net, loss, rows, tasks, threads)
 
 
+def _objectives_of_steps(
+    net: MLP, rows: Any, tasks: int, threads: int | None, which: str
+) -> list[Objective]:
+    """The support loss at every step: one for all, or one each."""
+    of_steps = [rows.at_step(k) for k in range(rows.steps)] or [rows]
+    return [_objective(net, net.loss_spec, one, tasks, threads, which) for one in of_steps]
+
+
 def _check_available(algorithm: Algorithm) -> None:
     if isinstance(algorithm.gradient, Implicit):
         raise ValueError("implicit gradients are not available with a custom loss")
@@ -131,7 +139,7 @@ class _InnerLoop:
         self,
         net: MLP,
         theta: FloatArray,
-        support: Objective,
+        support: list[Objective],
         algorithm: Algorithm,
         rates: FloatArray | None,
         tasks: int,
@@ -146,9 +154,13 @@ class _InnerLoop:
         self.diverged: Flags = np.zeros(tasks, np.bool_)
         self.first_bad = np.full(tasks, np.iinfo(np.int64).max)
 
+    def support_at(self, k: int) -> Point:
+        """Where step k begins; behind the last step, on the rows of the last."""
+        return self.support[min(k, len(self.support) - 1)].at(self.theta)
+
     def step(self, k: int) -> tuple[_Step, FloatArray]:
         """Take step k; return where it began and the parameters it led to, finite or not."""
-        point = self.support.at(self.theta)
+        point = self.support_at(k)
         if self.exact and point.hessian_vector is None:
             raise ValueError(
                 "gradient='exact' needs a product with the custom loss's Hessian: let fn return "
@@ -265,7 +277,7 @@ def meta_grad(
     """`meta.meta_grad` of checked arguments."""
     _check_available(algorithm)
     query_loss = algorithm.query_loss or net.loss_spec
-    support = _objective(net, net.loss_spec, batch._support, len(batch), threads, "_support")
+    support = _objectives_of_steps(net, batch._support, len(batch), threads, "_support")
     query = _objective(net, query_loss, batch._query, len(batch), threads, "_query")
     exact = algorithm.gradient == "exact"
     loop = _InnerLoop(net, theta, support, algorithm, rates, len(batch), exact)
@@ -333,12 +345,12 @@ def trace(
     """Take `steps` inner steps; rows are the core's type of them, `query` may be None."""
     _check_available(algorithm)
     tasks = max(support.tasks, len(theta) if theta.ndim == 2 else 1)
-    objective = _objective(net, net.loss_spec, support, tasks, threads, "")
+    objectives = _objectives_of_steps(net, support, tasks, threads, "")
     wanted = None
     if query is not None:
         query_loss = algorithm.query_loss or net.loss_spec
         wanted = _objective(net, query_loss, query, tasks, threads, "_query")
-    loop = _InnerLoop(net, theta, objective, algorithm, rates, tasks, exact=False)
+    loop = _InnerLoop(net, theta, objectives, algorithm, rates, tasks, exact=False)
     nan = theta.dtype.type(np.nan)
     thetas, losses, query_losses = [], [], []
     for k in range(steps + 1):
@@ -347,7 +359,8 @@ def trace(
             thetas.append(loop.theta)
             if wanted is not None:
                 query_losses.append(np.where(lost, nan, wanted.at(loop.theta).values))
-        values = loop.step(k)[0].point.values if k < steps else objective.at(loop.theta).values
+        point = loop.step(k)[0].point if k < steps else loop.support_at(k)
+        values = point.values
         losses.append(np.where(lost, nan, values))
     return Way(
         np.stack(thetas, axis=1) if thetas else np.empty((tasks, 0, net.n_params), theta.dtype),

@@ -79,7 +79,7 @@ def as_norms(value: Any, sizes: Sequence[int]) -> tuple[NormName | None, ...]:
 
 def as_vectors(theta: Any, n_params: int) -> FloatArray:
     """Flat parameters ``[P]`` or ``[T, P]``, which need not be finite."""
-    flat = convert(theta, "theta", "numbers", None, False, False)
+    flat = convert(theta, "theta", "numbers", None, 0, False)
     if not isinstance(flat, np.ndarray) or flat.ndim not in (1, 2) or flat.shape[-1] != n_params:
         raise ValueError(
             f"theta must have shape [{n_params}] or [tasks, {n_params}], got {list(np.shape(flat))}"
@@ -113,7 +113,7 @@ def split(
 
 
 def _as_part(part: Any, name: str, dtype: np.dtype[Any] | None) -> FloatArray:
-    array = convert(part, name, "numbers", None if dtype is None else str(dtype), False, False)
+    array = convert(part, name, "numbers", None if dtype is None else str(dtype), 0, False)
     assert isinstance(array, np.ndarray)
     if dtype is not None and array.dtype != dtype:
         raise TypeError(f"{name} is {array.dtype} but layers[0][0] is {dtype}; convert one of them")

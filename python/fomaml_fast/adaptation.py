@@ -30,6 +30,9 @@ Metrics = Metric | Sequence[Metric] | Mapping[str, Metric] | None
 #: time where it measures metrics: 64 MB of floats.
 MOST_NUMBERS = 2**24
 
+#: Numbers of inner steps that `evaluate` measures after, where none are named.
+USUAL_STEPS = (0, 1, 5, 10)
+
 OnDivergence = Literal["raise", "mask"]
 _RAISE: OnDivergence = "raise"
 ON_DIVERGENCE: tuple[OnDivergence, ...] = (_RAISE, "mask")
@@ -72,11 +75,13 @@ def adapt(
         Initialisation ``[P]``, or one for each task ``[T, P]``.
     x, y : array
         Support set ``[K, n_0]`` and ``[K, n_L]`` (or labels ``[K]``); or of many tasks, with a
-        leading axis T or as lists.
+        leading axis T or as lists. Rows of their own at every step have an axis S behind that of
+        tasks, ``[T, S, K, n_0]`` and ``[T, S, K, n_L]``, or are lists of lists.
     algorithm : Algorithm
         Its inner optimiser and steps are used.
     steps : int or None, default None
-        Inner steps; None takes the algorithm's.
+        Inner steps; None takes the algorithm's. Where steps have rows of their own, fewer than S
+        are the first of them.
     rates : array or None, default None
         Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
         takes the algorithm's, as do the empty rates of a `State` that learns none. Steps beyond
@@ -84,9 +89,9 @@ def adapt(
     weights, mask, class_mask : array or None, default None
         As in `MLP.loss`, of the support set.
     trace : bool or sequence of int, default False
-        Also return the way: the support loss at every step, and the parameters at every step
-        (True) or at the steps named, from 0 for the initialisation. Every step's parameters are
-        ``[T, S + 1, P]`` numbers.
+        Also return the way: the support loss at every step (on the step's own rows, at the end on
+        the last's), and the parameters at every step (True) or at the steps named, from 0 for the
+        initialisation. Every step's parameters are ``[T, S + 1, P]`` numbers.
     threads : int or None, default None
         None takes FOMAML_FAST_NUM_THREADS, OMP_NUM_THREADS or all processors.
     check_finite : bool, default True
@@ -126,7 +131,7 @@ def adapt(
     masks = False
     if on_divergence is not _RAISE:  # small calls feel every further look
         masks = one_of(on_divergence, "on_divergence", ON_DIVERGENCE) == "mask"
-    count = algorithm.steps if steps is None else as_count(steps, "steps")
+    count = -1 if steps is None else as_count(steps, "steps")  # -1: the algorithm's
     if net._has_custom_loss or algorithm._has_custom_loss:
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
@@ -149,7 +154,8 @@ def adapt(
         )
     traced = core.trace(
         *(net._core, theta, x, y, weights, mask, class_mask, algorithm._core, rates, count),
-        *(_trace_points(trace, count), masks, threads, check_finite),
+        *(_trace_points(trace, algorithm.steps if steps is None else count), masks),
+        *(threads, check_finite),
     )
     return Adaptation(*traced)
 
@@ -181,10 +187,10 @@ def _adapt_custom(
 ) -> Any:
     theta, x, y, (weights, mask, class_mask), rates = given
     theta = core.parameters_of_tasks(net._core, theta, check_finite)
-    x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+    x = convert(x, "x", "inputs", str(theta.dtype), 2, False)
     one_set = not isinstance(x, list) and x.ndim == 2
     if one_set:
-        roles = {"x": "numbers", "y": "targets", "weights": "numbers", "mask": "flags"}
+        roles = {"x": "inputs", "y": "targets", "weights": "numbers", "mask": "flags"}
         x, y, weights, mask = (
             None if given is None else _with_task_axis(given, name, role, theta.dtype)
             for given, (name, role) in zip((x, y, weights, mask), roles.items(), strict=True)
@@ -192,7 +198,10 @@ def _adapt_custom(
     rows = core.Examples(
         *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
     )
-    rates = core.check_adaptation(net._core, theta, rows, algorithm._core, rates)
+    rates = core.check_adaptation(
+        net._core, theta, rows, None, algorithm._core, rates, steps, False
+    )[1]
+    steps = algorithm.steps if steps < 0 else steps
     points = () if trace is False else _trace_points(trace, steps)
     points = range(steps + 1) if points is None else points
     way = _custom_meta.trace(net, theta, rows, None, algorithm, rates, steps, points, threads)
@@ -210,7 +219,7 @@ def _adapt_custom(
 
 
 def _with_task_axis(value: Any, name: str, role: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    array = convert(value, name, role, str(dtype), False, False)
+    array = convert(value, name, role, str(dtype), 0, False)
     assert isinstance(array, np.ndarray)
     return array[None] if array.ndim < 4 else array  # more axes are refused as they are
 
@@ -221,7 +230,7 @@ def evaluate(
     batch: TaskBatch,
     algorithm: Algorithm,
     *,
-    steps: Sequence[int] = (0, 1, 5, 10),
+    steps: Sequence[int] | None = None,
     rates: ArrayLike | None = None,
     threads: int | None = None,
     check_finite: bool = True,
@@ -238,8 +247,9 @@ def evaluate(
         Initialisation ``[P]``.
     batch : TaskBatch
         Tasks not met in training, if what they show is to be generalisation.
-    steps : sequence of int, default (0, 1, 5, 10)
-        After how many inner steps to measure; may exceed the algorithm's own.
+    steps : sequence of int or None, default None
+        After how many inner steps to measure; may exceed the algorithm's own. None takes 0, 1, 5
+        and 10, or S for those beyond the S steps that the batch has support rows of their own for.
     on_divergence : {"mask", "raise"}, default "mask"
         Mark diverged tasks in the result, or raise.
     metrics : str, callable, sequence or dict of these, or None, default None
@@ -280,11 +290,7 @@ def evaluate(
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     question_rates(algorithm.learn_rates is not False, rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    if not is_sequence(steps):
-        raise TypeError(f"steps must be a sequence of integers, got {shown(steps)}")
-    points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
-    if not points:
-        raise ValueError("steps must name at least one number of steps")
+    points = _points(steps, batch.n_steps)
     ascending = sorted(set(points))
     found = asked_for(metrics)
     asked = _Evaluation(algorithm, rates, ascending, bool(found), threads, check_finite)
@@ -299,6 +305,19 @@ def evaluate(
         raise DivergenceError(bad, first, len(batch))
     measured = {name: MetricValues(array) for name, array in values.items()}
     return Evaluation(points, losses, lost, MappingProxyType(measured))
+
+
+def _points(steps: Any, most: int | None) -> tuple[int, ...]:
+    """Numbers of steps to measure after, as they were given."""
+    if steps is None:
+        usual = USUAL_STEPS if most is None else (min(step, most) for step in USUAL_STEPS)
+        return tuple(sorted(set(usual)))
+    if not is_sequence(steps):
+        raise TypeError(f"steps must be a sequence of integers, got {shown(steps)}")
+    points = tuple(as_count(step, f"steps[{i}]") for i, step in enumerate(steps))
+    if not points:
+        raise ValueError("steps must name at least one number of steps")
+    return points
 
 
 class _Evaluation(NamedTuple):
@@ -357,8 +376,9 @@ def _evaluate_custom(
     net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
     algorithm, rates, points, wants_thetas, threads, check_finite = asked
-    flat, own = core.check_meta(
-        net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
+    flat, own = core.check_adaptation(
+        *(net._core, theta, batch._support, batch._query, algorithm._core, rates),
+        *(points[-1], check_finite),
     )
     way = _custom_meta.trace(
         *(net, flat, batch._support, batch._query, algorithm, own, points[-1], points, threads)

@@ -12,8 +12,9 @@ from fomaml_fast._convert import as_array
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
 
-#: One array ``[T, rows, ...]``, or a list of one array a task where tasks differ in length.
-Stacked = npt.NDArray[Any] | list[npt.NDArray[Any]]
+#: One array ``[T, rows, ...]``, or a list of one array a task where tasks differ in length; behind
+#: the tasks there may be steps, ``[T, S, rows, ...]`` or a list of lists.
+Stacked = npt.NDArray[Any] | list[Any]
 #: What stands for it: array-likes of any library, frames among them.
 ArrayLike = npt.ArrayLike | Any
 
@@ -54,6 +55,11 @@ class TaskBatch:
 
     Notes
     -----
+    Support rows of their own at every inner step have an axis of steps behind that of tasks, for an
+    algorithm of as many steps S: ``x_support [T, S, K, n_0]``, ``y_support [T, S, K, n_L]`` or
+    labels ``[T, S, K]``, weights and mask alike. Where steps differ in their rows each of these is
+    a list of one list a task, of one array a step.
+
     C-contiguous float arrays are used without a copy and may be read-only: do not write to them
     while the batch is used. Labels are copied.
 
@@ -112,7 +118,8 @@ class TaskBatch:
 
     def __repr__(self) -> str:
         ragged = ", ragged" if self._support.ragged or self._query.ragged else ""
-        return f"TaskBatch({len(self)} tasks, {self.dtype}{ragged})"
+        steps = f" of {self.n_steps} steps" if self.n_steps else ""
+        return f"TaskBatch({len(self)} tasks{steps}, {self.dtype}{ragged})"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         arrays = self.x_support, self.y_support, self.x_query, self.y_query
@@ -132,6 +139,11 @@ class TaskBatch:
         return len(self)
 
     @property
+    def n_steps(self) -> int | None:
+        """Inner steps S that have support rows of their own; None where all share them."""
+        return int(self._support.steps) or None
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
         dtype: np.dtype[Any] = np.dtype(self._support.dtype)
@@ -139,13 +151,13 @@ class TaskBatch:
 
     @property
     def x_support(self) -> Stacked:
-        """Support inputs, ``[T, K, n_0]`` or a list of one array a task."""
+        """Support inputs, ``[T, K, n_0]`` or ``[T, S, K, n_0]``, or a list; of lists with steps."""
         rows: Stacked = self._support.x
         return rows
 
     @property
     def y_support(self) -> Stacked:
-        """Support targets, ``[T, K, n_L]`` or labels ``[T, K]``, or a list; 0 where masked."""
+        """Support targets, shaped as `x_support`, or labels without n_L; 0 where masked."""
         rows: Stacked = self._support.y
         return rows
 

@@ -144,8 +144,8 @@ class Derivatives:
         outputs = core.predict(self._core, theta, x, None, threads, check_finite)
         if not isinstance(outputs, list) and outputs.size == 0:
             return np.empty((*outputs.shape, self.n_params), outputs.dtype)
-        theta = convert(theta, "theta", "numbers", None, False, False)
-        x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+        theta = convert(theta, "theta", "numbers", None, 0, False)
+        x = convert(x, "x", "numbers", str(theta.dtype), 1, False)
         ragged = isinstance(outputs, list)
         shapes = [o.shape for o in (outputs if ragged or outputs.ndim == 3 else [outputs])]
         sets = x if isinstance(x, list) else list(x.reshape(-1, *x.shape[-2:]))

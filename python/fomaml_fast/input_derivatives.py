@@ -148,7 +148,7 @@ class InputDerivatives:
             )
         run: dict[str, Any] = {"threads": threads, "check_finite": check_finite}
         theta = core.parameters_of_tasks(self._core, theta, check_finite)
-        x = convert(x, "x", "numbers", str(theta.dtype), True, False)
+        x = convert(x, "x", "numbers", str(theta.dtype), 1, False)
         n_in, n_out = self.sizes[0], self.sizes[-1]
         if not any(self.norms) and n_in <= _SLOPES_AN_OUTPUT * n_out:
             jets = self.jet(theta, x, np.eye(n_in, dtype=theta.dtype), order=1, **run)
@@ -305,7 +305,7 @@ def _of_dtype(jet: Jet, name: str, dtype: Any) -> Jet:
     for field, part in zip(jet._fields, jet, strict=True):
         whole = f"{name}.{field}"
         if part is not None:
-            part = np.asarray(convert(part, whole, "numbers", str(dtype), False, False))
+            part = np.asarray(convert(part, whole, "numbers", str(dtype), 0, False))
             if part.dtype.kind == "f" and part.dtype != dtype:
                 hint = of_dtype(whole, "theta", str(dtype), str(part.dtype))
                 raise TypeError(f"{whole} is {part.dtype} but theta is {dtype}{hint}")

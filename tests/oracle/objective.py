@@ -38,15 +38,19 @@ class Rows:
         return gradient(self.net, theta, self.x, self.y, **self.options)
 
 
-def rows_of(net: Net, task: Task, query_loss: str | None) -> tuple[Rows, Rows]:
-    """Support and query; the query set may have a loss of its own."""
+def support_of(net: Net, task: Task) -> list[Rows]:
+    """The support rows of every step, or the one set that all see: x then has no axis of steps."""
+    x, y = task.x_support, task.y_support
+    weights = getattr(task, "weights_support", None)
+    if not isinstance(x, list) and x.ndim == 2:
+        return [Rows(net, x, y, weights)]
+    return [Rows(net, x[k], y[k], None if weights is None else weights[k]) for k in range(len(x))]
+
+
+def query_of(net: Net, task: Task, query_loss: str | None) -> Rows:
+    """The query set may have a loss of its own."""
     judge = net if query_loss is None else replace(net, loss=query_loss)
-    support = getattr(task, "weights_support", None)
-    query = getattr(task, "weights_query", None)
-    return (
-        Rows(net, task.x_support, task.y_support, support),
-        Rows(judge, task.x_query, task.y_query, query),
-    )
+    return Rows(judge, task.x_query, task.y_query, getattr(task, "weights_query", None))
 
 
 class Objective(Protocol):
@@ -56,7 +60,7 @@ class Objective(Protocol):
     layers: NDArray[np.int64]
 
     def start(self, theta: Array) -> Array: ...
-    def support_gradient(self, fast: Array, theta: Array) -> Array: ...
+    def support_gradient(self, fast: Array, theta: Array, step: int = 0) -> Array: ...
     def support_slow_gradient(self, fast: Array, theta: Array) -> Array: ...
     def query_loss(self, fast: Array, theta: Array) -> Any: ...
     def query_gradient(self, fast: Array, theta: Array) -> Array: ...
@@ -71,16 +75,16 @@ class Parameters:
         self, net: Net, task: Task, mask: NDArray[np.bool_], query_loss: str | None = None
     ) -> None:
         self.mask, self.layers = mask, layer_of(net)
-        self.support, self.query = rows_of(net, task, query_loss)
+        self.support, self.query = support_of(net, task), query_of(net, task, query_loss)
 
     def start(self, theta: Array) -> Array:
         return theta
 
-    def support_gradient(self, fast: Array, theta: Array) -> Array:
-        return np.where(self.mask, self.support.gradient(fast), 0)
+    def support_gradient(self, fast: Array, theta: Array, step: int = 0) -> Array:
+        return np.where(self.mask, self.support[step % len(self.support)].gradient(fast), 0)
 
     def support_slow_gradient(self, fast: Array, theta: Array) -> Array:
-        return np.where(self.mask, 0, self.support.gradient(fast))
+        return np.where(self.mask, 0, self.support[0].gradient(fast))
 
     def query_loss(self, fast: Array, theta: Array) -> Any:
         return self.query.loss(fast)
@@ -102,7 +106,7 @@ class Context:
     def __init__(self, net: Net, task: Task, size: int, query_loss: str | None = None) -> None:
         self.net, self.size = net, size
         self.mask, self.layers = np.ones(size, dtype=bool), np.zeros(size, dtype=np.int64)
-        self.support, self.query = rows_of(net, task, query_loss)
+        self.support, self.query = support_of(net, task), query_of(net, task, query_loss)
 
     def start(self, theta: Array) -> Array:
         return np.zeros(self.size)
@@ -112,11 +116,11 @@ class Context:
         bias = unflatten(self.net, rows.with_context(fast).gradient(theta))[0][1]
         return unflatten(self.net, theta)[0][0][-self.size :] @ bias
 
-    def support_gradient(self, fast: Array, theta: Array) -> Array:
-        return self._phi_gradient(self.support, fast, theta)
+    def support_gradient(self, fast: Array, theta: Array, step: int = 0) -> Array:
+        return self._phi_gradient(self.support[step % len(self.support)], fast, theta)
 
     def support_slow_gradient(self, fast: Array, theta: Array) -> Array:
-        return self.support.with_context(fast).gradient(theta)
+        return self.support[0].with_context(fast).gradient(theta)
 
     def query_loss(self, fast: Array, theta: Array) -> Any:
         return self.query.with_context(fast).loss(theta)

@@ -77,7 +77,7 @@ def unroll(
     state: tuple[Any, ...] = ()
     for k in range(algorithm.steps):
         if frozen is None:
-            g = clip_by_norm(objective.support_gradient(point, theta), algorithm.clip_norm)
+            g = clip_by_norm(objective.support_gradient(point, theta, k), algorithm.clip_norm)
             g = g + algorithm.weight_decay * point + algorithm.pull * (point - anchor)
             g = np.where(objective.mask, g, 0)
             d, state = algorithm.optimiser.direction(g, state, k + 1)

@@ -32,7 +32,8 @@ bool Adaptation::measure(Fault& fault) {
   in_.rows.dtype = in_.theta.dtype();
   in_.rows.inputs = net.spec.inputs() - in_.algorithm->spec.context;
   in_.rows.check_finite = in_.check_finite;
-  if (!reader_.measure(fault)) return false;
+  in_.rows.takes_steps = true;
+  if (!axis_.fold(in_.rows, fault) || !reader_.measure(fault)) return false;
   single_ = single_ && reader_.single();
   return true;
 }
@@ -54,6 +55,7 @@ bool Adaptation::read(std::byte* memory, Fault& fault) {
     return false;
   }
   if (!fits(support_, net, nullptr, context, fault)) return false;
+  if (!holds_steps(support_, in_.steps, in_.all_steps, fault)) return false;
   if (in_.query != nullptr &&
       !fits(*in_.query, net, in_.algorithm->loss_of_query(), context, fault)) {
     return false;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "api/algorithm.hpp"
-#include "api/example_reader.hpp"
+#include "api/step_axis.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::api {
 
@@ -17,6 +17,7 @@ struct AdaptationArguments {
   const Examples* query = nullptr;    ///< what query losses are taken of
   Argument rates{};
   int steps = 1;
+  bool all_steps = false;  ///< rows of their own at every step must be those of so many steps
   bool theta_per_task = true;
   bool check_finite = true;
 };
@@ -81,6 +82,7 @@ class Adaptation {
   void fill(Problem& problem, Call<T>& call, const AlgorithmAt<T>& at) const;
 
   AdaptationArguments in_;
+  StepAxis axis_;
   ExampleReader reader_;
   Examples support_{};
   Index tasks_ = 1;

@@ -55,14 +55,19 @@ struct Array {
   }
 };
 
-/// One argument of a call: not given, an array, or a list of one array a task.
+/// One argument of a call: not given, an array, or a list of one array a task, or of one list of
+/// arrays a task.
 struct Argument {
   const char* name = "";  ///< what the caller calls it
   const Array* arrays = nullptr;
   Index count = 0;
   bool listed = false;
+  const Index* lists = nullptr;  ///< of a list of lists: how many arrays each holds
+  Index list_count = 0;
+  Index steps = 0;  ///< of an axis behind that of tasks that was folded into it (step_axis.hpp)
 
   [[nodiscard]] bool given() const { return count > 0 || listed; }
+  [[nodiscard]] bool nested() const { return lists != nullptr; }
   [[nodiscard]] const Array& array() const { return arrays[0]; }
   [[nodiscard]] DType dtype() const { return count > 0 ? arrays[0].dtype : DType::none; }
 };

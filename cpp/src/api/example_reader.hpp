@@ -15,6 +15,8 @@ struct ExampleArguments {
   DType dtype = DType::none;   ///< that all floats must have; none: that of x
   const char* like = "theta";  ///< whose dtype that is
   Index inputs = -1;           ///< columns that x should have, if known, for sentences
+  Index steps = 0;             ///< sets of every task, one after another; 0: one, for all steps
+  bool takes_steps = false;    ///< an axis of them may have been folded (step_axis.hpp)
   bool wants_targets = true;
   bool takes_single = true;  ///< x may be one set of rows, without an axis of tasks
   bool takes_empty = false;  ///< x may hold no row
@@ -86,6 +88,7 @@ class ExampleReader {
   bool check_finite(const Argument& field, bool always, Fault& fault) const;
 
   [[nodiscard]] bool per_output() const { return mask_outputs_ > 0 || weight_outputs_ > 0; }
+  [[nodiscard]] Index sets_of_task() const { return std::max<Index>(1, in_.steps); }
   [[nodiscard]] Buffers carve(Arena& arena) const;
   [[nodiscard]] bool keeps(Index set, Index row) const {
     return kept_ == nullptr || kept_[starts_[set] + row] != 0;

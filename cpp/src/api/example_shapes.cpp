@@ -9,6 +9,7 @@ bool fail(Fault& fault, Reason reason, const Argument& argument, Index item = -1
   fault.reason = reason;
   fault.name = argument.name;
   fault.item = argument.listed ? item : -1;
+  fault.steps = argument.steps;
   if (item >= 0 || argument.count > 0) {
     const Array& array = argument.arrays[argument.listed && item >= 0 ? item : 0];
     fault.dtype = array.dtype;
@@ -85,7 +86,8 @@ bool ExampleReader::measure_inputs(Fault& fault) {
       const Shape& shape = x.arrays[t].shape;
       if (shape.axes != 2 || shape[1] != columns_) {
         const Index wanted = first.shape.axes == 2 ? columns_ : in_.inputs;
-        return wrong_shape(fault, Reason::shape, x,
+        const bool steps = in_.takes_steps && in_.steps == 0 && shape.axes == 3;
+        return wrong_shape(fault, steps ? Reason::step_items : Reason::shape, x,
                            {2, {Shape::rows, wanted < 0 ? Shape::columns : wanted}}, t);
       }
       total_ += shape[0];
@@ -97,14 +99,17 @@ bool ExampleReader::measure_inputs(Fault& fault) {
     one_set_ = single_ = in_.takes_single && shape.axes == 2;
     if (!one_set_ && shape.axes != 3) {
       fault.count = in_.inputs;
-      return fail(fault, in_.takes_single ? Reason::inputs_shape : Reason::stack_shape, x);
+      constexpr Reason kReasons[2][2] = {{Reason::stack_shape, Reason::steps_shape},
+                                         {Reason::inputs_shape, Reason::inputs_steps_shape}};
+      return fail(fault, kReasons[in_.takes_single ? 1 : 0][in_.takes_steps ? 1 : 0], x);
     }
     columns_ = shape.last();
     sets_ = one_set_ ? 1 : shape[0];
     rows_ = shape[one_set_ ? 0 : 1];
     total_ = sets_ * rows_;
   }
-  out_sets_ = tasks_ = sets_;
+  out_sets_ = sets_;
+  tasks_ = sets_ / sets_of_task();
   if (in_.takes_empty && !x.listed && total_ == 0) {
     empty_ = true;
     return true;
@@ -112,7 +117,7 @@ bool ExampleReader::measure_inputs(Fault& fault) {
   if (sets_ == 0) return fail(fault, Reason::no_task, x);
   for (Index t = 0; t < sets_; ++t) {
     if (count(t) > 0) continue;
-    fault.got = t;
+    fault.set = t;
     return fail(fault, Reason::no_rows, x);
   }
   return true;
@@ -130,7 +135,8 @@ bool ExampleReader::measure_columns(Fault& fault) const {
 bool ExampleReader::no_such_rows(const Argument& field, Index set, const Array& got,
                                  Fault& fault) const {
   fault.other = in_.x.name;
-  fault.at = {1, {set}};
+  fault.set = set;
+  fault.steps = in_.steps;
   fault.got = got.shape[field.listed || one_set_ ? 0 : 1];
   fault.count = count(set);
   fault.name = field.name;
@@ -291,9 +297,10 @@ bool ExampleReader::measure_classes(Fault& fault) {
     return wrong_shape(fault, Reason::shape, classes, {2, {Shape::tasks, Shape::outputs}});
   }
   const Index held = one ? 1 : shape[0];
-  if (held != sets_ && !(in_.takes_single && (held == 1 || sets_ == 1))) {
+  const Index tasks = sets_ / sets_of_task();
+  if (held != tasks && !(in_.takes_single && (held == 1 || sets_ == 1))) {
     fault.other = in_.x.name;
-    fault.count = sets_;
+    fault.count = tasks;
     fault.got = held;
     return fail(fault, Reason::task_count, classes);
   }

@@ -60,9 +60,13 @@ void ExampleReader::place(const Argument& field, Index set, Index row, Index col
                           Fault& fault) const {
   fault.name = field.name;
   fault.item = field.listed ? set : -1;
+  fault.steps = in_.steps;
   Shape at;
   const auto push = [&](Index i) { at.lengths[static_cast<std::size_t>(at.axes++)] = i; };
-  if (!field.listed && array_of(field, set).shape.axes > (column >= 0 ? 2 : 1)) push(set);
+  if (!field.listed && array_of(field, set).shape.axes > (column >= 0 ? 2 : 1)) {
+    if (in_.steps > 0) push(set / in_.steps);
+    push(in_.steps > 0 ? set % in_.steps : set);
+  }
   push(row);
   if (column >= 0) push(column);
   fault.at = at;
@@ -79,7 +83,8 @@ bool ExampleReader::read_offsets(const Buffers& to, Fault& fault) const {
       if (kept == 0) {
         fault.reason = Reason::mask_leaves_none;
         fault.name = in_.mask.name;
-        fault.got = t;
+        fault.set = t;
+        fault.steps = in_.steps;
         fault.text = mask_outputs_ > 0 ? "target" : "row";
         return false;
       }
@@ -272,7 +277,8 @@ bool ExampleReader::read(std::byte* memory, Examples& examples, Fault& fault) {
   examples.y_name = in_.y.name;
   examples.class_mask_name = in_.class_mask.name;
   examples.dtype = in_.x.dtype();
-  examples.tasks = out_sets_;
+  examples.tasks = out_sets_ / sets_of_task();
+  examples.steps = in_.steps;
   examples.single = single_;
   examples.listed = in_.x.listed;
   examples.columns = in_.context.given() ? in_.inputs : columns_;
@@ -282,7 +288,8 @@ bool ExampleReader::read(std::byte* memory, Examples& examples, Fault& fault) {
   examples.per_output_name = mask_outputs_ > 0 ? in_.mask.name : in_.weights.name;
   examples.shape.per_output = per_output();
   RowShape& shape = examples.shape;
-  shape.total = to.offsets[out_sets_];
+  shape.total = to.offsets[out_sets_] / sets_of_task();
+  shape.stepped = in_.steps > 0;
   for (Index t = 0; t < out_sets_; ++t) {
     const Index rows = to.offsets[t + 1] - to.offsets[t];
     shape.longest = std::max(shape.longest, rows);

@@ -13,9 +13,12 @@ void place(const Examples& examples, Index row, Fault& fault) {
   const Index in_set = row - examples.offsets[set];
   if (examples.listed) {
     fault.item = set;
+    fault.steps = examples.steps;
     fault.at = {1, {in_set}};
   } else if (examples.single) {
     fault.at = {1, {in_set}};
+  } else if (examples.steps > 0) {
+    fault.at = {3, {set / examples.steps, set % examples.steps, in_set}};
   } else {
     fault.at = {2, {set, in_set}};
   }
@@ -65,18 +68,45 @@ bool probabilities(const Examples& examples, const char* loss, Fault& fault) {
   });
 }
 
-template <class T>
-T* copy_rows(const void* from, const Examples& of, const Index* tasks, Index count, Index columns,
-             Index total, Arena& arena) {
-  T* const copy = arena.take<T>(total * columns);
-  if (arena.counting()) return copy;
-  T* next = copy;
+/// Copies sets set_of(0) … set_of(count - 1), with an arena that counts only counting.
+template <class SetOf>
+void copy_sets(const Examples& from, Index count, const SetOf& set_of, Arena& arena, Examples& to) {
+  Index* const offsets = arena.take<Index>(count + 1);
+  Index total = 0;
+  to.shape.longest = 0;
+  to.shape.ragged = false;
   for (Index i = 0; i < count; ++i) {
-    const Index first = of.offsets[tasks[i]], last = of.offsets[tasks[i] + 1];
-    next =
-        std::copy_n(static_cast<const T*>(from) + first * columns, (last - first) * columns, next);
+    const Index rows = from.offsets[set_of(i) + 1] - from.offsets[set_of(i)];
+    if (!arena.counting()) offsets[i] = total;
+    total += rows;
+    to.shape.ragged = to.shape.ragged || (i > 0 && rows != to.shape.longest);
+    to.shape.longest = std::max(to.shape.longest, rows);
   }
-  return copy;
+  if (!arena.counting()) offsets[count] = total;
+  to.offsets = offsets;
+  to.shape.total = total;
+  const auto copy = [&]<class E>(E, const void* rows, Index columns) -> const E* {
+    if (rows == nullptr) return nullptr;
+    E* const copied = arena.take<E>(total * columns);
+    E* next = copied;
+    for (Index i = 0; i < count && !arena.counting(); ++i) {
+      const Index first = from.offsets[set_of(i)], last = from.offsets[set_of(i) + 1];
+      next = std::copy_n(static_cast<const E*>(rows) + first * columns, (last - first) * columns,
+                         next);
+    }
+    return copied;
+  };
+  visit_float(from.dtype, [&]<class T>(T) {
+    to.x = copy(T{}, from.x, from.columns);
+    if (from.labelled()) {
+      to.y = copy(std::int32_t{}, from.y, 1);
+    } else {
+      to.y = copy(T{}, from.y, from.target_columns);
+    }
+    to.weights = copy(T{}, from.weights, from.weight_columns());
+    to.coefficients = copy(T{}, from.coefficients, from.shape.per_output ? from.target_columns : 1);
+  });
+  to.known = copy(std::uint8_t{}, from.known, from.target_columns);
 }
 
 }  // namespace
@@ -135,8 +165,8 @@ bool classes_hold(const Examples& examples, Fault& fault) {
   if (!numbers && !labels_fit(examples, columns, "the columns of class_mask", fault)) return false;
   for (Index task = 0; task < examples.tasks; ++task) {
     const std::uint8_t* const has = examples.classes + task * columns;
-    const Index set = examples.shared ? 0 : task;
-    for (Index row = examples.offsets[set]; row < examples.offsets[set + 1]; ++row) {
+    const Index per = examples.sets_of_task(), first = examples.shared ? 0 : task * per;
+    for (Index row = examples.offsets[first]; row < examples.offsets[first + per]; ++row) {
       Index named = -1;
       if (numbers) {
         visit_float(examples.dtype, [&]<class T>(T) {
@@ -151,8 +181,11 @@ bool classes_hold(const Examples& examples, Fault& fault) {
       }
       if (named < 0) continue;
       fault.other = examples.class_mask_name;
-      fault.got = row - examples.offsets[set];
-      fault.at = {1, {task}};
+      Index step = 0;
+      while (examples.offsets[first + step + 1] <= row) ++step;
+      fault.got = row - examples.offsets[first + step];
+      fault.set = task * per + step;
+      fault.steps = examples.steps;
       fault.count = named;
       return wrong(fault, Reason::class_absent, examples.y_name);
     }
@@ -179,6 +212,19 @@ bool match(const Examples& support, const Examples& query, Fault& fault) {
   return true;
 }
 
+bool holds_steps(const Examples& support, int steps, bool all, Fault& fault) {
+  if (support.steps == 0 || support.steps == steps || (!all && support.steps > steps)) return true;
+  fault.count = steps;
+  fault.got = support.steps;
+  return wrong(fault, all ? Reason::step_count : Reason::steps_beyond, support.x_name);
+}
+
+bool match(const Examples& support, const AlgorithmSpec& algorithm, Fault& fault) {
+  if (!holds_steps(support, algorithm.steps, true, fault)) return false;
+  if (support.steps == 0 || algorithm.flow != Flow::implicit) return true;
+  return wrong(fault, Reason::steps_have_no_fixed_point, support.x_name);
+}
+
 bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const char* like,
                         Fault& fault) {
   const ParameterRule rule{.n_params = tasks, .dtype = dtype, .like = like, .per_task = false};
@@ -187,42 +233,18 @@ bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const
 
 Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena& arena) {
   Examples to = from;
-  Index* const offsets = arena.take<Index>(count + 1);
-  Index total = 0;
-  to.shape = {.per_output = from.shape.per_output, .loss = from.shape.loss};
-  for (Index i = 0; i < count; ++i) {
-    const Index set = from.shared ? 0 : tasks[i];
-    const Index rows = from.offsets[set + 1] - from.offsets[set];
-    if (!arena.counting()) offsets[i] = total;
-    total += rows;
-    to.shape.ragged = to.shape.ragged || (i > 0 && rows != to.shape.longest);
-    to.shape.longest = std::max(to.shape.longest, rows);
-  }
+  const Index per = from.sets_of_task();
   to.tasks = count;
-  to.shape.total = total;
   to.single = false;
   if (from.shared) {  // the rows stay where they are
-    to.shared = true;
-    if (!arena.counting()) std::copy_n(from.offsets, 2, offsets);
+    Index* const offsets = arena.take<Index>(per + 1);
+    if (!arena.counting()) std::copy_n(from.offsets, per + 1, offsets);
     to.offsets = offsets;
+    to.shape.total = count * from.shape.longest;
   } else {
-    if (!arena.counting()) offsets[count] = total;
-    to.offsets = offsets;
-    visit_float(from.dtype, [&]<class T>(T) {
-      const auto floats = [&](const void* rows, Index columns) -> const void* {
-        if (rows == nullptr) return nullptr;
-        return copy_rows<T>(rows, from, tasks, count, columns, total, arena);
-      };
-      to.x = floats(from.x, from.columns);
-      to.y = from.labelled() ? copy_rows<std::int32_t>(from.y, from, tasks, count, 1, total, arena)
-                             : floats(from.y, from.target_columns);
-      to.weights = floats(from.weights, from.weight_columns());
-      to.coefficients = floats(from.coefficients, from.shape.per_output ? from.target_columns : 1);
-    });
-  }
-  if (from.known != nullptr && !from.shared) {
-    to.known =
-        copy_rows<std::uint8_t>(from.known, from, tasks, count, from.target_columns, total, arena);
+    const auto set_of = [&](Index i) { return tasks[i / per] * per + i % per; };
+    copy_sets(from, count * per, set_of, arena, to);
+    to.shape.total /= per;
   }
   if (from.classes != nullptr) {
     std::uint8_t* const classes = arena.take<std::uint8_t>(count * from.class_columns);
@@ -234,6 +256,15 @@ Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena
     to.classes = classes;
     to.same_classes = false;
   }
+  return to;
+}
+
+Examples take_step(const Examples& from, Index step, Arena& arena) {
+  Examples to = from;
+  const Index per = from.sets_of_task();
+  to.steps = 0;
+  to.shape.stepped = false;
+  copy_sets(from, from.sets() / per, [&](Index i) { return i * per + step; }, arena, to);
   return to;
 }
 

@@ -15,7 +15,8 @@ struct Examples {
   const char *x_name = "x", *y_name = "y", *class_mask_name = "class_mask";
   DType dtype = DType::none;
   Index tasks = 0;
-  bool shared = false;  ///< all tasks see the one set of rows
+  Index steps = 0;      ///< sets of every task, one for every inner step; 0: one for all steps
+  bool shared = false;  ///< all tasks see the sets of the first
   bool single = false;  ///< the caller gave one set of rows, without an axis of tasks
   bool listed = false;  ///< inputs came as a list of one array a task
   RowShape shape{};
@@ -35,7 +36,8 @@ struct Examples {
   Index class_columns = 0;
   bool same_classes = false;  ///< all tasks have those of the first
 
-  [[nodiscard]] Index sets() const { return shared ? 1 : tasks; }
+  [[nodiscard]] Index sets_of_task() const { return std::max<Index>(1, steps); }
+  [[nodiscard]] Index sets() const { return (shared ? 1 : tasks) * sets_of_task(); }
   [[nodiscard]] Index rows() const { return offsets[sets()]; }
   [[nodiscard]] Index weight_columns() const { return weighs_outputs ? target_columns : 1; }
   [[nodiscard]] bool labelled() const { return kind == Kind::labels; }
@@ -50,6 +52,7 @@ struct Examples {
       rows.y = static_cast<const T*>(y);
     }
     rows.offsets = offsets;
+    rows.steps = sets_of_task();
     rows.coefficients = static_cast<const T*>(coefficients);
     rows.per_output = shape.per_output;
     rows.classes = classes;
@@ -90,11 +93,20 @@ bool classes_hold(const Examples& examples, Fault& fault);
 /// Whether support and query are of the same tasks.
 bool match(const Examples& support, const Examples& query, Fault& fault);
 
+/// Whether there are rows for every one of so many inner steps; with `all`, and no more.
+bool holds_steps(const Examples& support, int steps, bool all, Fault& fault);
+
+/// Whether the algorithm can take its inner steps on these rows.
+bool match(const Examples& support, const AlgorithmSpec& algorithm, Fault& fault);
+
 /// Whether these are one finite weight a task, in the dtype of the inputs.
 bool check_task_weights(const Argument& weights, Index tasks, DType dtype, const char* like,
                         Fault& fault);
 
 /// Some of the tasks, copied into `arena`; with an arena that counts, only counted.
 Examples take_tasks(const Examples& from, const Index* tasks, Index count, Arena& arena);
+
+/// The rows of one inner step alone, copied likewise.
+Examples take_step(const Examples& from, Index step, Arena& arena);
 
 }  // namespace FOMAML_FAST_NAMESPACE::api

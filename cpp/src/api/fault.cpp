@@ -48,14 +48,23 @@ class Writer {
     std::snprintf(digits, sizeof(digits), "%.9g", number);
     put(digits);
   }
-  void put(const char* name, Index item) {
+  void put(const char* name, Index item, Index steps) {
     put(name);
     if (item < 0) return;
     put("[");
-    put(item);
+    put(steps > 0 ? item / steps : item);
+    if (steps > 0) put("][");
+    if (steps > 0) put(item % steps);
     put("]");
   }
-  void put(const Shape& shape, bool brackets) {
+  void put_set(Index set, Index steps) {
+    if (steps > 0) put("step ");
+    if (steps > 0) put(set % steps);
+    put(steps > 0 ? " of task " : "task ");
+    put(steps > 0 ? set / steps : set);
+  }
+  /// With `steps`, the first axis is that of tasks and that of steps.
+  void put(const Shape& shape, bool brackets, Index steps = 0) {
     constexpr const char* kNames[] = {"tasks", "rows", "outputs", "columns", "steps"};
     if (brackets) put("[");
     for (int axis = 0; axis < shape.axes; ++axis) {
@@ -64,11 +73,14 @@ class Writer {
         put("...");
         break;
       }
+      const bool folded = axis == 0 && steps > 0;
       if (shape[axis] >= 0) {
-        put(shape[axis]);
+        put(folded ? shape[axis] / steps : shape[axis]);
       } else {
         put(kNames[-shape[axis] - 1]);
       }
+      if (folded) put(", ");
+      if (folded) put(steps);
     }
     if (brackets) put("]");
   }
@@ -82,11 +94,14 @@ void put_field(Writer& writer, const char* field, std::size_t length, const Faul
   const auto is = [&](const char* name) {
     return std::strlen(name) == length && std::memcmp(field, name, length) == 0;
   };
-  if (is("name")) return writer.put(fault.name, fault.item);
+  if (is("name")) return writer.put(fault.name, fault.item, fault.steps);
   if (is("other")) return writer.put(fault.other);
   if (is("at")) return writer.put(fault.at, false);
-  if (is("shape")) return writer.put(fault.shape, true);
-  if (is("wanted")) return writer.put(fault.wanted, true);
+  if (is("set")) return writer.put_set(fault.set, fault.steps);
+  if (is("each")) return writer.put(fault.steps > 0 ? "a step" : "a task");
+  const Index folded = fault.item < 0 ? fault.steps : 0;
+  if (is("shape")) return writer.put(fault.shape, true, folded);
+  if (is("wanted")) return writer.put(fault.wanted, true, folded);
   if (is("dtype")) return writer.put(dtype_name(fault.dtype));
   if (is("like")) return writer.put(dtype_name(fault.like));
   if (is("got")) return writer.put(fault.got);

@@ -20,6 +20,9 @@ struct Fault {
   Reason reason{};
   const char* name = "";   ///< the caller's name of the argument
   Index item = -1;         ///< of a list of arrays: which one
+  Index steps = 0;         ///< tasks have so many sets each: `item`, `set`, `shape` and `wanted`
+                           ///< count them through, which the sentence does not
+  Index set = 0;           ///< the task, or the step of a task, that is wrong
   const char* other = "";  ///< the argument it has to fit
   Shape at{};              ///< a place in it
   Shape shape{}, wanted{};

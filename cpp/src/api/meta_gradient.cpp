@@ -24,6 +24,7 @@ bool check(const MetaArguments& in, Fault& fault) {
   return fits(*in.algorithm, *in.net, in.rates, dtype, fault) &&
          (!in.check_finite || check_finite(in.theta, false, fault)) &&
          fits(*in.support, *in.net, nullptr, context, fault) &&
+         match(*in.support, in.algorithm->spec, fault) &&
          (!in.algorithm->owns_query_loss ||
           fits(*in.query, *in.net, in.algorithm->loss_of_query(), context, fault));
 }

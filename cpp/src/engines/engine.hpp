@@ -71,6 +71,10 @@ struct Problem {
   [[nodiscard]] bool is_vanilla_sgd() const {
     return algorithm.is_vanilla_sgd(net.depth) && !wants_trace && !weighs_tasks;
   }
+  /// The lowest layer that inner steps run again: below, nothing changes unless the rows do.
+  [[nodiscard]] int first_moving() const {
+    return support.stepped ? 0 : algorithm.first_adapted(net.depth);
+  }
   /// Whether products with the support Hessian are taken, on the way back or to solve.
   [[nodiscard]] bool takes_hessians() const {
     return operation == Operation::meta_gradient &&

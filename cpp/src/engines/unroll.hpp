@@ -21,6 +21,7 @@ V unroll(const Problem& problem, const Call<T>& call, Index first, int count,
   });
   if (problem.wants_trace) {
     const V* const last = inputs.vectors.theta(problem.algorithm.steps);
+    tasks.use_step(problem.algorithm.steps);
     const V loss = trace.wants_last_loss() ? tasks.support_loss(last) : V{};
     trace.at(problem.algorithm.steps, loss, inputs.vectors, tasks);
   }

@@ -2,6 +2,8 @@
 // any algorithm and any engine.
 //
 // An engine gives `Tasks`: one task, or as many as a pack V has lanes, over vectors of packs:
+//   void use_step(k)                    from here on, the support rows are those of step k, or
+//                                       those of the last
 //   V support_gradient(k, theta, g)     support loss at theta, where step k starts, and its
 //                                       gradient over what adapts; what the pass leaves is kept for
 //                                       slot k
@@ -31,6 +33,7 @@ V unroll(const Inputs<V>& in, Tasks& tasks, Observe&& observe) {
   V wrong{};
   for (int k = 0; k < in.algorithm.steps && !in.stopped(); ++k) {
     const V* theta = vectors.theta(k);
+    tasks.use_step(k);
     const V loss = tasks.support_gradient(vectors.slot(k), theta, vectors.gradient(k));
     observe(k, loss);
     wrong += defect(loss);
@@ -70,6 +73,7 @@ V through_steps(const Inputs<V>& in, Tasks& tasks, V* lambda) {
         algorithm.inner, in.adapted, k,
         {vectors.theta(k), vectors.theta(0), vectors.gradient(k), vectors.state(k)}, exact,
         {lambda, vectors.co_state, vectors.co_gradient, vectors.co_anchor, vectors.co_rate});
+    if (exact) tasks.use_step(k);
     if (exact) tasks.add_hessian(k, vectors.theta(k), vectors.co_gradient, true, lambda);
     if (k > 0 && algorithm.multi_step && in.step_weights[k - 1] != 0) {
       const V weight = broadcast<V>(in.step_weights[k - 1]);

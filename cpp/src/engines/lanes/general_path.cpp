@@ -11,7 +11,7 @@ namespace {
 
 /// The lowest layer whose inputs, or parameters, adapt.
 int first_layer(const Problem& problem) {
-  return problem.algorithm.context > 0 ? 0 : problem.algorithm.first_adapted(problem.net.depth);
+  return problem.algorithm.context > 0 ? 0 : problem.first_moving();
 }
 
 /// Packed parameters, then the context.
@@ -77,10 +77,15 @@ class GeneralPath<T>::Tasks {
         first_(first_layer(path.problem_)) {
     body_.depth = first_;
     const V* const start = buffers_.vectors.theta(0);
-    buffers_.support.load(net_, path.call_.support, path.group_, shapes_.support, 0);
+    load_support(0);
     forward(body_, start, buffers_.support, buffers_.tape[0]);
   }
 
+  void use_step(int k) {
+    if (!path_.problem_.support.stepped || k == step_) return;
+    step_ = k;
+    load_support(k);
+  }
   V support_gradient(int k, const V* theta, V* g) {
     const Activity<T>& kept = buffers_.tape[k];
     const V loss = support_loss(k, theta, kept.d[top()]);
@@ -150,6 +155,9 @@ class GeneralPath<T>::Tasks {
   }
 
  private:
+  void load_support(int k) {
+    buffers_.support.load(net_, path_.call_.support.at_step(k), path_.group_, shapes_.support, 0);
+  }
   [[nodiscard]] std::size_t top() const { return NetworkSpec::at(shapes_.depth - 1); }
 
   [[nodiscard]] Index context() const { return path_.problem_.algorithm.context; }
@@ -227,7 +235,8 @@ class GeneralPath<T>::Tasks {
   Shapes body_;  ///< the layers below `first`
   const NetworkSpec& net_;
   GeneralPathBuffers<T> buffers_;
-  int first_;  ///< the lowest layer that adapts
+  int first_;     ///< the lowest layer that adapts
+  int step_ = 0;  ///< whose support rows are loaded
   bool put_off_ = false;
   bool has_query_ = false;
 };

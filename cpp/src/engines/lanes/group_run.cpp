@@ -51,6 +51,12 @@ void GroupRun<T>::with_theta(Group group, Body&& body) {
   body(static_cast<const V*>(work_.theta));
 }
 
+template <class T>
+void GroupRun<T>::load_support(int k) {
+  if (!shapes_.support.whole()) return;
+  work_.support.load(problem_.net, call_.support.at_step(k), group_, shapes_.support, 0);
+}
+
 /// One inner step: to = from - rates * gradient. Returns the support loss at `from`.
 template <class T>
 template <class B>
@@ -66,8 +72,8 @@ Vec<T> GroupRun<T>::step(const B* from, int k, V* to) {
     descend(shapes_, from, work_.support, kept, scale.rates, to);
     return loss;
   }
-  const V loss = loss_and_gradient(from, call_.support, shapes_.support, work_.support, activity(k),
-                                   false, work_.gradient);
+  const V loss = loss_and_gradient(from, call_.support.at_step(k), shapes_.support, work_.support,
+                                   activity(k), false, work_.gradient);
   const T* const rates = call_.step_rates(k, shapes_.depth);
   for (int l = 0; l < shapes_.depth; ++l) {
     const V factor = broadcast<V>(-rates[l]);
@@ -94,13 +100,12 @@ void GroupRun<T>::unroll(Group group, Finish&& finish) {
       flag(defect);
       return finish(theta);
     }
-    if (shapes_.support.whole()) {
-      work_.support.load(problem_.net, call_.support, group, shapes_.support, 0);
-    }
+    load_support(0);
     V loss = step(theta, 0, adapted(0));
     if (call_.support_losses != nullptr) write_losses(loss, call_.support_losses);
     V defect = loss - loss;
     for (int k = 1; k < shapes_.steps && !stopped(shapes_.support); ++k) {
+      if (problem_.support.stepped) load_support(k);
       loss = step(static_cast<const V*>(adapted(k - 1)), k, adapted(k));
       defect += loss - loss;
     }
@@ -161,7 +166,7 @@ void GroupRun<T>::hessian_vector(const B* theta, int k, T scale, const V* v, con
   Activity<T>& kept = activity(k);
   const auto add_piece = [&](Index piece, const V* start, V* place) {
     if (!work_.taped) {
-      work_.support.load(problem_.net, call_.support, group_, shapes_.support, piece);
+      work_.support.load(problem_.net, call_.support.at_step(k), group_, shapes_.support, piece);
       forward(shapes_, theta, work_.support, kept);
       kept.delta_scale = scale;
       output_loss(shapes_.last().fan_out, work_.support, kept.h[top], kept.d[top], scale);
@@ -195,6 +200,7 @@ const Vec<T>* GroupRun<T>::reverse(const B* theta, V* lambda, V* other) {
     }
   };
   for (int k = shapes_.steps - 1; k >= 0 && !stopped(shapes_.support); --k) {
+    if (problem_.support.stepped) load_support(k);
     const StepScale<T> scale = call_.step_scale(k, shapes_.depth);
     if (scale.rates == nullptr) {
       add_product(k, scale.deltas, lambda, other);

@@ -50,6 +50,8 @@ class GroupRun {
  private:
   template <class Body>
   void with_theta(Group group, Body&& body);
+  /// The support rows that step k sees, unless they are read in pieces.
+  void load_support(int k);
   template <class B>
   V step(const B* from, int k, V* to);
   template <class Finish>

@@ -15,6 +15,12 @@ class TaskObjective {
         task_(task),
         x_(rows.x + rows.first(task) * mlp.columns()) {}
 
+  /// From here on, the rows of inner step k.
+  void use_step(int k) {
+    rows_ = rows_.at_step(k);
+    x_ = rows_.x + rows_.first(task_) * mlp_.columns();
+  }
+
   T value(const T* theta) const {
     mlp_.forward(theta, x_, rows_.count(task_));
     return mlp_.loss(loss_, rows_, task_, false);
@@ -34,7 +40,7 @@ class TaskObjective {
  private:
   const Mlp<T>& mlp_;
   LossSpec loss_;
-  const RowSet<T>& rows_;
+  RowSet<T> rows_;
   Index task_;
   const T* x_;
 };

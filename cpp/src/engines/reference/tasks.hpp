@@ -15,6 +15,7 @@ class Tasks {
         Index adapted)
       : support_(support), query_(query), product_(product), size_(size), adapted_(adapted) {}
 
+  void use_step(int k) { support_.use_step(k); }
   T support_gradient(int /*slot*/, const T* theta, T* g) {
     return support_.value_and_gradient(theta, g);
   }
@@ -36,7 +37,7 @@ class Tasks {
  private:
   [[nodiscard]] const T* adapted(const T* theta) const { return theta + size_ - adapted_; }
 
-  const TaskObjective<T>& support_;
+  TaskObjective<T> support_;
   const TaskObjective<T>& query_;
   T* product_;
   Index size_, adapted_;

@@ -37,7 +37,13 @@ class Adaptation {
             adapted_.transposes + place * shapes.packed_transposes};
   }
   [[nodiscard]] Pass<T> pass(int k) const { return passes_.copy(taped_ ? k : 0); }
-  /// Support targets of the task that ran last.
+  /// Support rows of a task at step k, whose `targets` are from here on.
+  RowRange<T> support(const Problem& problem, const Call<T>& call, Index task, int k) {
+    const RowSet<T> set = call.support.at_step(k);
+    const RowRange<T> rows = RowRange<T>::of(set, task, problem.net.inputs());
+    targets_ = target_packs_.gather(problem.support, set, task, 0, rows.count);
+    return rows;
+  }
   [[nodiscard]] const Targeted<T>& targets() const { return targets_; }
   [[nodiscard]] const LossScratch<T>& loss_scratch() const { return scratch_; }
   /// The first layer, where the shapes has it dual: `theta` then lacks its weights.
@@ -52,8 +58,7 @@ class Adaptation {
       pack(shapes, call.theta + task * call.theta_stride, own_);
       start_ = own_;
     }
-    const RowRange<T> rows = RowRange<T>::of(call.support, task, problem.net.inputs());
-    targets_ = target_packs_.gather(problem.support, call.support, task, 0, rows.count);
+    RowRange<T> rows = support(problem, call, task, 0);
     const int first = shapes.dual ? 1 : 0;
     if (shapes.dual) dual_.begin(shapes, start_, rows);
     bool finite = true;
@@ -62,6 +67,7 @@ class Adaptation {
     for (int k = 0; k < steps_ && !watch.stopped(work); ++k) {
       const Weights<T> from = theta(shapes, k);
       const Pass<T> pass = this->pass(k);
+      if (problem.support.stepped && k > 0) rows = support(problem, call, task, k);
       if (shapes.dual) dual_.forward_support(shapes, pass);
       forward(shapes, from, rows, pass, first);
       const StepScale<T> scale = call.step_scale(k, shapes.depth);

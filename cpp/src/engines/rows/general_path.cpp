@@ -35,7 +35,7 @@ GeneralPath<T>::Worker::Worker(const Problem& problem, const Shapes<T>& shapes,
                                const CallBuffers& shared, Arena& arena) {
   const bool meta = problem.operation == Operation::meta_gradient;
   const bool second = problem.takes_hessians();
-  const int first = problem.algorithm.first_adapted(shapes.depth);
+  const int first = problem.first_moving();
   vectors = meta::Vectors<V>::carve(problem.algorithm, meta, problem.wants_trace,
                                     pack_count<T>(shapes.packed_parameters), shared.n_rates, arena);
   const Index steps = problem.algorithm.steps;
@@ -68,7 +68,7 @@ class GeneralPath<T>::Tasks {
         problem_(path.frame_.problem),
         call_(path.frame_.call),
         worker_(path.worker_),
-        first_(problem_.algorithm.first_adapted(shapes_.depth)),
+        first_(problem_.first_moving()),
         task_(task),
         support_(RowRange<T>::of(call_.support, task, problem_.net.inputs())),
         support_targets_(worker_.support_targets.gather(problem_.support, call_.support, task, 0,
@@ -76,6 +76,14 @@ class GeneralPath<T>::Tasks {
     forward(shapes_, weights(start()), support_, pass(0), 0, first_);
   }
 
+  void use_step(int k) {
+    if (!problem_.support.stepped || k == step_) return;
+    step_ = k;
+    const RowSet<T> rows = call_.support.at_step(k);
+    support_ = RowRange<T>::of(rows, task_, problem_.net.inputs());
+    support_targets_ =
+        worker_.support_targets.gather(problem_.support, rows, task_, 0, support_.count);
+  }
   V support_gradient(int k, const V* theta, V* g) {
     const Pass<T> kept = pass(k);
     const Weights<T> at = fresh(theta);
@@ -183,6 +191,7 @@ class GeneralPath<T>::Tasks {
   RowRange<T> support_;
   RowRange<T> query_;  ///< nothing yet
   Targeted<T> support_targets_, query_targets_;
+  int step_ = 0;  ///< whose support rows these are
   bool put_off_ = false;
 };
 

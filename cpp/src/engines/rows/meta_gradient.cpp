@@ -133,12 +133,14 @@ void MetaGradient<T>::Block::through_steps(Index task) {
   Adaptation<T>& adaptation = worker.adaptation;
   const LayerViews<T> next{worker.gradient.values};
   const LayerViews<const T> lambda = next;
-  const RowRange<T> rows = RowRange<T>::of(frame.call.support, task, frame.problem.net.inputs());
-  const RowRange<T> query = RowRange<T>::of(frame.call.query, task, frame.problem.net.inputs());
+  const Problem& problem = frame.problem;
+  RowRange<T> rows = RowRange<T>::of(frame.call.support, task, problem.net.inputs());
+  const RowRange<T> query = RowRange<T>::of(frame.call.query, task, problem.net.inputs());
   if (shapes.dual) adaptation.dual().begin_reverse(shapes, worker.query.d(0, query.count));
-  const Index work = 2 * frame.problem.gradient_work(rows.count);
+  const Index work = 2 * problem.gradient_work(rows.count);
   Watch& watch = Watch::of_thread();
-  for (int k = frame.problem.algorithm.steps - 1; k >= 0 && !watch.stopped(work); --k) {
+  for (int k = problem.algorithm.steps - 1; k >= 0 && !watch.stopped(work); --k) {
+    if (problem.support.stepped) rows = adaptation.support(problem, frame.call, task, k);
     const Weights<T> theta = adaptation.theta(shapes, k);
     const Pass<T> pass = adaptation.pass(k);
     const StepScale<T> scale = frame.call.step_scale(k, shapes.depth);

@@ -12,10 +12,10 @@ inline bool has_fused_steps(const Problem& problem) {
 }
 
 /// Whether the first layer is dual (dual.hpp): an input this much wider than the support has rows
-/// makes products of K x K instead of n_0 x n_1.
+/// makes products of K x K instead of n_0 x n_1. All steps have to see the same rows.
 inline bool wants_dual(const Problem& problem) {
   constexpr Index kWideInput = 8;
-  if (!has_fused_steps(problem)) return false;
+  if (!has_fused_steps(problem) || problem.support.stepped) return false;
   const int steps = problem.algorithm.steps;
   const bool pays = problem.operation == Operation::meta_gradient
                         ? steps > 0
