@@ -15,7 +15,7 @@ from fomaml_fast._arrays import as_count
 from fomaml_fast._shown import shown
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.labels import as_labels, members
-from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose
+from fomaml_fast.samplers.random import IntArray, Seed, as_generator, as_steps, choose
 from fomaml_fast.samplers.reading import Array, counted
 from fomaml_fast.samplers.rows import gather
 from fomaml_fast.samplers.tables import as_table
@@ -24,8 +24,8 @@ from fomaml_fast.samplers.tables import as_table
 class EpisodeRows(NamedTuple):
     """Which rows of the data make up T episodes.
 
-    ``support [T, N, K]`` and ``query [T, N, Q]`` hold row numbers; ``classes [T, N]`` holds the
-    class that got the label 0 … N−1 in each task.
+    ``support [T, N, K]``, or ``[T, S, N, K]`` with S steps, and ``query [T, N, Q]`` hold row
+    numbers; ``classes [T, N]`` holds the class that got the label 0 … N−1 in each task.
     """
 
     support: IntArray
@@ -34,9 +34,10 @@ class EpisodeRows(NamedTuple):
 
     def __repr__(self) -> str:
         n_tasks, n_way, n_query = self.query.shape
+        steps = f" in each of {self.support.shape[1]} steps" if self.support.ndim > 3 else ""
         return (
-            f"EpisodeRows({n_tasks} tasks, {n_way} classes, {self.support.shape[2]} support and "
-            f"{n_query} query rows of each)"
+            f"EpisodeRows({n_tasks} tasks, {n_way} classes, {self.support.shape[-1]} support"
+            f"{steps} and {n_query} query rows of each)"
         )
 
 
@@ -63,14 +64,17 @@ class Episodes:
         one group, drawn uniformly.
     among : array_like, optional
         Draw only from these groups (see `split_groups`); all by default.
+    steps : int, optional
+        Draw ``k_shot`` support rows of each class for each of so many inner steps, no row twice;
+        by default all steps see the same rows.
 
     Raises
     ------
     TypeError, ValueError
         For arrays of the wrong shape, values that are missing or not finite (told with their row
         and column), fewer classes than ``n_way``, or a class (within a group) with fewer than
-        ``k_shot + n_query`` rows: named, never dropped silently. Rows that are not drawn from need
-        not be finite.
+        ``k_shot + n_query`` rows, or ``steps * k_shot + n_query``: named, never dropped silently.
+        Rows that are not drawn from need not be finite.
 
     Examples
     --------
@@ -94,10 +98,12 @@ class Episodes:
         classes: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
         among: npt.ArrayLike | None = None,
+        steps: int | None = None,
     ) -> None:
         self.n_way = as_count(n_way, "n_way", least=2)
         self.k_shot = as_count(k_shot, "k_shot", least=1)
         self.n_query = as_count(n_query, "n_query", least=1)
+        self.steps = as_steps(steps)
         self._x = as_table("x", x)
         n_rows = len(self._x.values)
         self.classes, class_of = as_labels("y", y, n_rows)
@@ -126,13 +132,14 @@ class Episodes:
         self._x.check_rows(kept)
 
     def _check_cells(self, cell_group: IntArray) -> None:
-        needed = self.k_shot + self.n_query
+        needed = self._n_support + self.n_query
+        formula = "k_shot + n_query" if self.steps is None else "steps * k_shot + n_query"
         small = np.flatnonzero(self._cell_size < needed)
         if len(small):
             first = int(small[0])
             where = self._in_group(cell_group[first])
             raise ValueError(
-                f"y must hold at least k_shot + n_query = {needed} rows of each class, but class "
+                f"y must hold at least {formula} = {needed} rows of each class, but class "
                 f"{shown(self.classes[self._cell_class[first]])}{where} has "
                 f"{self._cell_size[first]}"
                 + (f" ({len(small) - 1} more are too small)" if len(small) > 1 else "")
@@ -145,6 +152,11 @@ class Episodes:
                 f"n_way must be at most {most}, the classes{self._in_group(group)}, got "
                 f"{self.n_way}"
             )
+
+    @property
+    def _n_support(self) -> int:
+        """Support rows of each class, over all steps."""
+        return self.k_shot * (self.steps or 1)
 
     def _in_group(self, group: int) -> str:
         return f" in group {shown(self.groups[group])}" if self._grouped else ""
@@ -171,7 +183,8 @@ class Episodes:
         return (
             f"Episodes({groups}{counted(len(np.unique(self._cell_class)), 'class')}, "
             f"{counted(len(self._order), 'row')}, {counted(self._x.values.shape[1], 'feature')}, "
-            f"n_way={self.n_way}, k_shot={self.k_shot}, n_query={self.n_query})"
+            f"n_way={self.n_way}, k_shot={self.k_shot}, n_query={self.n_query}"
+            f"{'' if self.steps is None else f', steps={self.steps}'})"
         )
 
     def draw(self, rng: Seed, n_tasks: int) -> EpisodeRows:
@@ -187,8 +200,9 @@ class Episodes:
         Returns
         -------
         EpisodeRows
-            support ``[n_tasks, n_way, k_shot]``, query ``[n_tasks, n_way, n_query]`` and classes
-            ``[n_tasks, n_way]``; no row is in both support and query of a task.
+            support ``[n_tasks, n_way, k_shot]``, or ``[n_tasks, steps, n_way, k_shot]``, query
+            ``[n_tasks, n_way, n_query]`` and classes ``[n_tasks, n_way]``; no row is in both
+            support and query of a task.
 
         Raises
         ------
@@ -210,11 +224,14 @@ class Episodes:
         # The order of the draw is the labelling: each task permutes its labels.
         picked = choose(generator, self._group_cells[group], self.n_way, n_tasks)
         cell = self._group_start[group][:, None] + picked
-        n_rows = self.k_shot + self.n_query
+        k, n_rows = self._n_support, self._n_support + self.n_query
         within = choose(generator, self._cell_size[cell].ravel(), n_rows, cell.size)
         rows = self._order[self._cell_start[cell][..., None] + within.reshape(*cell.shape, n_rows)]
         classes = self.classes[self._cell_class[cell]]
-        return EpisodeRows(rows[..., : self.k_shot], rows[..., self.k_shot :], classes)
+        support = rows[..., :k]
+        if self.steps is not None:
+            support = support.reshape(n_tasks, self.n_way, self.steps, self.k_shot).swapaxes(1, 2)
+        return EpisodeRows(support, rows[..., k:], classes)
 
     def sample(self, rng: Seed, n_tasks: int, dtype: npt.DTypeLike | None = None) -> TaskBatch:
         """Draw ``n_tasks`` episodes.
@@ -232,7 +249,8 @@ class Episodes:
         -------
         TaskBatch
             x_support ``[n_tasks, N·K, features]``, integer y_support ``[n_tasks, N·K]``, sorted
-            by label; the query alike with ``N·n_query`` rows.
+            by label, behind the axis of tasks one of steps if there are any; the query alike with
+            ``N·n_query`` rows.
 
         Raises
         ------
@@ -250,10 +268,10 @@ class Episodes:
         [0, 0, 1, 1]
         """
         rows = self.draw(rng, n_tasks)
-        flat = [r.reshape(len(r), -1) for r in (rows.support, rows.query)]
+        flat = [r.reshape(*r.shape[:-2], -1) for r in (rows.support, rows.query)]
         x = gather(flat, (self._x,), dtype)
         y = [
-            np.repeat(np.arange(self.n_way, dtype=np.int32), per_class)[None].repeat(len(r), axis=0)
+            np.tile(np.repeat(np.arange(self.n_way, dtype=np.int32), per_class), (*r.shape[:-1], 1))
             for r, per_class in zip(flat, (self.k_shot, self.n_query), strict=True)
         ]
         return TaskBatch(x[0][0], y[0], x[1][0], y[1])

@@ -15,7 +15,15 @@ from fomaml_fast._arrays import as_count, one_of
 from fomaml_fast._shown import shown
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.samplers.labels import as_labels, as_times, members
-from fomaml_fast.samplers.random import IntArray, Seed, as_generator, choose, deal
+from fomaml_fast.samplers.random import (
+    IntArray,
+    Seed,
+    as_generator,
+    as_steps,
+    choose,
+    deal,
+    in_steps,
+)
 from fomaml_fast.samplers.reading import Array, counted
 from fomaml_fast.samplers.rows import DrawnRows, batch_of, others
 from fomaml_fast.samplers.tables import as_table, as_targets
@@ -24,8 +32,8 @@ from fomaml_fast.samplers.tables import as_table, as_targets
 class GroupRows(NamedTuple):
     """Which rows of the data make up T tasks.
 
-    ``groups [T]`` names the groups; ``support [T, K]`` holds row numbers, and ``query`` an array
-    of them per task (as long as the group has rows to offer).
+    ``groups [T]`` names the groups; ``support [T, K]`` or ``[T, S, K]`` holds row numbers, and
+    ``query`` an array of them per task (as long as the group has rows to offer).
     """
 
     groups: Array
@@ -35,8 +43,9 @@ class GroupRows(NamedTuple):
     def __repr__(self) -> str:
         sizes = [len(rows) for rows in self.query]
         query = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+        steps = f" for each of {self.support.shape[1]} steps" if self.support.ndim > 2 else ""
         return (
-            f"GroupRows({len(self.groups)} tasks, {self.support.shape[1]} support rows, "
+            f"GroupRows({len(self.groups)} tasks, {self.support.shape[-1]} support rows{steps}, "
             f"{query} query rows)"
         )
 
@@ -67,6 +76,10 @@ class Groups:
         the rows that follow as the query: a forecast.
     among : array_like, optional
         Use only these groups (see `split_groups`); all by default.
+    steps : int, optional
+        Draw ``k_support`` rows for each of so many inner steps, no row twice: support
+        ``[tasks, steps, k_support, ...]``, in the order of time with ``support="first"``. By
+        default all steps see the same rows.
     missing : {"raise", "mask"}, default "raise"
         What to do about float targets that are missing: NaN, or a nullable column's NA. "mask"
         leaves them out of the loss by masks ``[tasks, rows, outputs]``; rows of which no target is
@@ -104,10 +117,12 @@ class Groups:
         order: npt.ArrayLike | None = None,
         support: Literal["random", "first"] = "random",
         among: npt.ArrayLike | None = None,
+        steps: int | None = None,
         missing: Literal["raise", "mask"] = "raise",
     ) -> None:
         self.k_support = as_count(k_support, "k_support", least=1)
         self.n_query = None if n_query is None else as_count(n_query, "n_query", least=1)
+        self.steps = as_steps(steps)
         if not isinstance(support, str) or support not in ("random", "first"):
             raise ValueError(f"support must be 'random' or 'first', got {shown(support)}")
         self.support = support
@@ -131,11 +146,13 @@ class Groups:
         self._size = np.bincount(group_of[drawn], minlength=len(known))[wanted]
         self._start = np.cumsum(self._size) - self._size
 
-        needed = self.k_support + (self.n_query or 1)
+        n_support = self.k_support * (self.steps or 1)
+        needed = n_support + (self.n_query or 1)
         small = np.flatnonzero(self._size < needed)
         if len(small):
             raise ValueError(
-                f"groups must hold at least {needed} rows of each ({self.k_support} of support, "
+                f"groups must hold at least {needed} rows of each ({n_support} of support"
+                f"{'' if self.steps is None else f' in {self.steps} steps'}, "
                 f"{self.n_query or 1} of query), but {shown(self.groups[small[0]])} has "
                 f"{self._size[small[0]]}"
                 + (f" ({len(small) - 1} more are too small)" if len(small) > 1 else "")
@@ -165,7 +182,8 @@ class Groups:
         return (
             f"Groups({counted(len(self.groups), 'group')}, {counted(len(self._order), 'row')}, "
             f"{counted(self._x.values.shape[1], 'feature')}, {targets}, "
-            f"k_support={self.k_support}, n_query={self.n_query}, support={self.support!r})"
+            f"k_support={self.k_support}, n_query={self.n_query}, support={self.support!r}"
+            f"{'' if self.steps is None else f', steps={self.steps}'})"
         )
 
     def draw(self, rng: Seed, n_tasks: int) -> GroupRows:
@@ -184,7 +202,8 @@ class Groups:
         Returns
         -------
         GroupRows
-            groups ``[n_tasks]``, support ``[n_tasks, k_support]`` and, per task, an array of the
+            groups ``[n_tasks]``, support ``[n_tasks, k_support]``, or with steps
+            ``[n_tasks, steps, k_support]``, and, per task, an array of the
             query's rows: ``n_query`` of them, or all the others of the group.
 
         Raises
@@ -280,17 +299,18 @@ class Groups:
         return group, self._rows(generator, group)
 
     def _rows(self, rng: np.random.Generator, group: IntArray) -> DrawnRows:
-        size, start, k = self._size[group], self._start[group], self.k_support
+        size, start, k = self._size[group], self._start[group], self.k_support * (self.steps or 1)
         n_drawn = k + (self.n_query or 0)
         if self.support == "random":
             position = choose(rng, size, n_drawn, len(group))
         else:
             position = np.broadcast_to(np.arange(n_drawn), (len(group), n_drawn))
         rows = self._order.take(start[:, None] + position)
+        support = in_steps(rows[:, :k], self.steps)
         if self.n_query is not None:
-            return DrawnRows(rows[:, :k], rows[:, k:])
+            return DrawnRows(support, rows[:, k:])
         left, counts = others(start, size, position)
         query = self._order.take(left)
         if (counts == counts[0]).all():
-            return DrawnRows(rows, query.reshape(len(group), -1))
-        return DrawnRows(rows, query, [0, *np.cumsum(counts).tolist()])
+            return DrawnRows(support, query.reshape(len(group), -1))
+        return DrawnRows(support, query, [0, *np.cumsum(counts).tolist()])

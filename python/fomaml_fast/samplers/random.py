@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import as_seed
+from fomaml_fast._arrays import as_count, as_seed
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Seed: TypeAlias = np.random.Generator | int | np.integer[Any]
@@ -36,6 +36,18 @@ def as_generator(rng: Seed) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(as_seed(rng, "rng"))
+
+
+def as_steps(steps: int | None) -> int | None:
+    """Return in how many inner steps, each with rows of its own, support rows are dealt out."""
+    return None if steps is None else as_count(steps, "steps", least=1)
+
+
+def in_steps(rows: npt.NDArray[Any], steps: int | None) -> npt.NDArray[Any]:
+    """Return support rows ``[T, S·K, ...]``, in their order, as ``[T, S, K, ...]``."""
+    if steps is None:
+        return rows
+    return rows.reshape(rows.shape[0], steps, rows.shape[1] // steps, *rows.shape[2:])
 
 
 def choose(rng: np.random.Generator, n_from: npt.ArrayLike, n_take: int, n_rows: int) -> IntArray:

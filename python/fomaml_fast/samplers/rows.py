@@ -16,7 +16,7 @@ from fomaml_fast.samplers.tables import Table, common_dtype
 
 
 class DrawnRows(NamedTuple):
-    """Rows of T tasks: support ``[T, K]``; query ``[T, Q]``, or flat with T + 1 offsets."""
+    """Rows of T tasks: support ``[T, (S,) K]``; query ``[T, Q]``, or flat with T + 1 offsets."""
 
     support: IntArray
     query: IntArray
@@ -65,9 +65,9 @@ def batch_of(x: Table, y: Table, rows: DrawnRows, dtype: npt.DTypeLike | None) -
     if offsets is None:
         return TaskBatch(*sets[0], *sets[1], mask_support=masks[0], mask_query=masks[1])
     return TaskBatch(
-        *map(list, sets[0]),
+        *sets[0],
         *(_cut(part, offsets) for part in sets[1]),
-        mask_support=None if masks[0] is None else list(masks[0]),
+        mask_support=masks[0],
         mask_query=None if masks[1] is None else _cut(masks[1], offsets),
     )
 

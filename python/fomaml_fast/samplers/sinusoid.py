@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fomaml_fast._arrays import as_count, as_number
 from fomaml_fast.batch import TaskBatch
-from fomaml_fast.samplers.random import Seed, as_generator
+from fomaml_fast.samplers.random import Seed, as_generator, as_steps, in_steps
 from fomaml_fast.samplers.reading import Array, as_dtype, described, interval, read
 
 
@@ -157,7 +157,13 @@ class Sinusoid:
         return Curves(*(low + width * generator.random((3, n_tasks), dtype=kind.type)))
 
     def observe(
-        self, rng: Seed, curves: Curves, k_support: int = 10, k_query: int | None = None
+        self,
+        rng: Seed,
+        curves: Curves,
+        k_support: int = 10,
+        k_query: int | None = None,
+        *,
+        steps: int | None = None,
     ) -> TaskBatch:
         """See given curves at random points, uniform in ``x_range``.
 
@@ -171,12 +177,14 @@ class Sinusoid:
             Support rows per task, at least 1.
         k_query : int, optional
             Query rows per task, at least 1; as many as support rows by default.
+        steps : int, optional
+            Draw ``k_support`` rows for each of so many inner steps; by default all see the same.
 
         Returns
         -------
         TaskBatch
-            x_support ``[T, k_support, 1]``, x_query ``[T, k_query, 1]``, y alike; with noise on
-            all y if ``noise`` is positive.
+            x_support ``[T, k_support, 1]`` or ``[T, steps, k_support, 1]``, x_query
+            ``[T, k_query, 1]``, y alike; with noise on all y if ``noise`` is positive.
 
         Raises
         ------
@@ -196,11 +204,19 @@ class Sinusoid:
         """
         k_support = as_count(k_support, "k_support", least=1)
         k_query = k_support if k_query is None else as_count(k_query, "k_query", least=1)
-        x, y = self._rows(as_generator(rng), _checked(curves), k_support + k_query)
-        return _task_batch(x[:, :k_support], y[:, :k_support], x[:, k_support:], y[:, k_support:])
+        steps = as_steps(steps)
+        n_support = k_support * (steps or 1)
+        x, y = self._rows(as_generator(rng), _checked(curves), n_support + k_query)
+        return _task_batch(x, y, x[:, n_support:], y[:, n_support:], n_support, steps)
 
     def observe_on_grid(
-        self, rng: Seed, curves: Curves, k_support: int = 10, n_grid: int = 100
+        self,
+        rng: Seed,
+        curves: Curves,
+        k_support: int = 10,
+        n_grid: int = 100,
+        *,
+        steps: int | None = None,
     ) -> TaskBatch:
         """See given curves at ``k_support`` random points, and query an even grid over ``x_range``.
 
@@ -214,11 +230,13 @@ class Sinusoid:
             Support rows per task, at least 1.
         n_grid : int, default 100
             Query rows per task, at least 1; both ends of ``x_range`` are among them from 2 on.
+        steps : int, optional
+            As in `observe`.
 
         Returns
         -------
         TaskBatch
-            x_support ``[T, k_support, 1]``, x_query ``[T, n_grid, 1]`` (the same grid for all
+            x_support as `observe` draws it, x_query ``[T, n_grid, 1]`` (the same grid for all
             tasks), y alike; y_query is free of noise.
 
         Raises
@@ -240,9 +258,12 @@ class Sinusoid:
         k_support = as_count(k_support, "k_support", least=1)
         n_grid = as_count(n_grid, "n_grid", least=1)
         curves = _checked(curves)
-        x, y = self._rows(as_generator(rng), curves, k_support)
+        steps = as_steps(steps)
+        n_support = k_support * (steps or 1)
+        x, y = self._rows(as_generator(rng), curves, n_support)
         grid = np.linspace(*self.x_range, n_grid, dtype=x.dtype)
-        return _task_batch(x, y, np.broadcast_to(grid, (len(x), n_grid)), _values(curves, grid))
+        query = np.broadcast_to(grid, (len(x), n_grid)), _values(curves, grid)
+        return _task_batch(x, y, *query, n_support, steps)
 
     def sample(
         self,
@@ -251,6 +272,8 @@ class Sinusoid:
         k_support: int = 10,
         k_query: int | None = None,
         dtype: npt.DTypeLike | None = None,
+        *,
+        steps: int | None = None,
     ) -> TaskBatch:
         """Draw curves and see them at random points.
 
@@ -265,11 +288,13 @@ class Sinusoid:
             Query rows per task; as many as support rows by default.
         dtype : float32 or float64, optional
             float32 by default.
+        steps : int, optional
+            As in `observe`.
 
         Returns
         -------
         TaskBatch
-            x_support ``[n_tasks, k_support, 1]``, x_query ``[n_tasks, k_query, 1]``, y alike.
+            As `observe` makes it.
 
         Raises
         ------
@@ -288,8 +313,10 @@ class Sinusoid:
         k_support = as_count(k_support, "k_support", least=1)
         k_query = k_support if k_query is None else as_count(k_query, "k_query", least=1)
         generator = as_generator(rng)
-        x, y = self._rows(generator, self.draw(generator, n_tasks, dtype), k_support + k_query)
-        return _task_batch(x[:, :k_support], y[:, :k_support], x[:, k_support:], y[:, k_support:])
+        steps = as_steps(steps)
+        n_support = k_support * (steps or 1)
+        x, y = self._rows(generator, self.draw(generator, n_tasks, dtype), n_support + k_query)
+        return _task_batch(x, y, x[:, n_support:], y[:, n_support:], n_support, steps)
 
     def _rows(self, rng: np.random.Generator, curves: Curves, n_rows: int) -> tuple[Array, Array]:
         """Return random x and the curves' (noisy) y there, both ``[T, n_rows]``."""
@@ -356,7 +383,11 @@ def _checked(curves: Curves) -> Curves:
     return Curves(*(array.astype(kind, copy=False) for array in arrays))
 
 
-def _task_batch(x_support: Array, y_support: Array, x_query: Array, y_query: Array) -> TaskBatch:
+def _task_batch(
+    x: Array, y: Array, x_query: Array, y_query: Array, n_support: int, steps: int | None
+) -> TaskBatch:
+    """Make the first rows the support."""
     # Contiguous once here, so that slices of tasks need no copy later.
-    arrays = (x_support, y_support, x_query, y_query)
+    support = (in_steps(rows[:, :n_support], steps) for rows in (x, y))
+    arrays = (*support, x_query, y_query)
     return TaskBatch(*(np.ascontiguousarray(a)[..., None] for a in arrays))
