@@ -272,3 +272,15 @@ def test_exact_adam_matches_jax():
         jax.config.update("jax_enable_x64", before)
     got = ff.meta_grad(net, theta, batch_of(tasks), algorithm, per_task=True)
     np.testing.assert_allclose(got.task_grads, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_classes_of_many_tasks_over_the_rows_of_one():
+    net = ff.MLP([2, 5, 3], loss="cross_entropy")
+    theta, classes = net.init(0, np.float64), np.ones((4, 3), bool)
+    classes[1, 2] = False
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1, 3, 4, 2)), rng.integers(0, 2, (1, 3, 4))
+    found = ff.adapt(net, theta, x, y, ff.maml(0.1, steps=3), class_mask=classes)
+    every = np.repeat(x, 4, 0), np.repeat(y, 4, 0)
+    expected = ff.adapt(net, theta, *every, ff.maml(0.1, steps=3), class_mask=classes)
+    np.testing.assert_array_equal(found, expected)

@@ -298,7 +298,7 @@ bool ExampleReader::measure_classes(Fault& fault) {
   }
   const Index held = one ? 1 : shape[0];
   const Index tasks = sets_ / sets_of_task();
-  if (held != tasks && !(in_.takes_single && (held == 1 || sets_ == 1))) {
+  if (held != tasks && !(in_.takes_single && (held == 1 || tasks == 1))) {
     fault.other = in_.x.name;
     fault.count = tasks;
     fault.got = held;
