@@ -147,7 +147,47 @@ def _meta_grad(hessian: bool = True, directions: Any = None, **options: Any) -> 
     return ff.meta_grad(net, net.init(0, np.float64), ff.TaskBatch(*rows, *rows), algorithm)
 
 
+def _head(inner: Any = None, **options: Any) -> object:
+    return ff.Algorithm(inner or ff.inner.BayesianHead(), **options)
+
+
 OUTSIDE: tuple[Outside, ...] = (
+    Outside(
+        "`inner.BayesianHead`",
+        "`steps` other than 1, `step_weights`",
+        "a head is solved for once",
+        lambda: _head(steps=2),
+    ),
+    Outside(
+        "`inner.BayesianHead`",
+        "`adapt` of other layers, `context`",
+        "the head is all that adapts",
+        lambda: _head(adapt="body"),
+    ),
+    Outside(
+        "`inner.BayesianHead`",
+        '`gradient=Implicit(...)` or `"reptile"`',
+        "these are gradients of steps",
+        lambda: _head(gradient="reptile"),
+    ),
+    Outside(
+        "`inner.BayesianHead`",
+        "`learn_rates` of a named kind",
+        "it has no rates: True learns the prior and the noise",
+        lambda: _head(learn_rates="layer"),
+    ),
+    Outside(
+        "`inner.BayesianHead`",
+        "`losses.Custom`",
+        "the core alone goes through the head",
+        lambda: _head(query_loss=ff.losses.Custom(_custom)),
+    ),
+    Outside(
+        "`query_loss='gaussian_nll'`",
+        "every other `inner`",
+        "it alone has a predictive distribution",
+        lambda: _head(ff.inner.SGD(0.1), query_loss="gaussian_nll"),
+    ),
     Outside(
         "`losses.Custom`",
         "`gradient=Implicit(...)`",

@@ -21,6 +21,8 @@ WITHOUT_ARGUMENTS = {
         "Metrics",
         "Plan",
         "SolverReport",
+        "Posterior",
+        "losses.GaussianNLL",
     ),
     *(
         "DivergenceError",

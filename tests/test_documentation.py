@@ -59,7 +59,10 @@ def public_objects():
     return found
 
 
-RESULTS = (ff.Evaluation, ff.MetricValues, ff.EnginePlan, ff.Plan, ff.metrics.Metric)
+RESULTS = (
+    *(ff.Evaluation, ff.MetricValues, ff.EnginePlan, ff.Plan, ff.Posterior),
+    ff.metrics.Metric,
+)
 
 
 def is_constructed_by_users(value):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from garbage_heads import CALLS
 from garbage_public import WITHOUT_ARGUMENTS, public_callables
-from garbage_steps import CALLS
 
 SECONDS = 20
 #: Seeds are few: the first pass spoils every argument with every value anyway.

@@ -10,7 +10,7 @@ import pytest
 import sklearn.metrics as sklearn
 
 import fomaml_fast as ff
-from fomaml_fast import adaptation
+from fomaml_fast import _evaluated
 from garbage import GARBAGE
 
 T, STEPS = 5, (0, 1, 3)
@@ -286,7 +286,7 @@ def test_parts_of_a_batch_are_the_whole(monkeypatch):
     theta = net.init(0, np.float64)
     whole, parts = [], []
     for found, most in ((whole, 2**24), (parts, 2 * len(STEPS) * net.n_params)):
-        monkeypatch.setattr(adaptation, "MOST_NUMBERS", most)
+        monkeypatch.setattr(_evaluated, "MOST_NUMBERS", most)
         found.append(
             ff.evaluate(net, theta, batch, ff.maml(0.1), steps=STEPS, metrics=["mae", "r2"])
         )
@@ -339,3 +339,20 @@ def test_garbage_in_what_a_function_returns(kind):
     value, theta = GARBAGE[kind](), net.init(0, np.float64)
     with contextlib.suppress(TypeError):
         ff.evaluate(net, theta, batch, ff.maml(), metrics={"own": lambda o, y: value})
+
+
+def test_named_metrics_refuse_targets_with_more_columns_than_outputs():
+    """A custom loss may carry flags and weights in its targets."""
+
+    def fn(outputs, targets):
+        error = outputs - targets[..., :1]
+        return (error**2).mean(axis=(1, 2)), 2 * error / error[0].size
+
+    net = ff.MLP([1, 1], loss=ff.losses.Custom(fn))
+    x, y = np.ones((2, 3, 1)), np.ones((2, 3, 3))
+    batch = ff.TaskBatch(x, y, x, y)
+    with pytest.raises(ValueError, match="rmse needs targets of the network's 1 outputs, got 3"):
+        ff.evaluate(net, np.zeros(2), batch, ff.fomaml(), metrics="rmse")
+    own = {"first": lambda o, t: abs(o - t[:, :1]).mean()}
+    found = ff.evaluate(net, np.zeros(2), batch, ff.fomaml(), metrics=own, steps=(0,))
+    assert found.metrics["first"].mean == [1]

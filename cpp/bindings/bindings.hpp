@@ -36,6 +36,7 @@ void register_adaptation(py::module_& m);
 void register_meta(py::module_& m);
 void register_inner(py::module_& m);
 void register_plan(py::module_& m);
+void register_posterior(py::module_& m);
 void register_work(py::module_& m);
 
 /// Memory of one call: on the stack for small ones.

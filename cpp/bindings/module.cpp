@@ -20,6 +20,7 @@ FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   fomaml_fast_bindings::register_adaptation(m);
   fomaml_fast_bindings::register_meta(m);
   fomaml_fast_bindings::register_plan(m);
+  fomaml_fast_bindings::register_posterior(m);
   fomaml_fast_bindings::register_work(m);
   fomaml_fast_bindings::register_inner(m);
 }

@@ -172,6 +172,40 @@ py::object evaluate(const api::Network& net, const py::handle& theta, const Exam
   });
 }
 
+/// Means and standard deviations of a batch's query rows, whatever rows of other lengths follow.
+py::object predictive(const api::Network& net, const py::handle& theta,
+                      const ExamplesObject& support, const ExamplesObject& query,
+                      const AlgorithmObject& algorithm, const py::handle& rates, int steps,
+                      const py::handle& threads, const py::handle& check_finite) {
+  const Given of_theta("theta", theta);
+  const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
+  const int workers = threads_of(threads);
+  api::Adaptation adaptation({.net = &net,
+                              .algorithm = &algorithm.algorithm,
+                              .theta = *of_theta,
+                              .support = &support.examples,
+                              .query = &query.examples,
+                              .rates = *of_rates,
+                              .steps = steps,
+                              .theta_per_task = false,
+                              .check_finite = flag_of(check_finite, "check_finite")});
+  api::Fault fault;
+  expect(adaptation.measure(fault), fault);
+  expect(adaptation.read(nullptr, fault), fault);
+  return api::visit_float(adaptation.dtype(), [&]<class T>(T) -> py::object {
+    const api::Examples& rows = query.examples;
+    const Index total = rows.shared ? adaptation.tasks() * rows.rows() : rows.rows();
+    auto means = new_array<T>({total, net.spec.outputs()});
+    auto deviations = new_array<T>({total, net.spec.outputs()});
+    T *const to = means.mutable_data(), *const spread = deviations.mutable_data();
+    Flags flags(adaptation.tasks());
+    run(workers, [&](const core::Execution& execution) {
+      return adaptation.predict_query(to, spread, flags.data(), execution);
+    });
+    return py::make_tuple(means, deviations, flags.array());
+  });
+}
+
 }  // namespace
 
 void register_adaptation(py::module_& m) {
@@ -187,6 +221,10 @@ void register_adaptation(py::module_& m) {
         py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("points"),
         py::arg("wants_thetas"), py::arg("threads"), py::arg("check_finite"),
         "(query losses [T, points], lost [T, points], thetas [T, points, n_adapted] or None)");
+  m.def("predictive", &predictive, py::arg("net"), py::arg("theta"), py::arg("support"),
+        py::arg("query"), py::arg("algorithm"), py::arg("rates"), py::arg("steps"),
+        py::arg("threads"), py::arg("check_finite"),
+        "(means [query rows, n_L], standard deviations, diverged [T])");
 }
 
 }  // namespace fomaml_fast_bindings

@@ -18,12 +18,25 @@ api::Numbers numbers_of(const py::array_t<double>& from, std::vector<float>& nar
   return numbers;
 }
 
+core::inner::HeadSpec head_of(const py::dict& options) {
+  core::inner::HeadSpec head;
+  const auto number = [&](const char* name) { return py::cast<double>(options[name]); };
+  head.prior = static_cast<core::inner::Prior>(
+      index_of(core::inner::kPriorNames, py::cast<std::string>(options["prior"]), "prior"));
+  head.prior_variance = number("prior_variance");
+  head.noise = number("noise");
+  head.score_scale = number("score_scale");
+  head.zero_mean = py::cast<bool>(options["zero_mean"]);
+  head.predictive = py::cast<bool>(options["predictive"]);
+  return head;
+}
+
 std::unique_ptr<AlgorithmObject> make_algorithm(
     const std::string& inner, const std::vector<double>& options, const py::dict& shared,
     const py::array_t<double>& rates, int steps, const std::string& flow, const std::string& adapt,
     const std::vector<int>& layers, Index context, const std::string& learned,
     const py::array_t<double>& step_weights, const std::tuple<double, double, int>& implicit,
-    const std::optional<Named>& query_loss, bool owns_query_loss) {
+    const std::optional<Named>& query_loss, bool owns_query_loss, const py::dict& head) {
   auto made = std::make_unique<AlgorithmObject>();
   api::Algorithm& algorithm = made->algorithm;
   core::AlgorithmSpec& spec = algorithm.spec;
@@ -33,6 +46,7 @@ std::unique_ptr<AlgorithmObject> make_algorithm(
   spec.inner.decoupled_weight_decay = py::cast<double>(shared["decoupled_weight_decay"]);
   spec.inner.proximal = py::cast<double>(shared["proximal"]);
   spec.inner.clip_norm = py::cast<double>(shared["clip_norm"]);
+  if (!head.empty()) spec.head = head_of(head);
   spec.steps = steps;
   spec.flow = static_cast<core::Flow>(index_of(core::kFlowNames, flow, "gradient"));
   spec.context = context;
@@ -84,7 +98,7 @@ void register_algorithm(py::module_& m) {
       .def(py::init(&make_algorithm), py::arg("inner"), py::arg("options"), py::arg("shared"),
            py::arg("rates"), py::arg("steps"), py::arg("flow"), py::arg("adapt"), py::arg("layers"),
            py::arg("context"), py::arg("learned"), py::arg("step_weights"), py::arg("implicit"),
-           py::arg("query_loss").none(true), py::arg("owns_query_loss"));
+           py::arg("query_loss").none(true), py::arg("owns_query_loss"), py::arg("head"));
   m.def("check_algorithm", &check_algorithm, py::arg("algorithm"), py::arg("net"));
   m.def(
       "first_rates",

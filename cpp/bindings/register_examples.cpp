@@ -175,6 +175,8 @@ void register_examples(py::module_& m) {
           "dtype", [](const ExamplesObject& o) { return api::dtype_name(o.examples.dtype); })
       .def_property_readonly("ragged",
                              [](const ExamplesObject& o) { return o.examples.shape.ragged; })
+      .def_property_readonly("per_output",
+                             [](const ExamplesObject& o) { return o.examples.shape.per_output; })
       .def_property_readonly("rows", [](const ExamplesObject& o) { return o.examples.rows(); })
       .def_property_readonly("columns", [](const ExamplesObject& o) { return o.examples.columns; })
       .def_property_readonly("x",

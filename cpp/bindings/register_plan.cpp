@@ -1,5 +1,6 @@
 // What a call would do: which engine, why, and with how much.
 #include "api/directions.hpp"
+#include "api/head.hpp"
 #include "api/operations.hpp"
 #include "api/plan.hpp"
 #include "hooks.hpp"
@@ -34,8 +35,9 @@ py::tuple plan(const std::string& operation, const api::Network& net, const Exam
   api::Fault fault;
   expect(api::fits(algorithm.algorithm, net, *rates, dtype, fault), fault);
   expect(api::fits(support.examples, net, nullptr, context, fault), fault);
-  expect(operation == "predict" || api::match(support.examples, algorithm.algorithm.spec, fault),
-         fault);
+  const bool adapts = operation == "meta_grad" || operation == "adapt";
+  expect(!adapts || api::head_fits(algorithm.algorithm, net, support.examples, fault), fault);
+  expect(!adapts || api::match(support.examples, algorithm.algorithm.spec, fault), fault);
   expect(api::fits(query.examples, net, algorithm.algorithm.loss_of_query(), context, fault),
          fault);
   if (operation == "jet") expect(api::has_jets(net.spec, "operation", fault), fault);

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -200,7 +201,8 @@ def describe(protocol: Protocol, seed: int) -> str:
         f"{s.tasks_per_batch} tasks, Adam {s.outer_rate:g}; trained at K = "
         f"{', '.join(map(str, s.train_shots))}; "
         + "; ".join(
-            f"{m.name}: inner rate {m.algorithm.inner.lr:g}, {m.algorithm.steps} step"
+            f"{m.name}: inner rate {cast(ff.inner.Inner, m.algorithm.inner).lr:g}, "
+            f"{m.algorithm.steps} step"
             for m in protocol.methods
         )
         + f"; tested on {s.test_tasks:,} new curves at {s.grid_points} grid points; seed {seed}."

@@ -17,7 +17,9 @@ from fomaml_fast.jets import Jet
 from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
 from fomaml_fast.planning import EnginePlan, Plan, plan
+from fomaml_fast.posteriors import Posterior, posterior
 from fomaml_fast.presets import (
+    alpaca,
     anil,
     boil,
     cavia,
@@ -26,6 +28,7 @@ from fomaml_fast.presets import (
     maml,
     mamlpp,
     meta_sgd,
+    r2d2,
     reptile,
 )
 from fomaml_fast.results import MetaGrad, Metrics, SolverReport, State
@@ -44,12 +47,14 @@ __all__ = [
     "MetricValues",
     "Metrics",
     "Plan",
+    "Posterior",
     "SolverReport",
     "State",
     "TaskBatch",
     "__version__",
     "activations",
     "adapt",
+    "alpaca",
     "anil",
     "boil",
     "build_info",
@@ -68,7 +73,9 @@ __all__ = [
     "metrics",
     "outer",
     "plan",
+    "posterior",
     "presets",
+    "r2d2",
     "reptile",
     "samplers",
     "schedules",

@@ -65,28 +65,18 @@ class Examples:
     ) -> None: ...
     def take(self, tasks: npt.NDArray[np.int64]) -> Examples: ...
     def at_step(self, step: int) -> Examples: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def tasks(self) -> int: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def ragged(self) -> bool: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def columns(self) -> int: ...
-    @property
-    def x(self) -> Any: ...
-    @property
-    def y(self) -> Any: ...
-    @property
-    def weights(self) -> Any: ...
-    @property
-    def mask(self) -> Any: ...
-    @property
-    def classes(self) -> Any: ...
+    steps: int
+    tasks: int
+    dtype: str
+    ragged: bool
+    per_output: bool
+    rows: int
+    columns: int
+    x: Any
+    y: Any
+    weights: Any
+    mask: Any
+    classes: Any
 
 class Algorithm:
     def __init__(
@@ -105,7 +95,19 @@ class Algorithm:
         implicit: tuple[float, float, int],
         query_loss: tuple[str, list[float]] | None,
         owns_query_loss: bool,
+        head: dict[str, Any],
     ) -> None: ...
+
+class Posterior:
+    def __init__(
+        self, net: Network, algorithm: Algorithm, head: Any, numbers: Any, per_output: bool
+    ) -> None: ...
+    @property
+    def per_output(self) -> bool: ...
+    def update(self, rows: Examples, features: Any, forget: float) -> None: ...
+    def predict(self, features: Any, deviations: bool) -> tuple[Floats, Floats | None]: ...
+    def read(self) -> tuple[Floats, Floats, Floats]: ...
+    memory: bytes
 
 class Outer:
     def __init__(
@@ -196,13 +198,7 @@ def input_jvp(
 ) -> Any: ...
 def directions(net: Network, directions: Any, dtype: str) -> Floats: ...
 def jet(
-    net: Network,
-    theta: Any,
-    x: Any,
-    directions: Any,
-    order: int,
-    threads: Any,
-    check_finite: Any,
+    net: Network, theta: Any, x: Any, directions: Any, order: int, threads: Any, check_finite: Any
 ) -> Any: ...
 def jet_jvp(
     net: Network,
@@ -289,6 +285,17 @@ def evaluate(
     threads: Any,
     check_finite: Any,
 ) -> tuple[Floats, Flags, Floats | None]: ...
+def predictive(
+    net: Network,
+    theta: Any,
+    support: Examples,
+    query: Examples,
+    algorithm: Algorithm,
+    rates: Any,
+    steps: int,
+    threads: Any,
+    check_finite: Any,
+) -> tuple[Floats, Floats, Flags]: ...
 def meta_grad(
     net: Network,
     theta: Any,

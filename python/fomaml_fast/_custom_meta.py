@@ -21,6 +21,7 @@ from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
+from fomaml_fast.heads import BayesianHead
 from fomaml_fast.losses import Custom
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad
@@ -121,6 +122,8 @@ def _check_available(algorithm: Algorithm) -> None:
         raise ValueError("implicit gradients are not available with a custom loss")
     if algorithm.context > 0:
         raise ValueError("context is not available with a custom loss")
+    if isinstance(algorithm.inner, BayesianHead):
+        raise ValueError("BayesianHead is not available with a custom loss")
 
 
 class _Step(NamedTuple):

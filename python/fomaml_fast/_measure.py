@@ -14,6 +14,7 @@ from fomaml_fast._arrays import FloatArray, is_sequence
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm
+from fomaml_fast.heads import BayesianHead
 from fomaml_fast.losses import Loss
 from fomaml_fast.metrics import Metric
 from fomaml_fast.network import MLP
@@ -71,6 +72,8 @@ class QueryRows:
     def __init__(self, net: MLP, rows: Any, loss: Loss, algorithm: Algorithm) -> None:
         self.net, self.rows, self.loss = net, rows, loss
         self.has_context = algorithm.context > 0
+        head = algorithm.inner
+        self.has_distribution = isinstance(head, BayesianHead) and head.score_scale is None
         self.tasks: int = rows.tasks
         self.targets = self._in_groups(rows.y)
         self.known = self._in_groups(rows.mask)
@@ -84,6 +87,11 @@ class QueryRows:
         for name, metric in metrics.items():
             if not isinstance(metric, Metric):
                 continue
+            if metric.of_distribution and not self.has_distribution:
+                raise ValueError(
+                    f"metrics: {name} is of a predictive distribution, which inner.BayesianHead "
+                    "without score_scale alone has"
+                )
             if metric.of_classes != self._classes():
                 wanted, got = ("classes", "numbers")[:: 1 if metric.of_classes else -1]
                 raise ValueError(
@@ -91,6 +99,12 @@ class QueryRows:
                     f"are {got}"
                 )
             outputs = self.net.sizes[-1]
+            columns = self.targets[0].shape[2] if self.targets[0].ndim == 3 else outputs
+            if columns != outputs:
+                raise ValueError(
+                    f"metrics: {name} needs targets of the network's {outputs} outputs, got "
+                    f"{columns} columns; give a function of (outputs, targets)"
+                )
             if metric.one_class and self._flags() and outputs > 1:
                 raise ValueError(
                     f"metrics: {name} needs one class a row, but the query targets of {self.loss} "
@@ -98,14 +112,24 @@ class QueryRows:
                 )
 
     def measured(
-        self, metrics: dict[str, Asked], theta: Any, adapted: Any, lost: Any, threads: Any
+        self,
+        metrics: dict[str, Asked],
+        theta: Any,
+        adapted: Any,
+        lost: Any,
+        threads: Any,
+        deviations: FloatArray | None = None,
     ) -> Values:
-        """Values ``[T]`` by name at the parameters of every task; NaN for those `lost`."""
+        """Values ``[T]`` by name at the parameters of every task; NaN for those `lost`.
+
+        `deviations` ``[rows, n_L]`` are those of all query rows, where a metric asks for them.
+        """
         context = adapted if self.has_context else None
         thetas, x = (adapted, self.rows) if context is None else (theta, self.rows.x)
         outputs = core.predict(self.net._core, thetas, x, context, threads, False)
         found = {name: np.full(self.tasks, np.nan) for name in metrics}
-        for tasks, out, y, w, known in self._groups(outputs):
+        spread = self._stacked(deviations, outputs)
+        for tasks, out, std, y, w, known in self._groups(outputs, spread):
             kept = ~lost[tasks]
             if not kept.any():
                 continue
@@ -113,14 +137,30 @@ class QueryRows:
             there = (
                 y[kept] if known is None else np.where(known[kept], y[kept], y.dtype.type(np.nan))
             )
-            given = self._allowed(out[kept], allowed), y[kept], w[kept], there
+            of_classes = self._allowed(out[kept], allowed)
+            given = of_classes, None if std is None else std[kept], y[kept], w[kept], there
             for name, metric in metrics.items():
                 found[name][np.arange(self.tasks)[tasks][kept]] = self._values(name, metric, *given)
         return found
 
-    def _groups(self, outputs: Any) -> Iterator[tuple[slice, Any, Any, Any, Any]]:
+    @staticmethod
+    def _stacked(deviations: FloatArray | None, outputs: Any) -> Any:
+        """Deviations as the outputs are."""
+        if deviations is None:
+            return None
+        if isinstance(outputs, list):
+            return np.split(deviations, np.cumsum([len(array) for array in outputs])[:-1])
+        return deviations.reshape(outputs.shape)
+
+    def _groups(self, outputs: Any, spread: Any) -> Iterator[tuple[slice, Any, Any, Any, Any, Any]]:
         first = 0
-        rows = self._in_groups(outputs), self.targets, self.weights, self.known
+        rows = (
+            self._in_groups(outputs),
+            self._in_groups(spread),
+            self.targets,
+            self.weights,
+            self.known,
+        )
         for out, *others in zip(*rows, strict=True):
             yield slice(first, first + len(out)), out, *others
             first += len(out)
@@ -150,13 +190,23 @@ class QueryRows:
         return self._labels() or self.loss.takes_probabilities or self._flags()
 
     def _values(
-        self, name: str, metric: Asked, outputs: Any, targets: Any, weights: Any, shown_targets: Any
+        self,
+        name: str,
+        metric: Asked,
+        outputs: Any,
+        deviations: Any,
+        targets: Any,
+        weights: Any,
+        shown_targets: Any,
     ) -> Any:
         if not isinstance(metric, Metric):
             pairs = zip(outputs, shown_targets, strict=True)
             return [_as_value(metric(out, y), name) for out, y in pairs]
         if not metric.of_classes:
-            return metric.fn(outputs.astype(np.float64), targets.astype(np.float64), weights)
+            predicted: Any = outputs.astype(np.float64)
+            if metric.of_distribution:
+                predicted = predicted, deviations.astype(np.float64)
+            return metric.fn(predicted, targets.astype(np.float64), weights)
         if self._flags():
             flags = outputs > 0, targets > 0.5
             predicted, known = flags

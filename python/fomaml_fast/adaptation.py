@@ -12,23 +12,21 @@ import numpy.typing as npt
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
 from fomaml_fast._convert import convert
+from fomaml_fast._evaluated import HowEvaluated, evaluated
 from fomaml_fast._hints import question_rates
 from fomaml_fast._loader import core
-from fomaml_fast._measure import Asked, QueryRows, Values, asked_for
+from fomaml_fast._measure import asked_for
 from fomaml_fast._shown import shown
-from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
 from fomaml_fast.evaluation import Evaluation, MetricValues
+from fomaml_fast.heads import BayesianHead
 from fomaml_fast.network import MLP
 
-Metric = str | Callable[[Any, Any], Any]
+OneMetric = str | Callable[[Any, Any], Any]
 #: What `evaluate` takes for metrics.
-Metrics = Metric | Sequence[Metric] | Mapping[str, Metric] | None
-
-#: Numbers of parameters, of all tasks at all steps that are asked for, that `evaluate` holds at a
-#: time where it measures metrics: 64 MB of floats.
-MOST_NUMBERS = 2**24
+Metrics = OneMetric | Sequence[OneMetric] | Mapping[str, OneMetric] | None
 
 #: Numbers of inner steps that `evaluate` measures after, where none are named.
 USUAL_STEPS = (0, 1, 5, 10)
@@ -249,7 +247,8 @@ def evaluate(
         Tasks not met in training, if what they show is to be generalisation.
     steps : sequence of int or None, default None
         After how many inner steps to measure; may exceed the algorithm's own. None takes 0, 1, 5
-        and 10, or S for those beyond the S steps that the batch has support rows of their own for.
+        and 10, or S for those beyond the S steps that the batch has support rows of their own for:
+        1 of a head that is solved for.
     on_divergence : {"mask", "raise"}, default "mask"
         Mark diverged tasks in the result, or raise.
     metrics : str, callable, sequence or dict of these, or None, default None
@@ -290,11 +289,12 @@ def evaluate(
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
     question_rates(algorithm.learn_rates is not False, rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    points = _points(steps, batch.n_steps)
+    most = 1 if isinstance(algorithm.inner, BayesianHead) else batch.n_steps
+    points = _points(steps, most)
     ascending = sorted(set(points))
     found = asked_for(metrics)
-    asked = _Evaluation(algorithm, rates, ascending, bool(found), threads, check_finite)
-    losses, lost, values = _evaluated(net, theta, batch, asked, found)
+    asked = HowEvaluated(algorithm, rates, ascending, bool(found), threads, check_finite)
+    losses, lost, values = evaluated(net, theta, batch, asked, found)
     if points != tuple(ascending):
         columns = [ascending.index(point) for point in points]
         losses, lost = losses[:, columns], lost[:, columns]
@@ -318,72 +318,3 @@ def _points(steps: Any, most: int | None) -> tuple[int, ...]:
     if not points:
         raise ValueError("steps must name at least one number of steps")
     return points
-
-
-class _Evaluation(NamedTuple):
-    """How tasks are evaluated."""
-
-    algorithm: Algorithm
-    rates: Any
-    points: list[int]
-    wants_thetas: bool
-    threads: int | None
-    check_finite: bool
-
-
-def _evaluated(
-    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation, metrics: dict[str, Asked]
-) -> tuple[FloatArray, npt.NDArray[np.bool_], Values]:
-    """Query losses and what is lost, ``[T, points]``, and metrics of the same shape."""
-    evaluated = _evaluate_custom if uses_custom(net, asked.algorithm) else _evaluate
-    if not metrics:
-        return *evaluated(net, theta, batch, asked)[:2], {}
-    loss = asked.algorithm.query_loss or net.loss_spec
-    QueryRows(net, batch._query, loss, asked.algorithm).check(metrics)
-    parts = []
-    for part in _parts(batch, len(asked.points) * net.n_params):
-        losses, lost, thetas = evaluated(net, theta, part, asked)
-        assert thetas is not None
-        rows = QueryRows(net, part._query, loss, asked.algorithm)
-        at_points = [
-            rows.measured(
-                *(metrics, theta, np.ascontiguousarray(thetas[:, i]), lost[:, i], asked.threads)
-            )
-            for i in range(len(asked.points))
-        ]
-        values = {name: np.stack([at[name] for at in at_points], axis=1) for name in metrics}
-        parts.append((losses, lost, values))
-    losses, lost = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return losses, lost, {n: np.concatenate([values[n] for *_, values in parts]) for n in metrics}
-
-
-def _parts(batch: TaskBatch, numbers: int) -> list[TaskBatch]:
-    """A batch in parts of which parameters at all points, `numbers` a task, find memory."""
-    most = max(1, MOST_NUMBERS // numbers)
-    if len(batch) <= most:
-        return [batch]
-    return [batch.take(range(i, min(i + most, len(batch)))) for i in range(0, len(batch), most)]
-
-
-def _evaluate(
-    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation
-) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
-    algorithm, *others = asked
-    return core.evaluate(net._core, theta, batch._support, batch._query, algorithm._core, *others)
-
-
-def _evaluate_custom(
-    net: MLP, theta: Any, batch: TaskBatch, asked: _Evaluation
-) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
-    algorithm, rates, points, wants_thetas, threads, check_finite = asked
-    flat, own = core.check_adaptation(
-        *(net._core, theta, batch._support, batch._query, algorithm._core, rates),
-        *(points[-1], check_finite),
-    )
-    way = _custom_meta.trace(
-        *(net, flat, batch._support, batch._query, algorithm, own, points[-1], points, threads)
-    )
-    assert way.query_losses is not None
-    lost = ~np.isfinite(way.query_losses)
-    lost |= np.asarray(points) >= np.where(way.diverged, way.first_bad, points[-1] + 1)[:, None]
-    return way.query_losses, lost, way.thetas if wants_thetas else None

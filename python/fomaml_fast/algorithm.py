@@ -27,6 +27,7 @@ from fomaml_fast._arrays import (
 from fomaml_fast._layer_choice import as_layers, to_core
 from fomaml_fast._loader import core
 from fomaml_fast._shown import shown
+from fomaml_fast.heads import BayesianHead
 from fomaml_fast.network import MLP
 
 #: Flows that are named; `Implicit` is the other one.
@@ -81,8 +82,8 @@ class Algorithm:
 
     Parameters
     ----------
-    inner : inner.Inner
-        Inner optimiser and its rates, e.g. ``inner.SGD(0.01)``.
+    inner : inner.Inner or inner.BayesianHead
+        Inner optimiser and its rates, e.g. ``inner.SGD(0.01)``; or a head that is solved for.
     steps : int, default 1
         Inner steps S; 0 leaves the initialisation as it is.
     adapt : str or sequence of int, default "all"
@@ -116,7 +117,7 @@ class Algorithm:
     Algorithm(inner=SGD(lr=0.01), steps=5, gradient='exact')
     """
 
-    inner: _inner.Inner
+    inner: _inner.Inner | BayesianHead
     steps: int = 1
     adapt: str | tuple[int, ...] = "all"
     gradient: str | Implicit = "first"
@@ -126,7 +127,10 @@ class Algorithm:
     query_loss: _losses.Loss | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inner, _inner.Inner) or type(self.inner) is _inner.Inner:
+        head = isinstance(self.inner, BayesianHead)
+        if not head and (
+            not isinstance(self.inner, _inner.Inner) or type(self.inner) is _inner.Inner
+        ):
             raise TypeError(
                 "inner must be an inner optimiser, such as inner.SGD(0.01), "
                 f"got {shown(self.inner)}"
@@ -136,10 +140,10 @@ class Algorithm:
             "adapt": as_layers(self.adapt, "adapt"),
             "step_weights": _as_step_weights(self.step_weights, self.steps),
             "context": as_count(self.context, "context"),
-            "query_loss": None
-            if self.query_loss is None
-            else _losses.get(self.query_loss, "query_loss"),
+            "query_loss": None if self.query_loss is None else _as_query_loss(self.query_loss),
         }
+        if head and checked["adapt"] == "all":
+            checked["adapt"] = "head"  # which is all that it has
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         named = isinstance(self.gradient, str) and self.gradient in GRADIENTS
@@ -168,13 +172,16 @@ class Algorithm:
     def _core(self) -> Any:
         implicit = self.gradient if isinstance(self.gradient, Implicit) else Implicit()
         custom = isinstance(self.query_loss, _losses.Custom)
+        predictive = isinstance(self.query_loss, _losses.GaussianNLL)
+        head = self.inner if isinstance(self.inner, BayesianHead) else None
+        steps = _inner.SGD(0.0) if isinstance(self.inner, BayesianHead) else self.inner
         adapt, layers = to_core(self.adapt)
         learned = "as_given" if self.learn_rates is True else self.learn_rates or ""
         return core.Algorithm(
-            inner=self.inner.name,
-            options=list(self.inner.options),
-            shared=self.inner.shared,
-            rates=np.asarray(self.inner.lr, np.float64),
+            inner=steps.name,
+            options=list(steps.options),
+            shared=steps.shared,
+            rates=np.asarray(steps.lr, np.float64),
             steps=self.steps,
             flow=self.gradient if isinstance(self.gradient, str) else "implicit",
             adapt=adapt,
@@ -184,9 +191,10 @@ class Algorithm:
             step_weights=np.asarray(self.step_weights or (), np.float64),
             implicit=(implicit.mu, implicit.tol, implicit.max_iter),
             query_loss=None
-            if self.query_loss is None or custom
+            if self.query_loss is None or custom or predictive
             else (self.query_loss.name, list(self.query_loss.options)),
             owns_query_loss=not custom,
+            head={} if head is None else head._for_core(predictive),
         )
 
     @cached_property
@@ -251,6 +259,14 @@ def uses_custom(net: MLP, algorithm: Algorithm) -> bool:
     return net._has_custom_loss or algorithm._has_custom_loss
 
 
+def _as_query_loss(loss: Any) -> _losses.Loss:
+    if isinstance(loss, _losses.GaussianNLL) or (
+        isinstance(loss, str) and loss == _losses.GaussianNLL.name
+    ):
+        return _losses.GaussianNLL()
+    return _losses.get(loss, "query_loss")
+
+
 def _as_step_weights(weights: Any, steps: int) -> tuple[float, ...] | None:
     if weights is None:
         return None
@@ -270,13 +286,50 @@ def _flows_without_steps(algorithm: Algorithm) -> bool:
     return algorithm.gradient == "reptile" or isinstance(algorithm.gradient, Implicit)
 
 
+def _solves(algorithm: Algorithm) -> bool:
+    """Whether the head is adapted in closed form."""
+    return isinstance(algorithm.inner, BayesianHead)
+
+
 def _decays(algorithm: Algorithm) -> bool:
+    if isinstance(algorithm.inner, BayesianHead):
+        return False
     shared = algorithm.inner.shared
     return shared["weight_decay"] > 0 or shared["decoupled_weight_decay"] > 0
 
 
 #: What has no meaning, and how it is told: the one table of it.
 MEANINGLESS: dict[str, Callable[[Algorithm], bool]] = {
+    "BayesianHead with steps other than 1: a head is solved for once": lambda a: (
+        _solves(a) and a.steps != 1
+    ),
+    "BayesianHead with adapt: the head is all that adapts": lambda a: (
+        _solves(a) and a.adapt != "head"
+    ),
+    "BayesianHead with Reptile or implicit gradients, which are those of steps": lambda a: (
+        _solves(a) and _flows_without_steps(a)
+    ),
+    "BayesianHead with step_weights: there are no steps": lambda a: (
+        _solves(a) and a.step_weights is not None
+    ),
+    "BayesianHead with context: the head is all that adapts": lambda a: (
+        _solves(a) and a.context > 0
+    ),
+    "BayesianHead with learn_rates of a named kind: it has no rates": lambda a: (
+        _solves(a) and not isinstance(a.learn_rates, bool)
+    ),
+    "BayesianHead with a query_loss of one's own: the core alone goes through the head": lambda a: (
+        _solves(a) and a._has_custom_loss
+    ),
+    "query_loss='gaussian_nll' with score_scale: scores have no predictive distribution": (
+        lambda a: (
+            isinstance(a.query_loss, _losses.GaussianNLL)
+            and getattr(a.inner, "score_scale", None) is not None
+        )
+    ),
+    "query_loss='gaussian_nll' without BayesianHead, which alone has a predictive distribution": (
+        lambda a: isinstance(a.query_loss, _losses.GaussianNLL) and not _solves(a)
+    ),
     "learn_rates with Reptile or implicit gradients, which do not go through the steps": lambda a: (
         a.learn_rates is not False and _flows_without_steps(a)
     ),
@@ -287,7 +340,7 @@ MEANINGLESS: dict[str, Callable[[Algorithm], bool]] = {
         isinstance(a.gradient, Implicit) and _decays(a)
     ),
     "inner.proximal with implicit gradients, which bring their own pull (mu)": lambda a: (
-        isinstance(a.gradient, Implicit) and a.inner.proximal > 0
+        isinstance(a.gradient, Implicit) and getattr(a.inner, "proximal", 0) > 0
     ),
     "context with adapt: the context is all that adapts": lambda a: (
         a.context > 0 and a.adapt != "all"
@@ -296,6 +349,8 @@ MEANINGLESS: dict[str, Callable[[Algorithm], bool]] = {
         a.context > 0 and a.gradient == "reptile"
     ),
     "context with more than one rate: it is one group of parameters": lambda a: (
-        a.context > 0 and (isinstance(a.inner.lr, tuple) or a.learn_rates in RATE_KINDS[1:])
+        a.context > 0
+        and not _solves(a)
+        and (isinstance(getattr(a.inner, "lr", 0), tuple) or a.learn_rates in RATE_KINDS[1:])
     ),
 }

@@ -1,4 +1,4 @@
-"""Inner optimisers: how a task adapts. Definitions in the core, one file each.
+"""Inner optimisers, and heads in closed form: how a task adapts. Definitions in the core.
 
 All of them are differentiated exactly through their state. Signatures and defaults are
 torch.optim's, definitions too, but that nothing is dampened.
@@ -14,6 +14,7 @@ import numpy as np
 
 from fomaml_fast._arrays import as_array, as_number
 from fomaml_fast._registry import Family, MomentSpec, Spec, defaults, names_arguments
+from fomaml_fast.heads import BayesianHead as BayesianHead  # another way to adapt
 
 #: The names, for type checkers.
 InnerName = Literal["sgd", "adam", "rmsprop", "adagrad"]

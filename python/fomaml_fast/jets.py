@@ -17,7 +17,7 @@ class Jet(NamedTuple):
     A part of a vector, such as a gradient, may be None: all its numbers are 0.
     """
 
-    value: Any  #: ``[..., n, n_L]``
+    value: Any = None  #: ``[..., n, n_L]``
     first: Any = None  #: ``[..., n, D, n_L]``: along each direction
     second: Any = None  #: ``[..., n, D, n_L]``: twice along each direction
 

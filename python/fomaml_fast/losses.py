@@ -294,6 +294,22 @@ def _as_directions(value: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, array.astype(np.float64).tolist()))
 
 
+@dataclass(frozen=True, repr=False)
+class GaussianNLL(Loss):
+    """Negative log-likelihood of the predictive distribution of a head in closed form.
+
+    ``((y - mean)^2 / variance + log variance + log 2 pi) / 2``, the mean over outputs. Only an
+    algorithm with ``inner.BayesianHead`` has such a distribution: as its ``query_loss``.
+
+    Examples
+    --------
+    >>> GaussianNLL()
+    GaussianNLL()
+    """
+
+    name: ClassVar[str] = "gaussian_nll"
+
+
 _FAMILY = Family(
     Loss, (MSE, CrossEntropy, SoftCrossEntropy, BinaryCrossEntropy, Huber, Quantile), "loss"
 )
@@ -340,4 +356,9 @@ def get(loss: LossName | Loss, name: str = "loss") -> Loss:
     """
     if callable(loss) and not isinstance(loss, type | Loss):
         raise TypeError(f"{name} must be wrapped if it is a function: losses.Custom({shown(loss)})")
+    if isinstance(loss, GaussianNLL):
+        raise ValueError(
+            f"{name} must be of outputs alone: gaussian_nll is a query_loss of algorithms with "
+            "inner.BayesianHead"
+        )
     return _FAMILY.get(loss, name)

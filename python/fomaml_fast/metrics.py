@@ -1,5 +1,10 @@
 """Metrics of predictions on query rows, with scikit-learn's names and definitions.
 
+Those of a predictive distribution, which heads in closed form have: "nll" is the mean of minus its
+log-density, "coverage_90" the share of targets inside the central 90% interval, and
+"calibration_error" the mean over the levels 0.1 … 0.9 of how far coverage is from the level (of one
+task's few rows it is seldom near 0: look at many).
+
 `evaluate` takes a name, an object of this module, or a function of one's own.
 """
 
@@ -7,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +24,18 @@ from fomaml_fast._words import did_you_mean
 Numbers = npt.NDArray[np.float64]
 
 #: The names, for type checkers.
-MetricName = Literal["accuracy", "balanced_accuracy", "r2", "rmse", "mae"]
+MetricName = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "r2",
+    "rmse",
+    "mae",
+    "nll",
+    "coverage_50",
+    "coverage_90",
+    "coverage_95",
+    "calibration_error",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,8 @@ class Metric:
     of_classes: bool
     one_class: bool
     fn: Callable[[Any, Any, Numbers], Numbers]
+    #: Whether it is of a distribution: predicted is ``(mean, standard deviation)``.
+    of_distribution: bool = False
 
 
 def _mean(values: Any, weights: Numbers) -> Numbers:
@@ -100,6 +119,30 @@ def _mae(predicted: Any, targets: Any, weights: Numbers) -> Numbers:
     return _over_outputs(_mean(np.abs(predicted - targets), weights))
 
 
+def _nll(predicted: Any, targets: Any, weights: Numbers) -> Numbers:
+    mean, std = predicted
+    density = ((targets - mean) / std) ** 2 / 2 + np.log(std) + np.log(2 * np.pi) / 2
+    return _over_outputs(_mean(density, weights))
+
+
+def _coverage(level: float) -> Callable[[Any, Any, Numbers], Numbers]:
+    """Share of the targets inside the central interval of that probability."""
+    reach = NormalDist().inv_cdf((1 + level) / 2)
+
+    def covered(predicted: Any, targets: Any, weights: Numbers) -> Numbers:
+        mean, std = predicted
+        return _over_outputs(_mean(np.abs(targets - mean) <= reach * std, weights))
+
+    return covered
+
+
+def _calibration_error(predicted: Any, targets: Any, weights: Numbers) -> Numbers:
+    levels = np.arange(1, 10) / 10
+    off = [np.abs(_coverage(p)(predicted, targets, weights) - p) for p in levels]
+    error: Numbers = np.mean(off, axis=0)
+    return error
+
+
 # A line here registers a metric.
 _REGISTRY = {
     metric.name: metric
@@ -109,6 +152,11 @@ _REGISTRY = {
         Metric("r2", False, False, _r2),
         Metric("rmse", False, False, _rmse),
         Metric("mae", False, False, _mae),
+        Metric("nll", False, False, _nll, True),
+        Metric("coverage_50", False, False, _coverage(0.5), True),
+        Metric("coverage_90", False, False, _coverage(0.9), True),
+        Metric("coverage_95", False, False, _coverage(0.95), True),
+        Metric("calibration_error", False, False, _calibration_error, True),
     )
 }
 
@@ -122,7 +170,7 @@ def names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> names()
+    >>> names()[:5]
     ('accuracy', 'balanced_accuracy', 'r2', 'rmse', 'mae')
     """
     return tuple(_REGISTRY)

@@ -6,7 +6,9 @@ from typing import Any
 
 from fomaml_fast._arrays import as_count
 from fomaml_fast.algorithm import Algorithm, Implicit
+from fomaml_fast.heads import BayesianHead, Prior
 from fomaml_fast.inner import SGD
+from fomaml_fast.losses import GaussianNLL
 
 
 def maml(lr: Any = 0.01, steps: int = 1) -> Algorithm:
@@ -227,7 +229,64 @@ def imaml(
     return Algorithm(SGD(lr), steps=steps, gradient=Implicit(mu, tol, max_iter))
 
 
+def alpaca(prior: Prior = "full", noise: float = 0.3, prior_variance: float = 1.0) -> Algorithm:
+    """ALPaCA: Bayesian regression on learned features (Harrison, Sharma & Pavone 2018).
+
+    The prior is learned by the likelihood of the query set, the noise too (as in deep kernel
+    transfer, Patacchiola et al. 2020).
+
+    Parameters
+    ----------
+    prior, noise, prior_variance
+        As in `inner.BayesianHead`.
+
+    Returns
+    -------
+    Algorithm
+
+    Examples
+    --------
+    >>> alpaca().query_loss
+    GaussianNLL()
+    """
+    return Algorithm(
+        BayesianHead(prior, noise, prior_variance),
+        gradient="exact",
+        query_loss=GaussianNLL(),
+        learn_rates=True,
+    )
+
+
+def r2d2(prior_variance: float = 1.0, score_scale: float | None = 1.0) -> Algorithm:
+    """R2-D2: ridge regression on learned features (Bertinetto et al. 2019).
+
+    Parameters
+    ----------
+    prior_variance : float, default 1
+        That learning starts from; the ridge is 1 over it.
+    score_scale : float or None, default 1
+        For classes: what the scale of the outputs starts at. None: outputs are numbers.
+
+    Returns
+    -------
+    Algorithm
+
+    Examples
+    --------
+    >>> r2d2().inner
+    BayesianHead(prior='scalar', prior_mean='zero', score_scale=1.0)
+    """
+    return Algorithm(
+        BayesianHead(
+            "scalar", prior_variance=prior_variance, prior_mean="zero", score_scale=score_scale
+        ),
+        gradient="exact",
+        learn_rates=True,
+    )
+
+
 #: Every preset by name.
 PRESETS = {
-    f.__name__: f for f in (maml, fomaml, anil, boil, meta_sgd, mamlpp, cavia, reptile, imaml)
+    f.__name__: f
+    for f in (maml, fomaml, anil, boil, meta_sgd, mamlpp, cavia, reptile, imaml, alpaca, r2d2)
 }

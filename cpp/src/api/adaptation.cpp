@@ -1,5 +1,6 @@
 #include "api/adaptation.hpp"
 
+#include "api/head.hpp"
 #include "api/parameters.hpp"
 #include "api/run.hpp"
 #include "base/memory.hpp"
@@ -54,7 +55,16 @@ bool Adaptation::read(std::byte* memory, Fault& fault) {
   } else if (!reader_.read(memory, support_, fault)) {
     return false;
   }
-  if (!fits(support_, net, nullptr, context, fault)) return false;
+  if (!fits(support_, net, nullptr, context, fault) ||
+      !head_fits(*in_.algorithm, net, support_, fault)) {
+    return false;
+  }
+  if (in_.algorithm->spec.head.given() && in_.steps > 1) {
+    fault.reason = Reason::head_steps;
+    fault.name = "steps";
+    fault.got = in_.steps;
+    return false;
+  }
   if (!holds_steps(support_, in_.steps, in_.all_steps, fault)) return false;
   if (in_.query != nullptr &&
       !fits(*in_.query, net, in_.algorithm->loss_of_query(), context, fault)) {
@@ -122,6 +132,22 @@ Status Adaptation::trace(const Trace<T>& to, std::uint8_t* diverged,
         in_.query->shape_with(loss_of(*in_.net, *in_.query, in_.algorithm->loss_of_query()));
     call.query = in_.query->view<T>();
   }
+  return api::run(problem, call, execution);
+}
+
+template <class T>
+Status Adaptation::predict_query(T* means, T* deviations, std::uint8_t* diverged,
+                                 const Execution& execution) const {
+  Problem problem;
+  Call<T> call;
+  const AlgorithmAt<T> at(*in_.algorithm, *in_.net, in_.rates);
+  fill(problem, call, at);
+  problem.query =
+      in_.query->shape_with(loss_of(*in_.net, *in_.query, in_.algorithm->loss_of_query()));
+  call.query = in_.query->view<T>();
+  call.outputs = means;
+  call.deviations = deviations;
+  call.diverged = diverged;
   return api::run(problem, call, execution);
 }
 
@@ -240,6 +266,7 @@ Status Adaptation::diagnose(const Index* tasks, Index count, std::int32_t* first
 #define FOMAML_FAST_INSTANTIATE(T)                                                                 \
   template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                      \
   template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;       \
+  template Status Adaptation::predict_query(T*, T*, std::uint8_t*, const Execution&) const;        \
   template Status Adaptation::trace_finite(Trace<T>, std::uint8_t*, const Execution&) const;       \
   template Status Adaptation::evaluate(const int*, Index, T*, T*, std::uint8_t*, const Execution&) \
       const;                                                                                       \

@@ -62,7 +62,12 @@ class Adaptation {
   Status run(T* adapted, std::uint8_t* diverged, const Execution& execution) const;
   template <class T>
   Status trace(const Trace<T>& to, std::uint8_t* diverged, const Execution& execution) const;
-  /// The same; but parameters that are not finite become the last that are.
+  /// Means and standard deviations of the query rows' targets after the steps, [rows, n_L], where
+  /// the head has a closed form.
+  template <class T>
+  Status predict_query(T* means, T* deviations, std::uint8_t* diverged,
+                       const Execution& execution) const;
+  /// The same as trace; but parameters that are not finite become the last that are.
   template <class T>
   Status trace_finite(Trace<T> to, std::uint8_t* diverged, const Execution& execution) const;
   /// Query losses after some numbers of steps, [tasks, n_points]; `lost` says where nothing that

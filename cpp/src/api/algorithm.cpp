@@ -15,8 +15,21 @@ bool wrong(Fault& fault, Reason reason, Index got, Index count) {
   return false;
 }
 
+/// Numbers that are learned beside theta where the head is adapted in closed form.
+Index head_numbers(const Algorithm& algorithm, const Network& net) {
+  Problem problem{.net = net.spec};
+  return algorithm.spec.head.n_numbers(problem.features(), net.spec.outputs());
+}
+
 bool rates_fit(const Shape& shape, const Algorithm& algorithm, const Network& net, Fault& fault) {
   const int depth = net.spec.depth;
+  if (algorithm.spec.head.given()) {
+    const Index count = head_numbers(algorithm, net);
+    fault.shape = shape;
+    fault.wanted = {1, {count}};
+    const bool fits = shape.axes == 1 && shape[0] == count;
+    return fits || wrong(fault, Reason::rates_of_another, shape.size(), count);
+  }
   fault.shape = shape;
   const bool fits = shape.axes == 0 ||
                     (shape.axes == 1 && (shape[0] == depth || shape[0] == net.n_params())) ||
@@ -42,13 +55,14 @@ bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates,
   }
   if (!fits_dtype(algorithm, dtype, fault)) return false;
   fault.name = "inner.lr";
-  if (!rates.given() || !is_empty(rates)) {
+  const bool steps = !algorithm.spec.head.given();
+  if (steps && (!rates.given() || !is_empty(rates))) {
     if (!rates_fit(algorithm.rates.shape, algorithm, net, fault)) return false;
   }
   if (!rates.given()) return true;
   fault.name = rates.name;
   if (is_empty(rates)) {
-    if (algorithm.spec.learns_rates) return wrong(fault, Reason::rates_empty, 0, 0);
+    if (algorithm.spec.learns_rates || !steps) return wrong(fault, Reason::rates_empty, 0, 0);
     fault.name = "inner.lr";
     return rates_fit(algorithm.rates.shape, algorithm, net, fault);
   }
@@ -93,6 +107,10 @@ bool fits_dtype(const Algorithm& algorithm, DType dtype, Fault& fault) {
 
 bool learned_shape(const Algorithm& algorithm, const Network& net, Shape& shape, Fault& fault) {
   fault.name = "inner.lr";
+  if (algorithm.spec.head.given()) {
+    shape = {1, {head_numbers(algorithm, net)}};
+    return true;
+  }
   shape = algorithm.rates.shape;
   if (!rates_fit(shape, algorithm, net, fault)) return false;
   const Spread found = spread_of(shape, net);
@@ -114,6 +132,10 @@ bool learned_shape(const Algorithm& algorithm, const Network& net, Shape& shape,
 
 template <class T>
 void first_rates(const Algorithm& algorithm, const Network& net, const Shape& shape, T* to) {
+  if (algorithm.spec.head.given()) {
+    const Problem problem{.net = net.spec};
+    return algorithm.spec.head.start(problem.features(), net.spec.outputs(), to);
+  }
   const double* const rates = algorithm.rates.wide;
   const Spread found = spread_of(algorithm.rates.shape, net), wanted = spread_of(shape, net);
   const Index depth = net.spec.depth;
@@ -150,6 +172,7 @@ AlgorithmAt<T>::AlgorithmAt(const Algorithm& algorithm, const Network& net, cons
     return;
   }
   rates_ = numbers;
+  if (spec_.head.given()) return;
   spec_.rates_per_parameter = shape_.axes == 1 && shape_[0] != depth;
   if (shape_.axes == 2) rate_rows_ = shape_[0];
 }

@@ -36,7 +36,7 @@ struct Algorithm {
 
   AlgorithmSpec spec{};  ///< but for `layers` and what follows from the rates
   LayerChoice adapts{};
-  Numbers rates;  ///< [], [L], [S, L] or [P]
+  Numbers rates;  ///< [], [L], [S, L] or [P]; not looked at where the head has a closed form
   Spread learned = Spread::as_given;
   Numbers step_weights;  ///< [S], or none
   bool has_query_loss = false;
@@ -49,7 +49,8 @@ struct Algorithm {
 };
 
 /// Whether an algorithm's layers, context and rates are some of that network. `rates`: those that
-/// stand in for the algorithm's own; not given, or an empty array, for its own.
+/// stand in for the algorithm's own; not given, or an empty array, for its own, which heads in
+/// closed form do not have: they must be given (first_rates).
 bool fits(const Algorithm& algorithm, const Network& net, const Argument& rates, DType dtype,
           Fault& fault);
 

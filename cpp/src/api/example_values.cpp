@@ -276,6 +276,7 @@ bool ExampleReader::read(std::byte* memory, Examples& examples, Fault& fault) {
   examples.x_name = in_.x.name;
   examples.y_name = in_.y.name;
   examples.class_mask_name = in_.class_mask.name;
+  examples.weights_name = in_.weights.name;
   examples.dtype = in_.x.dtype();
   examples.tasks = out_sets_ / sets_of_task();
   examples.steps = in_.steps;

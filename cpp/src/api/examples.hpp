@@ -12,7 +12,8 @@ namespace FOMAML_FAST_NAMESPACE::api {
 struct Examples {
   enum class Kind : std::uint8_t { none, numbers, labels };
 
-  const char *x_name = "x", *y_name = "y", *class_mask_name = "class_mask";
+  const char *x_name = "x", *y_name = "y", *class_mask_name = "class_mask",
+             *weights_name = "weights";
   DType dtype = DType::none;
   Index tasks = 0;
   Index steps = 0;      ///< sets of every task, one for every inner step; 0: one for all steps
@@ -55,6 +56,8 @@ struct Examples {
     rows.steps = sets_of_task();
     rows.coefficients = static_cast<const T*>(coefficients);
     rows.per_output = shape.per_output;
+    rows.weights = static_cast<const T*>(weights);
+    rows.weighs_outputs = weighs_outputs;
     rows.classes = classes;
     rows.same_classes = same_classes;
     rows.shared = shared;

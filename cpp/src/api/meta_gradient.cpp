@@ -1,6 +1,7 @@
 #include "api/meta_gradient.hpp"
 
 #include "api/adaptation.hpp"
+#include "api/head.hpp"
 #include "api/parameters.hpp"
 #include "api/run.hpp"
 #include "base/finite.hpp"
@@ -25,6 +26,7 @@ bool check(const MetaArguments& in, Fault& fault) {
          (!in.check_finite || check_finite(in.theta, false, fault)) &&
          fits(*in.support, *in.net, nullptr, context, fault) &&
          match(*in.support, in.algorithm->spec, fault) &&
+         head_fits(*in.algorithm, *in.net, *in.support, fault) &&
          (!in.algorithm->owns_query_loss ||
           fits(*in.query, *in.net, in.algorithm->loss_of_query(), context, fault));
 }

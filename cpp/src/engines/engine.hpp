@@ -49,6 +49,7 @@ constexpr bool is_of_jets(Operation operation) {
   return operation >= Operation::jet && operation <= Operation::jet_vjp_tangent;
 }
 inline constexpr const char* kOverInputs = "derivatives over the inputs";
+inline constexpr const char* kClosedForm = "a head in closed form";
 
 /// All that may decide an engine, its blocks and its workspace.
 struct Problem {
@@ -77,14 +78,17 @@ struct Problem {
   }
   /// Whether products with the support Hessian are taken, on the way back or to solve.
   [[nodiscard]] bool takes_hessians() const {
-    return operation == Operation::meta_gradient &&
+    return operation == Operation::meta_gradient && !algorithm.head.given() &&
            (algorithm.flow == Flow::implicit ||
             (algorithm.flow == Flow::exact && algorithm.steps > 0));
   }
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
+    if (algorithm.head.given()) return algorithm.head.n_numbers(features(), net.outputs());
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;
   }
+  /// Of a row, where the last layer is adapted in closed form: what the layer is fed, and a 1.
+  [[nodiscard]] Index features() const { return net.fan_in(net.depth - 1) + 1; }
   /// About the operations of a gradient over so many rows, for the watch of long loops: most work
   /// on small networks is not in their products.
   [[nodiscard]] Index gradient_work(Index rows) const {
@@ -143,7 +147,8 @@ struct Call {
   const T* cotangent_tangents = nullptr;  ///< vjp_tangent: c', placed as `outputs`
   const T* input_tangents = nullptr;      ///< input_jvp: [rows of all tasks, n_0]
   const T* directions = nullptr;          ///< of jets: [directions, n_0]
-  /// Inner rates: [rate_steps, depth], of step min(k, rate_steps - 1) and layer l; or [P].
+  /// Inner rates: [rate_steps, depth], of step min(k, rate_steps - 1) and layer l; or [P]. Of a
+  /// head in closed form what inner/head.hpp lists.
   const T* rates = nullptr;
   Index rate_steps = 1;
   const T* step_weights = nullptr;  ///< [steps], of the query losses after every step
@@ -153,6 +158,8 @@ struct Call {
   /// predict, jvp, input_jvp: [rows of all tasks, n_L] (shared rows: [tasks * rows]); input_vjp:
   /// [the same, n_0]; of jets: [the same, streams, n_L], as their cotangents are.
   T* outputs = nullptr;
+  T* deviations = nullptr;      ///< adapt of a head in closed form: of the query, placed as
+                                ///< `outputs`, which are then written too
   T* losses = nullptr;          ///< [tasks]: loss; meta_gradient: query loss at theta_S
   T* support_losses = nullptr;  ///< [tasks], meta_gradient: support loss at theta_0; null if S = 0
   T* task_vectors = nullptr;    ///< [tasks, P]: gradients, products, theta_S, meta-gradients

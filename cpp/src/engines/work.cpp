@@ -20,6 +20,22 @@ PassCosts gradient_costs(const NetworkSpec& net, Index columns) {
   return costs;
 }
 
+/// Of the products of a head in closed form: the features times R, the smaller system and its
+/// factor; for a gradient the ways back, which are about twice as many.
+double head_operations(const Problem& problem) {
+  const inner::HeadSpec& head = problem.algorithm.head;
+  const auto tasks = static_cast<double>(problem.tasks),
+             m = static_cast<double>(problem.features());
+  const double rows = static_cast<double>(problem.support.total) / std::max(1.0, tasks);
+  const double queries = static_cast<double>(problem.query.total) / std::max(1.0, tasks);
+  const double side = std::min(rows, m), of_factor = head.prior == inner::Prior::full ? m : 1;
+  const double once = 2 * rows * m * of_factor + 2 * rows * m * side + side * side * side / 3;
+  if (problem.operation == Operation::adapt) return tasks * once;
+  const double back = problem.algorithm.flow == Flow::exact ? 2 * once : 0;
+  const double spread = head.predictive ? 6 * queries * m * (of_factor + side) : 0;
+  return tasks * (once + back + spread);
+}
+
 }  // namespace
 
 PassCosts PassCosts::nominal(const NetworkSpec& net) {
@@ -37,7 +53,9 @@ PassCosts PassCosts::padded(const NetworkSpec& net, Index columns) {
 double operations(const Problem& problem, const PassCosts& row) {
   const auto support = static_cast<double>(problem.support.total);
   const auto query = static_cast<double>(problem.query.total);
-  const double steps = problem.algorithm.steps;
+  const AlgorithmSpec& algorithm = problem.algorithm;
+  const double steps = algorithm.steps;
+  const bool solves = algorithm.head.given();
   const double jets = support * static_cast<double>(problem.jet.streams());
   switch (problem.operation) {
     case Operation::predict:
@@ -66,12 +84,16 @@ double operations(const Problem& problem, const PassCosts& row) {
     case Operation::adapt: {
       // A trace evaluates the query, and once more the support, where the last step ends.
       const double traced = static_cast<double>(problem.trace_points) * query + support;
+      if (solves) return head_operations(problem) + (support + traced) * row.forward;
       return steps * support * row.gradient + (problem.wants_trace ? traced * row.forward : 0);
     }
     case Operation::meta_gradient:
       break;
   }
-  const AlgorithmSpec& algorithm = problem.algorithm;
+  if (solves) {
+    const double through = algorithm.flow == Flow::exact ? row.gradient : row.forward;
+    return head_operations(problem) + support * (row.forward + through) + query * row.gradient;
+  }
   const double back = algorithm.flow == Flow::exact ? row.hvp : 0;
   const double losses = algorithm.multi_step ? steps : 1;
   const double after = algorithm.flow == Flow::reptile ? row.forward : row.gradient;

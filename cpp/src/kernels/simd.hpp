@@ -115,6 +115,15 @@ FOMAML_FAST_INLINE void store(Element<V>* p, V v) {
   }
 }
 
+/// Calls body(pack, i) for all numbers i < count, a register at a time and the last ones alone. The
+/// pack says of which kind they are.
+template <class T, class Body>
+FOMAML_FAST_INLINE void for_packs(Index count, Body&& body) {
+  Index i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) body(Vec<T>{}, i);
+  for (; i < count; ++i) body(T{}, i);
+}
+
 /// The sum of a pack's lanes, in their order, in every lane.
 template <class V>
 FOMAML_FAST_INLINE V sum_over_lanes(V v) {

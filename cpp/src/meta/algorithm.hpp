@@ -3,6 +3,7 @@
 // WHAT adapts x HOW x HOW THE GRADIENT FLOWS x WHERE the query loss is taken.
 #pragma once
 
+#include "inner/head.hpp"
 #include "inner/step.hpp"
 #include "network/spec.hpp"
 
@@ -27,6 +28,7 @@ struct ImplicitSpec {
 
 struct AlgorithmSpec {
   inner::Spec inner{};
+  inner::HeadSpec head{};  ///< if given, instead of `inner`: one step solves it
   int steps = 1;
   std::uint32_t layers = ~std::uint32_t{0};  ///< bit l: layer l adapts
   Index context = 0;  ///< extra inputs that adapt instead of any layer, 0 in every task (CAVIA)
@@ -53,12 +55,12 @@ struct AlgorithmSpec {
   }
   /// Whether every step is looked back at.
   [[nodiscard]] bool needs_tape() const {
-    return steps > 0 && (flow == Flow::exact || learns_rates || multi_step);
+    return !head.given() && steps > 0 && (flow == Flow::exact || learns_rates || multi_step);
   }
   /// Plain gradient descent of all parameters, one loss at its end: what the fused kernels compute.
   [[nodiscard]] bool is_vanilla_sgd(int depth) const {
-    return inner.is_vanilla_sgd() && adapts_all(depth) && !multi_step && !learns_rates &&
-           !rates_per_parameter && (flow == Flow::first || flow == Flow::exact);
+    return !head.given() && inner.is_vanilla_sgd() && adapts_all(depth) && !multi_step &&
+           !learns_rates && !rates_per_parameter && (flow == Flow::first || flow == Flow::exact);
   }
 };
 

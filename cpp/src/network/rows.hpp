@@ -17,6 +17,9 @@ struct RowSet {
   /// `per_output`, one for each of a row's outputs [rows, n_L], whose sum replaces their mean.
   const T* coefficients = nullptr;
   bool per_output = false;
+  /// The c_i alone where any were given, [rows]; or [rows, n_L] if `weighs_outputs`.
+  const T* weights = nullptr;
+  bool weighs_outputs = false;
   /// True if all tasks see the sets of the first.
   bool shared = false;
   /// Which classes each task has, [tasks, n_L]: 0 leaves an output out of the softmax; null: all.

@@ -11,6 +11,7 @@ namespace {
 
 const char* unsupported(const Problem& problem) {
   if (differentiates_inputs(problem.operation)) return kOverInputs;
+  if (problem.algorithm.head.given()) return kClosedForm;
   switch (problem.operation) {
     case Operation::vjp:
     case Operation::jvp:

@@ -28,17 +28,9 @@ struct Slopes {
   }
 };
 
-/// Calls body(pack, j) for the units j …, a register at a time and the last ones alone.
-template <class T, class Body>
-FOMAML_FAST_INLINE void for_units(Index units, Body&& body) {
-  Index j = 0;
-  for (; j + kLanes<T> <= units; j += kLanes<T>) body(Vec<T>{}, j);
-  for (; j < units; ++j) body(T{}, j);
-}
-
 template <class A, class T>
 void apply_jet(const A& a, const JetShape& jet, Index units, const T* z, T* h) {
-  for_units<T>(units, [&]<class V>(V, Index j) {
+  for_packs<T>(units, [&]<class V>(V, Index j) {
     const V z0 = load<V>(z + j), h0 = a.apply(z0);
     store(h + j, h0);
     const Slopes<2, V> at(a, z0, h0);
@@ -56,7 +48,7 @@ void apply_jet(const A& a, const JetShape& jet, Index units, const T* z, T* h) {
 /// From the gradient on h to that on z, in place.
 template <class A, class T>
 void pull_back_jet(const A& a, const JetShape& jet, Index units, const T* z, const T* h, T* g) {
-  for_units<T>(units, [&]<class V>(V, Index j) {
+  for_packs<T>(units, [&]<class V>(V, Index j) {
     const Slopes<3, V> at(a, load<V>(z + j), load<V>(h + j));
     V sum = at.d1 * load<V>(g + j);
     for (Index d = 0; d < jet.directions; ++d) {
@@ -81,7 +73,7 @@ void pull_back_jet(const A& a, const JetShape& jet, Index units, const T* z, con
 template <class A, class T>
 void apply_jet_tangent(const A& a, const JetShape& jet, Index units, const T* z, const T* h,
                        const T* rz, T* rh) {
-  for_units<T>(units, [&]<class V>(V, Index j) {
+  for_packs<T>(units, [&]<class V>(V, Index j) {
     const Slopes<3, V> at(a, load<V>(z + j), load<V>(h + j));
     const V rz0 = load<V>(rz + j), rd1 = at.d2 * rz0, rd2 = at.d3 * rz0;
     store(rh + j, at.d1 * rz0);
@@ -101,7 +93,7 @@ void apply_jet_tangent(const A& a, const JetShape& jet, Index units, const T* z,
 template <class A, class T>
 void pull_back_jet_tangent(const A& a, const JetShape& jet, Index units, const T* z, const T* h,
                            const T* rz, T* g, T* rg) {
-  for_units<T>(units, [&]<class V>(V, Index j) {
+  for_packs<T>(units, [&]<class V>(V, Index j) {
     const Slopes<4, V> at(a, load<V>(z + j), load<V>(h + j));
     const V rz0 = load<V>(rz + j), g0 = load<V>(g + j);
     const V rd1 = at.d2 * rz0, rd2 = at.d3 * rz0, rd3 = at.d4 * rz0;

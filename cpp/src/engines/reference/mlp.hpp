@@ -101,23 +101,30 @@ class Mlp {
 
   /// Gradient over theta, after forward and the last layer's delta.
   void backward(const T* theta, const T* x, Index count, T* g) const {
-    for (int l = net_.depth - 1; l >= 0; --l) {
-      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
-      sums_.product(input(l, x, count), d, weight(g, l));
-      bias_sums(l, d, bias(g, l));
-      if (l == 0) break;
-      pass_back(theta, l, count);
-      if (net_.normalized(l - 1)) {
-        T* du = at(d_, l - 1);
-        std::fill_n(g + gain(l - 1), 2 * net_.fan_out(l - 1), T(0));  // the shifts come next
-        normalization::add_parameter_sums(norm(l - 1, count), du, g + gain(l - 1),
-                                          g + shift(l - 1));
-        normalization::pull_back(norm(l - 1, count), theta + gain(l - 1), du);
-      }
-    }
+    backward_from(net_.depth - 1, theta, x, count, g);
     if (context_ == 0) return;
     context_weight(g).noalias() = phi(theta).transpose() * bias(g, 0);  // b's gradient: d summed
     phi(g).noalias() = bias(g, 0) * context_weight(theta).transpose();
+  }
+
+  /// What the last layer is fed, [count, n_{L-1}], after forward.
+  [[nodiscard]] ConstMatrix<T> features(const T* x, Index count) const {
+    return input(net_.depth - 1, x, count);
+  }
+  /// Of the last forward, [count, n_L].
+  [[nodiscard]] const T* outputs() const { return at(h_, net_.depth - 1); }
+  /// The last layer's delta [count, n_L].
+  [[nodiscard]] T* delta() const { return at(d_, net_.depth - 1); }
+  /// Gradient over the layers below the last from that on the features, after forward; the rest of
+  /// g is left alone.
+  void backward_from_features(const T* theta, const T* x, Index count, const T* features,
+                              T* g) const {
+    const int last = net_.depth - 1;
+    if (last == 0) return;
+    std::copy_n(features, count * net_.fan_in(last), back_);
+    through_activation(last, count);
+    through_norm(theta, last, count, g);
+    backward_from(last - 1, theta, x, count, g);
   }
 
   /// Gradient on the rows' inputs [count, n_0], after forward and the last layer's delta.
@@ -287,6 +294,27 @@ class Mlp {
     });
   }
 
+  /// Gradient over layer l and those below, after its delta.
+  void backward_from(int l, const T* theta, const T* x, Index count, T* g) const {
+    for (;; --l) {
+      const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
+      sums_.product(input(l, x, count), d, weight(g, l));
+      bias_sums(l, d, bias(g, l));
+      if (l == 0) return;
+      pass_back(theta, l, count);
+      through_norm(theta, l, count, g);
+    }
+  }
+
+  /// The normalisation below layer l, if there is one: its parameters' gradient, and the delta.
+  void through_norm(const T* theta, int l, Index count, T* g) const {
+    if (!net_.normalized(l - 1)) return;
+    T* du = at(d_, l - 1);
+    std::fill_n(g + gain(l - 1), 2 * net_.fan_out(l - 1), T(0));  // the shifts come next
+    normalization::add_parameter_sums(norm(l - 1, count), du, g + gain(l - 1), g + shift(l - 1));
+    normalization::pull_back(norm(l - 1, count), theta + gain(l - 1), du);
+  }
+
   /// From layer l's delta to the gradient on the input of the activation below.
   void pass_back(const T* theta, int l, Index count) const {
     const ConstMatrix<T> d(at(d_, l), count, net_.fan_out(l));
@@ -295,10 +323,16 @@ class Mlp {
       back.middleRows(first, rows).noalias() =
           d.middleRows(first, rows) * weight(theta, l).transpose();
     });
+    through_activation(l, count);
+  }
+
+  /// The delta below layer l from the gradient on what the layer is fed, which stands in `back_`.
+  void through_activation(int l, Index count) const {
+    const Index width = net_.fan_in(l);
     visit_activation(net_.activation(l - 1), [&](const auto a) {
       in_stretches(l, count, [&](Index first, Index rows) {
-        const Index end = (first + rows) * back.cols();
-        for (Index i = first * back.cols(); i < end; ++i)
+        const Index end = (first + rows) * width;
+        for (Index i = first * width; i < end; ++i)
           at(d_, l - 1)[i] = back_[i] * a.d1(at(s_, l - 1)[i]);
       });
     });

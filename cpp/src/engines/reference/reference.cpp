@@ -5,6 +5,7 @@
 
 #include "engines/partial_sums.hpp"
 #include "engines/reference/general_path.hpp"
+#include "engines/reference/head_path.hpp"
 #include "engines/reference/jet_products.hpp"
 #include "engines/work.hpp"
 
@@ -21,6 +22,8 @@ struct Workspace {
             problem.algorithm.context) {
     if (is_of_jets(problem.operation)) {
       jets.emplace(problem, arena);
+    } else if (problem.algorithm.head.given()) {
+      head.emplace(problem, arena);
     } else if (problem.operation == Operation::adapt ||
                problem.operation == Operation::meta_gradient) {
       path = GeneralPathBuffers<T>::carve(problem, arena);
@@ -48,6 +51,7 @@ struct Workspace {
 
   Mlp<T> mlp;
   std::optional<JetProducts<T>> jets;
+  std::optional<HeadBuffers<T>> head;
   GeneralPathBuffers<T> path;
   /// Gradients and products are formed here and copied out: Eigen's order of summation depends on
   /// the alignment of what it writes, which must not be the user's.
@@ -63,10 +67,10 @@ class Run {
     switch (problem_.operation) {
       case Operation::meta_gradient:
         return meta_gradient(team, work, sums);
-      case Operation::adapt: {
-        const GeneralPath<T> path(problem_, call_, work.mlp, work.path);
-        return team.share(problem_.tasks, [&](Index task) { path.adapt(task); });
-      }
+      case Operation::adapt:
+        return with_path(work, [&](const auto& path) {
+          team.share(problem_.tasks, [&](Index task) { path.adapt(task); });
+        });
       case Operation::jet:
       case Operation::jet_vjp:
       case Operation::jet_jvp:
@@ -143,15 +147,23 @@ class Run {
     std::copy_n(work.result, n_params(), call_.task_vectors + task * n_params());
   }
 
-  void meta_gradient(Team& team, const Workspace<T>& work, const PartialSums<T>& sums) const {
-    const GeneralPath<T> path(problem_, call_, work.mlp, work.path);
-    team.share(sums.blocks, [&](Index block) {
-      sums.clear(block);
-      const Index first = problem_.tasks * block / sums.blocks;
-      const Index last = problem_.tasks * (block + 1) / sums.blocks;
-      for (Index task = first; task < last && !team.stopped(); ++task) {
-        path.add_meta_gradient(task, sums.of_block(block), sums.errors_of(block));
-      }
+  /// How tasks adapt: by steps, or in closed form.
+  template <class Body>
+  void with_path(Workspace<T>& work, Body&& body) const {
+    if (work.head) return body(HeadPath<T>(problem_, call_, work.mlp, *work.head));
+    body(GeneralPath<T>(problem_, call_, work.mlp, work.path));
+  }
+
+  void meta_gradient(Team& team, Workspace<T>& work, const PartialSums<T>& sums) const {
+    with_path(work, [&](const auto& path) {
+      team.share(sums.blocks, [&](Index block) {
+        sums.clear(block);
+        const Index first = problem_.tasks * block / sums.blocks;
+        const Index last = problem_.tasks * (block + 1) / sums.blocks;
+        for (Index task = first; task < last && !team.stopped(); ++task) {
+          path.add_meta_gradient(task, sums.of_block(block), sums.errors_of(block));
+        }
+      });
     });
     sums.reduce(team, call_.grad_scale, [&](const T* part, Index first, Index end) {
       const Index params = std::clamp(n_params() - first, Index{0}, end - first);

@@ -14,6 +14,7 @@ namespace {
 const char* unsupported(const Problem& problem) {
   if (problem.algorithm.context > 0) return "context parameters";
   if (differentiates_inputs(problem.operation)) return kOverInputs;
+  if (problem.algorithm.head.given()) return kClosedForm;
   const bool learns =
       problem.operation == Operation::adapt || problem.operation == Operation::meta_gradient;
   // Statistics over rows are taken of all of them at once.
