@@ -1,6 +1,6 @@
 // Posteriors of heads in closed form. Python computes the features, by the network's body.
 #include "api/posterior.hpp"
-#include "bindings.hpp"
+#include "hooks.hpp"
 
 namespace fomaml_fast_bindings {
 
