@@ -40,7 +40,8 @@ using namespace FOMAML_FAST_NAMESPACE;
 namespace {
 
 template <class T>
-void warm_calls_allocate_nothing(Operation operation, Flow flow, InnerId inner = InnerId::sgd) {
+void warm_calls_allocate_nothing(Operation operation, Flow flow, InnerId optimizer = InnerId::sgd,
+                                 inner::Prior prior = inner::Prior::none) {
   Problem problem;
   problem.operation = operation;
   problem.net.depth = 3;
@@ -48,24 +49,28 @@ void warm_calls_allocate_nothing(Operation operation, Flow flow, InnerId inner =
   problem.net.activations = {ActivationId::tanh, ActivationId::gelu};
   problem.layout = Layout(problem.net);
   problem.algorithm.flow = flow;
-  problem.algorithm.inner.id = inner;
+  problem.algorithm.head.prior = prior;
+  problem.algorithm.head.predictive = problem.algorithm.head.given();
+  problem.algorithm.inner.id = optimizer;
   problem.algorithm.inner.parameters.value = {0.9, 0.99, 0.1};
-  if (inner == InnerId::sgd) problem.algorithm.inner.parameters = {};
+  if (optimizer == InnerId::sgd) problem.algorithm.inner.parameters = {};
   problem.algorithm.implicit = {10, 0, 2};
-  problem.algorithm.steps = 2;
+  problem.algorithm.steps = problem.algorithm.head.given() ? 1 : 2;
   problem.tasks = 19;
-  problem.support = problem.query = {4, 4 * problem.tasks, false, {}};
+  problem.support = problem.query = {.longest = 4, .total = 4 * problem.tasks};
   const auto count = static_cast<std::size_t>(problem.layout.n_params);
   const auto tasks = static_cast<std::size_t>(problem.tasks);
   const std::vector<T> theta(count, T(0.05)), x(tasks * 4 * 40, T(0.5)), y(tasks * 4 * 3, T(1));
-  const std::vector<T> rates(3, T(0.01));
+  const auto numbers =
+      static_cast<std::size_t>(problem.algorithm.head.n_numbers(problem.features(), 3));
+  const std::vector<T> rates(std::max<std::size_t>(3, numbers), T(0.01));
   std::vector<Index> offsets;
   for (Index t = 0; t <= problem.tasks; ++t) offsets.push_back(4 * t);
   std::vector<T> grad(count), losses(tasks), vectors(count * tasks), outputs(tasks * 4 * 3);
   std::vector<std::uint8_t> diverged(tasks);
   Call<T> call;
   call.theta = call.tangent = theta.data();
-  call.support = call.query = {x.data(), y.data(), nullptr, offsets.data(), nullptr, false};
+  call.support = call.query = {.x = x.data(), .y = y.data(), .offsets = offsets.data()};
   call.rates = rates.data();
   call.grad = grad.data();
   call.losses = losses.data();
@@ -94,6 +99,13 @@ int main() {
     }
     for (const Flow flow : {Flow::first, Flow::exact, Flow::reptile, Flow::implicit}) {
       warm_calls_allocate_nothing<float>(Operation::meta_gradient, flow, InnerId::adam);
+    }
+  }
+  api::force_engine(0);  // the only one with heads in closed form
+  for (const auto prior : {inner::Prior::scalar, inner::Prior::diagonal, inner::Prior::full}) {
+    for (const Operation operation : {Operation::adapt, Operation::meta_gradient}) {
+      warm_calls_allocate_nothing<float>(operation, Flow::exact, InnerId::sgd, prior);
+      warm_calls_allocate_nothing<double>(operation, Flow::first, InnerId::sgd, prior);
     }
   }
 #ifdef COUNTS_ALLOCATIONS

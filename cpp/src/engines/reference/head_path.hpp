@@ -17,6 +17,7 @@ struct HeadBuffers {
   meta::Vectors<T> vectors;
   T *lambda = nullptr, *other = nullptr, *features = nullptr, *inner = nullptr;
   double *log_noise = nullptr, *noise_bar = nullptr, *v = nullptr, *v_bar = nullptr;
+  double* delta = nullptr;  ///< on the query's outputs
 
   HeadBuffers(const Problem& problem, Arena& arena)
       : system(problem.algorithm.head, problem.features(), problem.net.outputs(),
@@ -34,6 +35,7 @@ struct HeadBuffers {
                              (problem.features() - 1));
     inner = arena.take<T>(problem.n_rates());
     noise_bar = arena.take<double>(outputs);
+    delta = arena.take<double>(queries(problem) * outputs);
     v_bar = arena.take<double>(queries(problem) * groups(problem));
   }
   static Index queries(const Problem& problem) { return std::max<Index>(1, problem.query.longest); }
@@ -244,10 +246,11 @@ class HeadPath {
     const T loss = query_gradient(count);
     system_.clear_gradients();
     const ConstMatrix<T> of_outputs(mlp_.delta(), count, outputs());
-    const auto delta = of_outputs.template cast<double>();
+    Matrix<double> delta(buffers_.delta, count, outputs());
+    delta = of_outputs.template cast<double>();
     Matrix<double> w_bar = system_.weights_gradient();
     w_bar.noalias() = system_.query().transpose() * delta;  // of the scaled weights, so far
-    system_.query_gradient().noalias() += scale_ * (delta * system_.weights().transpose());
+    system_.query_gradient().noalias() += (scale_ * delta) * system_.weights().transpose();
     const double scale_bar = w_bar.cwiseProduct(system_.weights()).sum();
     const double shift_bar = w_bar.row(m() - 1).sum();
     w_bar *= scale_;

@@ -150,7 +150,7 @@ class HeadSystem {
       Rows scaled(seen_, side(), q_);  // what was seen is not needed again
       scaled = solved.array().rowwise() * v.transpose().array();
       if (by_rows_) {
-        Rows(z_bar_, k_, m_).noalias() -= 2 * scaled * psi;
+        Rows(z_bar_, k_, m_).noalias() -= (2 * scaled) * psi;
         system_gradient().noalias() += scaled * solved.transpose();
       } else {
         system_gradient().noalias() -= scaled * solved.transpose();
@@ -184,7 +184,7 @@ class HeadSystem {
       co_error.noalias() = z * u_bar.transpose();
       divide(co_error);
       symmetric(co_error, t);
-      z_bar.noalias() += 2 * (system_gradient() * z);
+      z_bar.noalias() += (2 * system_gradient()) * z;
     } else {
       Rows g(other_, m_, g_);
       g = u_bar.transpose();
@@ -192,7 +192,7 @@ class HeadSystem {
       z_bar.noalias() += t * g.transpose();  // t is D E, as solve left it
       co_error.noalias() = z * g;
       symmetric(g, u);
-      z_bar.noalias() += 2 * (z * system_gradient());
+      z_bar.noalias() += (2 * z) * system_gradient();
     }
     const Roots d(roots_, k_);
     z_bar.array().colwise() *= d.array();
@@ -234,8 +234,8 @@ class HeadSystem {
   }
   /// The system's gradient gets -(a b' + b a') / 2.
   void symmetric(const Rows& a, const Rows& b) {
-    system_gradient().noalias() -= 0.5 * (a * b.transpose());
-    system_gradient().noalias() -= 0.5 * (b * a.transpose());
+    system_gradient().noalias() -= (0.5 * a) * b.transpose();
+    system_gradient().noalias() -= (0.5 * b) * a.transpose();
   }
 
   Index m_, n_;
