@@ -133,50 +133,12 @@ py::object trace(const api::Network& net, const py::handle& theta, const py::han
       });
 }
 
-py::object evaluate(const api::Network& net, const py::handle& theta, const ExamplesObject& support,
-                    const ExamplesObject& query, const AlgorithmObject& algorithm,
-                    const py::handle& rates, const std::vector<int>& points, bool wants_thetas,
-                    const py::handle& threads, const py::handle& check_finite) {
-  const Given of_theta("theta", theta);
-  const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
-  const int workers = threads_of(threads);
-  api::Adaptation adaptation({.net = &net,
-                              .algorithm = &algorithm.algorithm,
-                              .theta = *of_theta,
-                              .support = &support.examples,
-                              .query = &query.examples,
-                              .rates = *of_rates,
-                              .steps = points.back(),
-                              .theta_per_task = false,
-                              .check_finite = flag_of(check_finite, "check_finite")});
-  api::Fault fault;
-  expect(adaptation.measure(fault), fault);
-  expect(adaptation.read(nullptr, fault), fault);
-  return api::visit_float(adaptation.dtype(), [&]<class T>(T) -> py::object {
-    const auto n_points = static_cast<Index>(points.size());
-    auto losses = new_array<T>({adaptation.tasks(), n_points});
-    auto lost = new_array<bool>({adaptation.tasks(), n_points});
-    T* const to = losses.mutable_data();
-    T* thetas_to = nullptr;
-    py::object thetas = py::none();
-    if (wants_thetas) {
-      auto array = new_array<T>({adaptation.tasks(), n_points, adaptation.n_adapted()});
-      thetas_to = array.mutable_data();
-      thetas = std::move(array);
-    }
-    auto* const flags = reinterpret_cast<std::uint8_t*>(lost.mutable_data());
-    run(workers, [&](const core::Execution& execution) {
-      return adaptation.evaluate(points.data(), n_points, to, thetas_to, flags, execution);
-    });
-    return py::make_tuple(losses, lost, thetas);
-  });
-}
-
-/// Means and standard deviations of a batch's query rows, whatever rows of other lengths follow.
-py::object predictive(const api::Network& net, const py::handle& theta,
+/// Calls `body(adaptation, threads)` with the adaptation to a batch's support sets, checked.
+template <class Body>
+py::object with_batch(const api::Network& net, const py::handle& theta,
                       const ExamplesObject& support, const ExamplesObject& query,
                       const AlgorithmObject& algorithm, const py::handle& rates, int steps,
-                      const py::handle& threads, const py::handle& check_finite) {
+                      const py::handle& threads, const py::handle& check_finite, Body&& body) {
   const Given of_theta("theta", theta);
   const GivenRates of_rates("rates", rates, algorithm, net, of_theta->dtype());
   const int workers = threads_of(threads);
@@ -193,17 +155,55 @@ py::object predictive(const api::Network& net, const py::handle& theta,
   expect(adaptation.measure(fault), fault);
   expect(adaptation.read(nullptr, fault), fault);
   return api::visit_float(adaptation.dtype(), [&]<class T>(T) -> py::object {
-    const api::Examples& rows = query.examples;
-    const Index total = rows.shared ? adaptation.tasks() * rows.rows() : rows.rows();
-    auto means = new_array<T>({total, net.spec.outputs()});
-    auto deviations = new_array<T>({total, net.spec.outputs()});
-    T *const to = means.mutable_data(), *const spread = deviations.mutable_data();
-    Flags flags(adaptation.tasks());
-    run(workers, [&](const core::Execution& execution) {
-      return adaptation.predict_query(to, spread, flags.data(), execution);
-    });
-    return py::make_tuple(means, deviations, flags.array());
+    return body(T{}, static_cast<const api::Adaptation&>(adaptation), workers);
   });
+}
+
+py::object evaluate(const api::Network& net, const py::handle& theta, const ExamplesObject& support,
+                    const ExamplesObject& query, const AlgorithmObject& algorithm,
+                    const py::handle& rates, const std::vector<int>& points, bool wants_thetas,
+                    const py::handle& threads, const py::handle& check_finite) {
+  return with_batch(
+      net, theta, support, query, algorithm, rates, points.back(), threads, check_finite,
+      [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
+        const auto n_points = static_cast<Index>(points.size());
+        auto losses = new_array<T>({adaptation.tasks(), n_points});
+        auto lost = new_array<bool>({adaptation.tasks(), n_points});
+        T* const to = losses.mutable_data();
+        T* thetas_to = nullptr;
+        py::object thetas = py::none();
+        if (wants_thetas) {
+          auto array = new_array<T>({adaptation.tasks(), n_points, adaptation.n_adapted()});
+          thetas_to = array.mutable_data();
+          thetas = std::move(array);
+        }
+        auto* const flags = reinterpret_cast<std::uint8_t*>(lost.mutable_data());
+        run(workers, [&](const core::Execution& execution) {
+          return adaptation.evaluate(points.data(), n_points, to, thetas_to, flags, execution);
+        });
+        return py::make_tuple(losses, lost, thetas);
+      });
+}
+
+/// Means and standard deviations of a batch's query rows, whatever rows of other lengths follow.
+py::object predictive(const api::Network& net, const py::handle& theta,
+                      const ExamplesObject& support, const ExamplesObject& query,
+                      const AlgorithmObject& algorithm, const py::handle& rates, int steps,
+                      const py::handle& threads, const py::handle& check_finite) {
+  return with_batch(net, theta, support, query, algorithm, rates, steps, threads, check_finite,
+                    [&]<class T>(T, const api::Adaptation& adaptation, int workers) -> py::object {
+                      const api::Examples& rows = query.examples;
+                      const Index total =
+                          rows.shared ? adaptation.tasks() * rows.rows() : rows.rows();
+                      auto means = new_array<T>({total, net.spec.outputs()});
+                      auto deviations = new_array<T>({total, net.spec.outputs()});
+                      T *const to = means.mutable_data(), *const spread = deviations.mutable_data();
+                      Flags flags(adaptation.tasks());
+                      run(workers, [&](const core::Execution& execution) {
+                        return adaptation.predict_query(to, spread, flags.data(), execution);
+                      });
+                      return py::make_tuple(means, deviations, flags.array());
+                    });
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ void warm_calls_allocate_nothing(Operation operation, Flow flow, InnerId optimiz
   const auto tasks = static_cast<std::size_t>(problem.tasks);
   const std::vector<T> theta(count, T(0.05)), x(tasks * 4 * 40, T(0.5)), y(tasks * 4 * 3, T(1));
   const auto numbers =
-      static_cast<std::size_t>(problem.algorithm.head.n_numbers(problem.features(), 3));
+      static_cast<std::size_t>(problem.algorithm.head.n_numbers(problem.net.features(), 3));
   const std::vector<T> rates(std::max<std::size_t>(3, numbers), T(0.01));
   std::vector<Index> offsets;
   for (Index t = 0; t <= problem.tasks; ++t) offsets.push_back(4 * t);

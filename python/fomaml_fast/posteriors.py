@@ -36,12 +36,17 @@ class Posterior:
     def __init__(
         self, net: MLP, algorithm: Algorithm, theta: FloatArray, rates: Any, per_output: bool
     ) -> None:
+        self._set(net, algorithm, theta, rates, per_output)
+        self.n_rows = 0
+
+    def _set(
+        self, net: MLP, algorithm: Algorithm, theta: FloatArray, rates: Any, per_output: bool
+    ) -> None:
         self._net, self._algorithm, self._theta, self._rates = net, algorithm, theta, rates
-        self._head_at = net.n_params - (net.sizes[-2] + 1) * net.sizes[-1]
+        self._head_at = theta.size - sum(part.size for part in net.unflatten(theta)[-1])
         self._body, self._body_theta = _body(net, theta[: self._head_at])
         head = theta[self._head_at :]
         self._core = core.Posterior(net._core, algorithm._core, head, rates, per_output)
-        self.n_rows = 0
 
     def __getstate__(self) -> tuple[Any, ...]:
         made_of = self._net, self._algorithm, self._theta, self._rates, self._core.per_output
@@ -49,7 +54,7 @@ class Posterior:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         made_of, memory, n_rows = state
-        self.__init__(*made_of)  # type: ignore[misc]
+        self._set(*made_of)
         self._core.memory = memory
         self.n_rows = n_rows
 
@@ -220,7 +225,7 @@ class Posterior:
 
     def _features(self, x: Any) -> FloatArray:
         """Of the last hidden layer, ``[n, m - 1]``."""
-        found = core.predict(self._body._core, self._body_theta, x, None, None, True)
+        found = core.predict(self._body, self._body_theta, x, None, None, True)
         if isinstance(found, list) or (found.ndim == 3 and len(found) != 1):
             raise ValueError(f"x must be the rows of one task, got {len(found)} tasks")
         return np.ascontiguousarray(found[0] if found.ndim == 3 else found)
@@ -338,20 +343,15 @@ def _expect_none(net: MLP, x: Any, y: Any) -> None:
             raise ValueError(f"{name} must have shape [0, {wanted}] where x has no rows, got {got}")
 
 
-def _none(outputs: Any, targets: Any) -> Any:
-    """Whoever has features asks for no loss of them."""
-    raise NotImplementedError
-
-
-def _body(net: MLP, theta: FloatArray) -> tuple[MLP, FloatArray]:
-    """A network of the features: the last layer hands on what it is fed."""
+def _body(net: MLP, theta: FloatArray) -> tuple[Any, FloatArray]:
+    """The core's network of the features: the last layer hands on what it is fed."""
     width = net.sizes[-2]
     hidden = len(net.sizes) - 2
     body = MLP(
         (*net.sizes[:-1], width),
         net.activations if hidden else "relu",
-        loss=Custom(_none),
+        loss=Custom(np.subtract),  # none that the core would check targets against
         norm=net.norms if hidden else None,
     )
     handed_on = np.concatenate([np.eye(width).ravel(), np.zeros(width)]).astype(theta.dtype)
-    return body, np.concatenate([theta, handed_on])
+    return body._core, np.concatenate([theta, handed_on])

@@ -17,8 +17,7 @@ bool wrong(Fault& fault, Reason reason, Index got, Index count) {
 
 /// Numbers that are learned beside theta where the head is adapted in closed form.
 Index head_numbers(const Algorithm& algorithm, const Network& net) {
-  Problem problem{.net = net.spec};
-  return algorithm.spec.head.n_numbers(problem.features(), net.spec.outputs());
+  return algorithm.spec.head.n_numbers(net.spec.features(), net.spec.outputs());
 }
 
 bool rates_fit(const Shape& shape, const Algorithm& algorithm, const Network& net, Fault& fault) {
@@ -133,8 +132,7 @@ bool learned_shape(const Algorithm& algorithm, const Network& net, Shape& shape,
 template <class T>
 void first_rates(const Algorithm& algorithm, const Network& net, const Shape& shape, T* to) {
   if (algorithm.spec.head.given()) {
-    const Problem problem{.net = net.spec};
-    return algorithm.spec.head.start(problem.features(), net.spec.outputs(), to);
+    return algorithm.spec.head.start(net.spec.features(), net.spec.outputs(), to);
   }
   const double* const rates = algorithm.rates.wide;
   const Spread found = spread_of(algorithm.rates.shape, net), wanted = spread_of(shape, net);

@@ -22,7 +22,7 @@ struct Open {
 Posterior::Posterior(const Algorithm& algorithm, const Network& net, DType dtype, bool per_output)
     : spec_(algorithm.spec.head),
       dtype_(dtype),
-      m_(net.spec.fan_in(net.spec.depth - 1) + 1),
+      m_(net.spec.features()),
       n_(net.spec.outputs()),
       groups_(per_output ? n_ : 1) {}
 

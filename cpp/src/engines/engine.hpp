@@ -84,11 +84,9 @@ struct Problem {
   }
   /// Rates, and numbers in their gradient.
   [[nodiscard]] Index n_rates() const {
-    if (algorithm.head.given()) return algorithm.head.n_numbers(features(), net.outputs());
+    if (algorithm.head.given()) return algorithm.head.n_numbers(net.features(), net.outputs());
     return algorithm.rates_per_parameter ? layout.n_params : rate_rows * net.depth;
   }
-  /// Of a row, where the last layer is adapted in closed form: what the layer is fed, and a 1.
-  [[nodiscard]] Index features() const { return net.fan_in(net.depth - 1) + 1; }
   /// About the operations of a gradient over so many rows, for the watch of long loops: most work
   /// on small networks is not in their products.
   [[nodiscard]] Index gradient_work(Index rows) const {

@@ -25,7 +25,7 @@ PassCosts gradient_costs(const NetworkSpec& net, Index columns) {
 double head_operations(const Problem& problem) {
   const inner::HeadSpec& head = problem.algorithm.head;
   const auto tasks = static_cast<double>(problem.tasks),
-             m = static_cast<double>(problem.features());
+             m = static_cast<double>(problem.net.features());
   const double rows = static_cast<double>(problem.support.total) / std::max(1.0, tasks);
   const double queries = static_cast<double>(problem.query.total) / std::max(1.0, tasks);
   const double side = std::min(rows, m), of_factor = head.prior == inner::Prior::full ? m : 1;

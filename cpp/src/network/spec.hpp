@@ -42,6 +42,8 @@ struct NetworkSpec {
   [[nodiscard]] Index outputs() const { return sizes[at(depth)]; }
   [[nodiscard]] Index fan_in(int layer) const { return sizes[at(layer)]; }
   [[nodiscard]] Index fan_out(int layer) const { return sizes[at(layer + 1)]; }
+  /// Of a row, where the last layer is adapted in closed form: what the layer is fed, and a 1.
+  [[nodiscard]] Index features() const { return fan_in(depth - 1) + 1; }
   [[nodiscard]] bool is_last(int layer) const { return layer == depth - 1; }
   [[nodiscard]] const ActivationSpec& activation(int layer) const {
     return is_last(layer) ? kLinear : activations[at(layer)];

@@ -20,7 +20,7 @@ struct HeadBuffers {
   double* delta = nullptr;  ///< on the query's outputs
 
   HeadBuffers(const Problem& problem, Arena& arena)
-      : system(problem.algorithm.head, problem.features(), problem.net.outputs(),
+      : system(problem.algorithm.head, problem.net.features(), problem.net.outputs(),
                problem.support.longest, queries(problem), arena) {
     const Index size = problem.layout.n_params, outputs = problem.net.outputs();
     const bool meta = problem.operation == Operation::meta_gradient;
@@ -32,7 +32,7 @@ struct HeadBuffers {
     lambda = arena.take<T>(size);
     other = arena.take<T>(size);
     features = arena.take<T>(std::max(problem.support.longest, queries(problem)) *
-                             (problem.features() - 1));
+                             (problem.net.features() - 1));
     inner = arena.take<T>(problem.n_rates());
     noise_bar = arena.take<double>(outputs);
     delta = arena.take<double>(queries(problem) * outputs);
@@ -53,7 +53,7 @@ class HeadPath {
     const T* const numbers = call.rates;
     const inner::HeadSpec& head = problem.algorithm.head;
     system_.factor().read(numbers);
-    const T* const noise = numbers + head.n_factor(problem.features());
+    const T* const noise = numbers + head.n_factor(problem.net.features());
     for (Index j = 0; j < outputs(); ++j) buffers.log_noise[j] = static_cast<double>(noise[j]);
     if (!head.scores()) return;
     scale_ = static_cast<double>(noise[outputs()]);
@@ -105,7 +105,7 @@ class HeadPath {
 
  private:
   [[nodiscard]] Index outputs() const { return problem_.net.outputs(); }
-  [[nodiscard]] Index m() const { return problem_.features(); }
+  [[nodiscard]] Index m() const { return problem_.net.features(); }
   [[nodiscard]] T* theta(int k) const { return buffers_.vectors.theta(k); }
   [[nodiscard]] const T* x(const RowSet<T>& rows) const {
     return rows.x + rows.first(task_) * mlp_.columns();
