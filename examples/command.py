@@ -19,7 +19,16 @@ EXPERIMENTS = ("sinusoid", "gapminder", "quadratic", "presets", "curves")
 MAIN = ("sinusoid", "gapminder", "quadratic")
 
 #: Packages that they need, by the name they are imported under.
-NEEDED = ("fomaml_fast", "matplotlib", "numpy", "pandas", "plotly", "rich", "statsmodels")
+NEEDED = (
+    "fomaml_fast",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "plotly",
+    "rich",
+    "sklearn",
+    "statsmodels",
+)
 
 
 def main(arguments: Sequence[str] | None = None, experiment: str | None = None) -> int:

@@ -27,16 +27,19 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-#: One colour per method, the same in every figure (Okabe-Ito, safe for colour-blind readers).
+#: One colour per method, the same in every figure (Okabe-Ito, safe for colour-blind
+#: readers, and two darker ones).
 COLOURS: Mapping[str, str] = {
     "MAML": "#0072B2",
     "FOMAML": "#D55E00",
+    "head": "#6A3D9A",
     "pooled": "#7F7F7F",
     "truth": "#000000",
     "other 1": "#009E73",
     "other 2": "#CC79A7",
     "other 3": "#E69F00",
     "other 4": "#56B4E9",
+    "other 5": "#8C564B",
 }
 
 console = Console(highlight=False)

@@ -19,10 +19,12 @@ from examples.gapminder import (
     evaluation,
     experiment,
     meta,
+    methods,
     network,
     protocol,
     report,
     scores,
+    training,
 )
 from examples.gapminder.baselines import (
     BASELINES,
@@ -159,7 +161,7 @@ def test_training_does_not_see_unseen_countries(
     table: data.LifeExpectancy, fold: protocol.Fold
 ) -> None:
     fits = [
-        evaluation.train_networks(t, fold, TINY, seed=4)[0]
+        training.train_networks(t, fold, TINY, seed=4)[0]
         for t in (table, spoiled(table, fold.test), spoiled(table, fold.train[:1]))
     ]
     for name, clean in fits[0].items():
@@ -296,7 +298,7 @@ def test_every_country_and_method_is_scored(finished: experiment.GapminderReport
         assert np.isfinite(errors.mse[~errors.diverged]).all()
     for forecast in (False, True):
         tested = {method for method, setting in results.errors if setting.forecast == forecast}
-        assert tested == set(evaluation.methods_of(forecast))
+        assert tested == set(methods.methods_of(forecast))
 
 
 def test_closed_form_scores_do_not_depend_on_steps(finished: experiment.GapminderReport) -> None:
@@ -339,8 +341,8 @@ def test_conclusions_follow_the_numbers(finished: experiment.GapminderReport) ->
     """Swap two methods' errors: the sentence on who is best must follow."""
     results = finished.results
     setting = evaluation.Setting(3, 5)
-    best = min(evaluation.METHODS, key=lambda m: scores.summarise(results.errors[m, setting]).mean)
-    other = next(m for m in evaluation.METHODS if m != best)
+    best = min(methods.METHODS, key=lambda m: scores.summarise(results.errors[m, setting]).mean)
+    other = next(m for m in methods.METHODS if m != best)
     swapped = dict(results.errors)
     swapped[best, setting], swapped[other, setting] = (
         results.errors[other, setting],

@@ -9,25 +9,26 @@ from typing import TypeVar
 import numpy as np
 
 from examples.gapminder import curvature, meta
-from examples.gapminder.baselines import BASELINES, Baseline
+from examples.gapminder.baselines import BASELINES, Baseline, GaussianProcess, Probabilistic
+from examples.gapminder.calibration import Calibration, Reliability, of_normal
 from examples.gapminder.data import BoolArray, FloatArray, IntArray, LifeExpectancy
+from examples.gapminder.heads import HeadModel
+from examples.gapminder.methods import (
+    FOMAML,
+    FORECASTERS,
+    HEAD,
+    MAML,
+    POOLED_TUNED,
+    PROCESS,
+    heads_of,
+    large,
+    networks_of,
+)
 from examples.gapminder.network import AdaptedNetwork
-from examples.gapminder.protocol import Fold, Standardiser, folds, forecast_orders, support_orders
+from examples.gapminder.protocol import Fold, folds, forecast_orders, support_orders
 from examples.gapminder.scores import Errors, query_mse
 from examples.gapminder.settings import Settings
-from fomaml_fast import TaskBatch
-
-FOMAML, MAML = "FOMAML", "MAML"
-POOLED, POOLED_TUNED = "pooled, same rate", "pooled, tuned rate"
-#: Methods that adapt by gradient descent; the order is that of the tables.
-NETWORKS = (FOMAML, MAML, POOLED, POOLED_TUNED)
-METHODS = (*NETWORKS, *BASELINES)
-
-FORECAST_FOMAML, FORECAST_MAML = "FOMAML, forecast-trained", "MAML, forecast-trained"
-#: Meta-learners whose training tasks are forecasts too; they are tested on forecasts only.
-FORECASTERS = (FORECAST_FOMAML, FORECAST_MAML)
-
-UNTRAINED = "untrained"
+from examples.gapminder.training import train_heads, train_networks
 
 Key = TypeVar("Key")
 
@@ -77,37 +78,30 @@ class Results:
     folds : list of Fold
     networks : list of dict
         Per fold, method -> `AdaptedNetwork`.
+    heads : list of dict
+        Per fold, method -> `HeadModel`.
+    processes : list of GaussianProcess
+        The tuned process of each fold.
     errors : dict
         (method, `Setting`) -> `Errors` over all C countries, each predicted while unseen.
     rates : RateStudy
+    calibration : dict
+        (method, `Setting`) -> `Calibration`, of the methods with error bars of their own.
+    reliability : dict
+        (method, forecast?) -> `Reliability` at the K of the tables.
     """
 
     settings: Settings
     data: LifeExpectancy
     orders: IntArray
     folds: list[Fold]
-    networks: list[dict[str, AdaptedNetwork]]
-    errors: dict[tuple[str, Setting], Errors]
-    rates: RateStudy
-
-
-def large(method: str, settings: Settings) -> str:
-    """Return the name of a method meta-trained at the large rate."""
-    return f"{method}, α = {settings.large_rate:g}"
-
-
-def networks_of(forecast: bool) -> tuple[str, ...]:
-    """Return the names of the networks tested on forecasts, or on random supports."""
-    return (*NETWORKS, *FORECASTERS) if forecast else NETWORKS
-
-
-def methods_of(forecast: bool) -> tuple[str, ...]:
-    """Return the names of all methods tested on forecasts, or on random supports."""
-    return (*networks_of(forecast), *BASELINES)
-
-
-#: Networks trained in each fold: two meta-learners in three ways, and the pooled one.
-TRAININGS_PER_FOLD = 7
+    networks: list[dict[str, AdaptedNetwork]] = field(default_factory=list)
+    heads: list[dict[str, HeadModel]] = field(default_factory=list)
+    processes: list[GaussianProcess] = field(default_factory=list)
+    errors: dict[tuple[str, Setting], Errors] = field(default_factory=dict)
+    rates: RateStudy = field(default_factory=RateStudy)
+    calibration: dict[tuple[str, Setting], Calibration] = field(default_factory=dict)
+    reliability: dict[tuple[str, bool], Reliability] = field(default_factory=dict)
 
 
 def evaluate(
@@ -136,9 +130,12 @@ def evaluate(
     orders = support_orders(
         n_countries, settings.n_draws, n_years, np.random.default_rng(streams[1])
     )
-    results = Results(settings, data, orders, split, [], {}, RateStudy())
+    results = Results(settings, data, orders, split)
     for number, fold in enumerate(split):
         networks, start = train_networks(
+            data, fold, settings, seed=seed + number, threads=threads, advance=advance
+        )
+        heads = train_heads(
             data, fold, settings, seed=seed + number, threads=threads, advance=advance
         )
         for method, trained in start.items():
@@ -146,76 +143,20 @@ def evaluate(
         results.networks.append({name: networks[name] for name in networks_of(forecast=True)})
         for method in networks_of(forecast=True):
             _score_network(results, fold, method, networks[method])
+        results.heads.append(heads)
+        for method, head in heads.items():
+            _score_head(results, fold, method, head)
         for method, fit in BASELINES.items():
-            _score_baseline(results, fold, method, fit(data.years, data.values[fold.train]))
+            model = fit(data.years, data.values[fold.train])
+            _score_baseline(results, fold, method, model)
+            if isinstance(model, GaussianProcess):
+                results.processes.append(model)
         _study_rates(results, fold, networks)
+    for forecast in (False, True):
+        first = [heads[HEAD] for heads in results.heads]
+        results.reliability[HEAD, forecast] = _reliability(results, first, forecast)
+        results.reliability[PROCESS, forecast] = _reliability(results, results.processes, forecast)
     return results
-
-
-def train_networks(
-    data: LifeExpectancy,
-    fold: Fold,
-    settings: Settings,
-    *,
-    seed: int,
-    threads: int | None = None,
-    advance: meta.Advance = lambda n: None,
-) -> tuple[dict[str, AdaptedNetwork], dict[str, meta.Trained]]:
-    """Train all networks of a fold on its training countries; they share tasks and start.
-
-    Returns
-    -------
-    networks : dict
-        `NETWORKS`, `FORECASTERS`, `UNTRAINED` and the two of the large rate, ready to adapt.
-    trained : dict
-        The meta-learners, with the iteration at which their training diverged.
-    """
-    net = meta.network()
-    scale = Standardiser.fit(data.years, data.values[fold.train])
-    batches = meta.draw_batches(data, fold, scale, settings, seed=seed)
-    forecasts = meta.draw_batches(data, fold, scale, settings, seed=seed, support="first")
-
-    def ready(theta: FloatArray, rate: float) -> AdaptedNetwork:
-        return AdaptedNetwork(net, theta, rate, scale, data.years, threads)
-
-    def train(batches: Sequence[TaskBatch], rate: float, steps: int, gradient: str) -> meta.Trained:
-        return meta.train(
-            batches,
-            meta.algorithm(rate, steps, gradient),
-            settings.outer_rate,
-            seed=seed,
-            threads=threads,
-            advance=advance,
-        )
-
-    networks, trained = {}, {}
-    usual, too_large = settings.inner_rate, settings.large_rate
-    for name, tasks, rate, gradient in (
-        (FOMAML, batches, usual, "first"),
-        (MAML, batches, usual, "exact"),
-        (large(FOMAML, settings), batches, too_large, "first"),
-        (large(MAML, settings), batches, too_large, "exact"),
-        (FORECAST_FOMAML, forecasts, usual, "first"),
-        (FORECAST_MAML, forecasts, usual, "exact"),
-    ):
-        trained[name] = train(tasks, rate, settings.inner_steps, gradient)
-        networks[name] = ready(trained[name].theta, rate)
-
-    networks[UNTRAINED] = ready(net.init(seed, dtype=np.float32), usual)
-    pooled_batches = [meta.pool(batch) for batch in batches]
-    pooled = ready(train(pooled_batches, usual, 0, "first").theta, usual)
-    rate = meta.tune_rate(
-        pooled,
-        data.values[fold.train],
-        support_orders(
-            len(fold.train), settings.n_tuning_draws, len(data.years), np.random.default_rng(seed)
-        ),
-        settings.tuned_rates,
-        settings.k_support,
-        settings.inner_steps,
-    )
-    networks[POOLED], networks[POOLED_TUNED] = pooled, pooled.with_rate(rate)
-    return networks, trained
 
 
 def _score_network(results: Results, fold: Fold, method: str, network: AdaptedNetwork) -> None:
@@ -223,22 +164,57 @@ def _score_network(results: Results, fold: Fold, method: str, network: AdaptedNe
     for k, forecast, steps in _measurements(settings):
         if method not in networks_of(forecast):
             continue
-        order = _orders(results, forecast)[fold.test]
+        order = orders_of(results, forecast)[fold.test]
         columns, given = support(results.data.values[fold.test], order, k)
         predicted, diverged = network.predict(columns, given, steps)
         for step, prediction, failed in zip(steps, predicted, diverged, strict=True):
             _record(results, fold, method, Setting(k, step, forecast), order, prediction, failed)
 
 
-def _score_baseline(results: Results, fold: Fold, method: str, model: Baseline) -> None:
+def _score_head(results: Results, fold: Fold, method: str, head: HeadModel) -> None:
     settings = results.settings
     for k, forecast, steps in _measurements(settings):
-        order = _orders(results, forecast)[fold.test]
-        columns, given = support(results.data.values[fold.test], order, k)
+        if method not in heads_of(forecast):
+            continue
+        order = orders_of(results, forecast)[fold.test]
+        mse, calibration = head.judge(results.data.values[fold.test], order, k)
+        for step in steps:
+            setting = Setting(k, step, forecast)
+            errors = _errors_of(results.errors, (method, setting), *_shape(results, order))
+            errors.mse[fold.test] = mse
+            _record_calibration(results, fold, method, setting, calibration)
+
+
+def _score_baseline(results: Results, fold: Fold, method: str, model: Baseline) -> None:
+    settings, values = results.settings, results.data.values[fold.test]
+    for k, forecast, steps in _measurements(settings):
+        order = orders_of(results, forecast)[fold.test]
+        columns, given = support(values, order, k)
         prediction = model.predict(columns, given)
         for step in steps:  # a closed form has no steps: the same figure under each
             setting = Setting(k, step, forecast)
             _record(results, fold, method, setting, order, prediction, np.zeros(len(columns), bool))
+            if isinstance(model, Probabilistic):
+                mean, deviation = (
+                    a.reshape(*order.shape[:2], -1) for a in model.predictive(columns, given)
+                )
+                calibration = of_normal(mean, deviation, values, order, k)
+                _record_calibration(results, fold, method, setting, calibration)
+
+
+def _reliability(results: Results, models: Sequence[Probabilistic], forecast: bool) -> Reliability:
+    """Sort the predictions at the K of the tables by their deviation; one model a fold."""
+    k = results.settings.k_support
+    deviations: list[FloatArray] = []
+    errors: list[FloatArray] = []
+    for fold, model in zip(results.folds, models, strict=True):
+        order, values = orders_of(results, forecast)[fold.test], results.data.values[fold.test]
+        mean, deviation = (
+            a.reshape(*order.shape[:2], -1) for a in model.predictive(*support(values, order, k))
+        )
+        for of_years, found in ((deviation, deviations), (mean - values[:, None], errors)):
+            found.append(np.take_along_axis(of_years, order[..., k:], axis=-1).ravel())
+    return Reliability.of(np.concatenate(deviations), np.concatenate(errors))
 
 
 def _measurements(settings: Settings) -> list[tuple[int, bool, Sequence[int]]]:
@@ -251,7 +227,8 @@ def _measurements(settings: Settings) -> list[tuple[int, bool, Sequence[int]]]:
     ]
 
 
-def _orders(results: Results, forecast: bool) -> IntArray:
+def orders_of(results: Results, forecast: bool) -> IntArray:
+    """Return the order of time, or the random ones, ``[C, D, n]``."""
     return forecast_orders(*results.data.values.shape) if forecast else results.orders
 
 
@@ -272,10 +249,25 @@ def _record(
     diverged: BoolArray,
 ) -> None:
     shape = order.shape[:2]
-    errors = _errors_of(results.errors, (method, setting), len(results.data.countries), shape[1])
+    errors = _errors_of(results.errors, (method, setting), *_shape(results, order))
     prediction = prediction.reshape(*shape, -1)
     errors.mse[fold.test] = query_mse(prediction, results.data.values[fold.test], order, setting.k)
     errors.diverged[fold.test] = diverged.reshape(shape)
+
+
+def _record_calibration(
+    results: Results, fold: Fold, method: str, setting: Setting, of_fold: Calibration
+) -> None:
+    countries = len(results.data.countries)
+    whole = results.calibration.setdefault(
+        (method, setting), Calibration.empty(countries, of_fold.nll.shape[1])
+    )
+    whole.coverage[fold.test], whole.nll[fold.test] = of_fold.coverage, of_fold.nll
+
+
+def _shape(results: Results, order: IntArray) -> tuple[int, int]:
+    """Return countries, of all folds, and draws."""
+    return len(results.data.countries), order.shape[1]
 
 
 def _errors_of(table: dict[Key, Errors], key: Key, n_countries: int, n_draws: int) -> Errors:

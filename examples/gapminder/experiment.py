@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples.gapminder import evaluation, plots, report
+from examples.gapminder import evaluation, plots, report, training
 from examples.gapminder.data import load
 from examples.gapminder.evaluation import Results
 from examples.gapminder.settings import Settings
@@ -20,6 +20,8 @@ OUTPUTS = (
     "gapminder_observations.png",
     "gapminder_steps.png",
     "gapminder_curvature.png",
+    "gapminder_bands.png",
+    "gapminder_trust.png",
     "gapminder.json",
 )
 
@@ -77,7 +79,7 @@ def run(
     begin = time.perf_counter()
     settings = Settings.quick() if quick else Settings()
     label = "training" + (" (SHORTENED)" if quick else "")
-    total = settings.n_folds * evaluation.TRAININGS_PER_FOLD * settings.iterations
+    total = settings.n_folds * training.TRAININGS_PER_FOLD * settings.iterations
     with progress({label: total}) as advance:
         results = evaluation.evaluate(
             load(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from fomaml_fast import (
     MLP,
     Algorithm,
     DivergenceError,
+    State,
     TaskBatch,
     init_state,
     inner,
@@ -32,10 +33,15 @@ ADVANCE_EVERY = 100
 
 @dataclass(frozen=True)
 class Trained:
-    """Parameters ``theta [P]`` after training, and the iteration at which it diverged, if any."""
+    """The state after training, and the iteration at which it diverged, if any."""
 
-    theta: FloatArray
+    state: State
     diverged_at: int | None
+
+    @property
+    def theta(self) -> FloatArray:
+        """Parameters ``[P]``."""
+        return self.state.theta
 
 
 def network() -> MLP:
@@ -77,6 +83,27 @@ def draw_batches(
     return [tasks.take(part) for part in parts]
 
 
+def draw_varied_batches(
+    data: LifeExpectancy, fold: Fold, scale: Standardiser, settings: Settings, *, seed: int
+) -> list[TaskBatch]:
+    """Draw the same number of meta-batches, each with a K of its own out of `varied_supports`."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(settings.varied_supports, settings.iterations)
+    drawn = {
+        int(k): iter(
+            draw_batches(
+                data,
+                fold,
+                scale,
+                replace(settings, k_support=int(k), iterations=int(np.sum(chosen == k))),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+        for k in np.unique(chosen)
+    }
+    return [next(drawn[int(k)]) for k in chosen]
+
+
 def train(
     batches: Sequence[TaskBatch],
     algorithm: Algorithm,
@@ -94,11 +121,11 @@ def train(
         try:
             state, _ = meta_step(net, state, batch, algorithm, adam, threads=threads)
         except DivergenceError:
-            return Trained(state.theta, iteration)
+            return Trained(state, iteration)
         if (iteration + 1) % ADVANCE_EVERY == 0:
             advance(ADVANCE_EVERY)
     advance(len(batches) % ADVANCE_EVERY)
-    return Trained(state.theta, None)
+    return Trained(state, None)
 
 
 def pool(batch: TaskBatch) -> TaskBatch:

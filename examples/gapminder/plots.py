@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from examples.gapminder.baselines import BASELINES
-from examples.gapminder.evaluation import (
+from examples.gapminder import bands
+from examples.gapminder.evaluation import Results, Setting, support
+from examples.gapminder.methods import (
     FOMAML,
     FORECAST_FOMAML,
+    FORECAST_HEAD,
     FORECAST_MAML,
+    HEAD,
+    HEAD_VARIED,
     MAML,
     METHODS,
     POOLED,
     POOLED_TUNED,
-    Results,
-    Setting,
+    PROCESS,
     methods_of,
-    support,
+    networks_of,
 )
 from examples.gapminder.scores import summarise
 from examples.gapminder.settings import Settings
@@ -33,10 +36,14 @@ STYLE: dict[str, dict[str, Any]] = {
     POOLED_TUNED: {"color": COLOURS["pooled"]},
     FORECAST_FOMAML: {"color": COLOURS["FOMAML"], "ls": "--"},
     FORECAST_MAML: {"color": COLOURS["MAML"], "ls": "--"},
+    HEAD: {"color": COLOURS["head"], "lw": 2.2},
+    HEAD_VARIED: {"color": COLOURS["head"], "ls": ":"},
+    FORECAST_HEAD: {"color": COLOURS["head"], "ls": "--"},
     "straight line": {"color": COLOURS["other 3"]},
     "shifted mean": {"color": COLOURS["other 4"]},
     "mixed model": {"color": COLOURS["other 1"]},
     "Gaussian": {"color": COLOURS["other 2"]},
+    PROCESS: {"color": COLOURS["other 5"]},
 }
 #: An RMSE beyond this is off the chart: the spread of life expectancy itself is 13 years.
 CEILING = 14.0
@@ -44,8 +51,8 @@ TICKS = (1, 1.5, 2, 3, 4, 6, 8, 10, 14)
 
 
 def save_all(results: Results, paths: Sequence[Path], note: str = "") -> tuple[Path, ...]:
-    """Draw and write the four figures; ``note`` is added to every title."""
-    drawn = (adaptation, by_observations, by_steps, curvature)
+    """Draw and write the figures; ``note`` is added to every title."""
+    drawn = (adaptation, by_observations, by_steps, curvature, bands.bands, bands.reliability)
     return tuple(save_figure(d(results, note), p) for d, p in zip(drawn, paths, strict=True))
 
 
@@ -154,7 +161,8 @@ def by_steps(results: Results, note: str = "") -> Any:
     for ax, forecast in zip(axes[0], (False, True), strict=True):
         _log_years(ax, low)
         for method in methods_of(forecast):
-            marker = {"marker": "o", "ms": 4.5} if method not in BASELINES else {"lw": 1.2}
+            steps = method in networks_of(forecast)
+            marker = {"marker": "o", "ms": 4.5} if steps else {"lw": 1.2}
             ax.plot(position, means[method, forecast], **{**STYLE[method], **marker})
         _label_ends(ax, position[-1], {m: means[m, forecast][-1] for m in methods_of(forecast)})
         ax.set_xlim(-0.15, position[-1] + 2.1)

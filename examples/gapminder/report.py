@@ -9,46 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.gapminder.baselines import BASELINES
-from examples.gapminder.evaluation import (
+from examples.gapminder import error_bars
+from examples.gapminder.cells import BLANK, broken, on_two_lines, ruled, with_interval, years
+from examples.gapminder.evaluation import Results, Setting
+from examples.gapminder.methods import (
     FOMAML,
+    FORECAST_HEAD,
     FORECASTERS,
+    HEAD,
+    HEADS,
     MAML,
     METHODS,
-    NETWORKS,
     POOLED_TUNED,
-    Results,
-    Setting,
+    groups_of,
     large,
     methods_of,
     networks_of,
 )
-from examples.gapminder.scores import Summary, difference, summarise
+from examples.gapminder.scores import difference, summarise
 from examples.report import explain, print_table, say
-
-BLANK = "·"
-
-
-def years(value: float) -> str:
-    """Format an error in years; what has exploded is shown by its magnitude.
-
-    >>> from examples.gapminder.report import years
-    >>> years(2.345), years(1234567.0), years(float("nan"))
-    ('2.35', '1e+06', '—')
-    """
-    if np.isnan(value):
-        return "—"
-    return f"{value:.2f}" if value < 100 else f"{value:.0f}" if value < 1000 else f"{value:.0e}"
-
-
-def with_interval(summary: Summary) -> str:
-    """Format the mean and the half-width of its interval."""
-    return f"{years(summary.mean)} ± {years(summary.half_width)}"
-
-
-def _cell(summary: Summary) -> str:
-    """Format the same on two lines, for a table of many columns."""
-    return f"{years(summary.mean)}\n± {years(summary.half_width)}"
 
 
 def explain_terms(results: Results) -> None:
@@ -67,18 +46,25 @@ def explain_terms(results: Results) -> None:
             "forecast-trained": "meta-trained on forecasts, on which alone it is tested",
             "pooled": "the same network trained on all countries at once, then fine-tuned with "
             f"MAML's rate ({settings.inner_rate:g}), or with the best one for it (tuned)",
-            "closed forms": "straight line, shifted mean curve, mixed model, Gaussian: no steps",
+            "Bayesian head": "the same network with its last layer solved for in closed form; "
+            "K varied: meta-trained on 1 to 6 observations",
+            "closed forms": "straight line, shifted mean curve, mixed model, Gaussian, Gaussian "
+            "process: no steps",
+            "coverage": "share of the other observations inside the method's 95% interval, the "
+            "third line of a cell; — where the method has none",
         }
     )
 
 
 def print_tables(results: Results) -> None:
-    """Print everything: by steps, the forecast, by number of observations, and the rates."""
+    """Print everything: by steps, the forecast, by number of observations, bars, and the rates."""
     k = results.settings.k_support
     note = " — SHORTENED RUN" if _shortened(results) else ""
     _print_steps(results, f"RMSE in years, {k} observations given at random{note}", forecast=False)
     _print_steps(results, f"RMSE in years, the first {k} observations given{note}", forecast=True)
-    _print_observations(results, note)
+    error_bars.print_by_observations(results, note)
+    error_bars.print_likelihoods(results, note)
+    error_bars.print_reliability(results, note)
     _print_rates(results, note)
 
 
@@ -92,9 +78,9 @@ def _print_steps(results: Results, title: str, *, forecast: bool) -> None:
         }
         trained = summaries[settings.inner_steps]
         return [
-            method.replace(", ", ",\n  "),
+            broken(method),
             *(
-                _cell(s) if method in networks or n == settings.inner_steps else BLANK
+                on_two_lines(s) if method in networks or n == settings.inner_steps else BLANK
                 for n, s in summaries.items()
             ),
             years(trained.pooled),
@@ -111,28 +97,7 @@ def _print_steps(results: Results, title: str, *, forecast: bool) -> None:
         f"all rows\n{settings.inner_steps} steps",
         "lost\n",
     ]
-    print_table(title, columns, [*map(cells, networks), None, *map(cells, BASELINES)])
-
-
-def _print_observations(results: Results, note: str) -> None:
-    settings = results.settings
-    rows = [
-        [
-            method,
-            *(
-                _cell(summarise(results.errors[method, Setting(k, settings.inner_steps)]))
-                for k in settings.test_supports
-            ),
-        ]
-        for method in METHODS
-    ]
-    print_table(
-        f"RMSE in years by K, networks after {settings.inner_steps} steps{note}",
-        ["", *(f"K = {k}" for k in settings.test_supports)],
-        [*rows[: len(NETWORKS)], None, *rows[len(NETWORKS) :]],
-    )
-    rates = ", ".join(f"{network[POOLED_TUNED].rate:g}" for network in results.networks)
-    say(f"The networks were trained at K = {settings.k_support}; tuned rates of the folds: {rates}")
+    print_table(title, columns, ruled(groups_of(forecast), cells))
 
 
 def _print_rates(results: Results, note: str) -> None:
@@ -175,12 +140,13 @@ def _print_rates(results: Results, note: str) -> None:
 
 
 def summary(results: Results) -> tuple[str, str, str]:
-    """Say in three sentences what came out: the meta-learners, their network without, the best."""
+    """Say in three sentences what came out: the meta-learners, their network without, the head."""
     settings = results.settings
     setting = Setting(settings.k_support, settings.inner_steps)
     found = {m: summarise(results.errors[m, setting]) for m in METHODS}
     before = summarise(results.errors[MAML, Setting(settings.k_support, 0)])
     best = min(found, key=lambda m: found[m].mean)
+    inside = results.calibration[HEAD, setting].summary().coverage
     return (
         f"Given {settings.k_support} of its {len(results.data.years)} observations, a network "
         "meta-trained by exact MAML tells the other life expectancies of a country that it never "
@@ -189,8 +155,10 @@ def summary(results: Results) -> tuple[str, str, str]:
         "FOMAML.",
         "The same network trained on all countries at once, and fine-tuned at the best rate for "
         f"it, comes to {years(found[POOLED_TUNED].mean)} years.",
-        f"Of all methods, closed forms included, the lowest error is {years(found[best].mean)} "
-        f"years: {best}.",
+        "With its last layer solved for in closed form it comes to "
+        f"{years(found[HEAD].mean)} years, and {inside:.0%} of the truth lies inside its 95% "
+        "intervals; of all methods, closed forms included, the lowest error is "
+        f"{years(found[best].mean)} years: {best}.",
     )
 
 
@@ -207,8 +175,10 @@ def conclusions(results: Results) -> tuple[str, ...]:
         summaries = {m: summarise(results.errors[m, setting]) for m in methods_of(forecast)}
         best = min(summaries, key=lambda m: summaries[m].mean)
         lines.append(f"{what}: lowest error {best}, {with_interval(summaries[best])} years.")
-        meta_learners = (FOMAML, MAML, *(FORECASTERS if forecast else ()))
+        on_forecasts = (*FORECASTERS, FORECAST_HEAD) if forecast else ()
+        meta_learners = (FOMAML, MAML, *HEADS, *on_forecasts)
         lines += [f"{what}: {_compare(results, m, setting)}" for m in meta_learners]
+    lines += error_bars.conclusions(results)
     lines += _rate_conclusions(results)
     return tuple(lines)
 
@@ -275,6 +245,15 @@ def save_numbers(results: Results, lines: Sequence[str], path: Path) -> Path:
         "settings": asdict(results.settings),
         "unit": "years of life expectancy, RMSE",
         "summaries": summaries,
+        "calibration": [
+            {"method": method, **asdict(setting), **asdict(bars.summary())}
+            for (method, setting), bars in results.calibration.items()
+        ],
+        "reliability": [
+            {"method": method, "forecast": forecast}
+            | {part: values.tolist() for part, values in vars(bars).items()}
+            for (method, forecast), bars in results.reliability.items()
+        ],
         "tuned_rates": [network[POOLED_TUNED].rate for network in results.networks],
         "largest_rates": {
             start: np.quantile(rates, [0.05, 0.5, 0.95]).tolist()

@@ -33,6 +33,8 @@ class Settings:
         Adaptation steps reported.
     test_supports : tuple of int
         Support sizes of the figure.
+    varied_supports : tuple of int
+        Support sizes among which each meta-batch of the second head draws its own.
     """
 
     n_folds: int = 5
@@ -48,6 +50,7 @@ class Settings:
     n_tuning_draws: int = 5
     test_steps: tuple[int, ...] = (0, 1, 5, 10, 20)
     test_supports: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    varied_supports: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 
     @classmethod
     def quick(cls) -> Settings:

@@ -2,11 +2,8 @@
 
 Mean μ and covariance S of the n years come from the training countries. With few countries S is
 noisy, so it is shrunk towards its diagonal, Σ = (1 − ρ) S + ρ diag S, and the given observations
-are taken to carry noise of variance τ²:
-
-    E[y | y_s] = μ + Σ_{·s} (Σ_ss + τ² I)⁻¹ (y_s − μ_s).
-
-ρ and τ² are the pair with the smallest error in a cross-validation within the training countries.
+are taken to carry noise of variance τ² (`conditioning` has the formulas). ρ and τ² are the pair
+with the smallest error in a cross-validation within the training countries.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from examples.gapminder.baselines.conditioning import condition
 from examples.gapminder.data import BoolArray, FloatArray, IntArray
 from examples.gapminder.protocol import support_orders
 from examples.gapminder.scores import query_mse
@@ -59,13 +57,11 @@ class Gaussian:
         >>> model.predict(np.array([[0]]), np.array([[54.0]]))
         array([[53., 62.]])
         """
-        within = self.covariance[columns[:, :, None], columns[:, None, :]]
-        within = within + self.noise * np.eye(columns.shape[1])
-        residual = given - self.mean[columns]
-        weights = np.linalg.solve(within, residual[..., None])[..., 0]
-        # Σ_{·s} of each country: the given columns of Σ, [M, n, K].
-        across = np.moveaxis(self.covariance[:, columns], 0, 1)
-        return np.asarray(self.mean + (across @ weights[..., None])[..., 0])
+        return self.predictive(columns, given)[0]
+
+    def predictive(self, columns: IntArray, given: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the conditional mean and standard deviation of a new observation of every year."""
+        return condition(self.mean, self.covariance, self.noise, columns, given)
 
 
 def choose(values: FloatArray) -> tuple[float, float]:

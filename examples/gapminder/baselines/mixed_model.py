@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from examples.gapminder.baselines.conditioning import condition
 from examples.gapminder.data import FloatArray, IntArray
 
 #: Years in a unit of t: keeps intercept and slope on one scale, which the optimiser needs.
@@ -85,6 +86,15 @@ class MixedModel:
         """
         coefficients = self.beta + self.random_effects(columns, given)
         return np.asarray(coefficients @ self.design.T)
+
+    def predictive(self, columns: IntArray, given: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of a new observation of every year.
+
+        The country's values are a Gaussian vector, N(Xβ, Z Ψ Zᵀ), observed with noise σ²; that β, Ψ
+        and σ² are estimates is not part of the deviation.
+        """
+        mean, covariance = self.design @ self.beta, self.design @ self.psi @ self.design.T
+        return condition(mean, covariance, self.noise, columns, given)
 
 
 def design_matrix(years: FloatArray) -> FloatArray:
