@@ -20,7 +20,7 @@ SHARES = (0.1, 0.5, 0.9)
 def bands(results: Results, note: str = "") -> Any:
     """Draw three unseen countries from random observations (above) and as forecasts (below)."""
     data, k = results.data, results.settings.k_support
-    figure, axes = new_figure(2, len(SHARES), width=12, height=7.4, sharex=True, sharey=True)
+    figure, axes = new_figure(2, len(SHARES), width=12, height=7.8, sharex=True, sharey=True)
     fine = np.linspace(data.years[0], data.years[-1], 111)
     for row, forecast in zip(axes, (False, True), strict=True):
         for ax, (country, label) in zip(row, _chosen(results, forecast), strict=True):
@@ -46,7 +46,7 @@ def bands(results: Results, note: str = "") -> Any:
             ax.plot(data.years, data.values[country], "o", color="white", mec="black", ms=5,
                     label="to be predicted")  # fmt: skip
             ax.plot(data.years[columns], given, "o", color="black", ms=8, label="given")
-            ax.set_title(f"{data.countries[country]}  ({label})", fontsize=11)
+            ax.set_title(f"{data.countries[country]}\n{label}", fontsize=10)
         row[0].set_ylabel(
             ("the first observations given" if forecast else "observations given at random")
             + "\nlife expectancy, years"
@@ -69,7 +69,7 @@ def _chosen(results: Results, forecast: bool) -> Iterator[tuple[int, str]]:
     rank = np.argsort(error)
     for share in SHARES:
         country = int(rank[round(share * (len(rank) - 1))])
-        yield country, f"{share:.0%} quantile of the head's error, {error[country]:.1f}"
+        yield country, f"{share:.0%} quantile of the head's error: RMSE {error[country]:.1f} years"
 
 
 def reliability(results: Results, note: str = "") -> Any:

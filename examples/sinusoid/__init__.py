@@ -6,9 +6,11 @@
     MAML, FOMAML and a pretrained network, trained on one stream of tasks.
 ``scoring``
     The test on new curves, and the choice of the fine-tuning rate.
+``head``, ``trust``
+    A last layer in closed form; where its error bars say not to trust it.
 ``diagnosis``, ``findings``
     Measurements that explain gaps, and what the figures say in words.
-``tables``, ``plots``
+``tables``, ``head_tables``, ``plots``, ``bands``
     What is printed and drawn.
 ``experiment``
     The whole of it.

@@ -14,8 +14,10 @@ import numpy as np
 
 import fomaml_fast as ff
 from examples import report
-from examples.sinusoid import findings, plots
+from examples.sinusoid import findings, head_tables, plots
+from examples.sinusoid.bands import plot_bands
 from examples.sinusoid.diagnosis import gradient_gap, sharpest_curvature
+from examples.sinusoid.head import Scores, TrainedHead, score_head, train_head
 from examples.sinusoid.scoring import Score, TestSet, Tuning, score, tune
 from examples.sinusoid.settings import PUBLISHED_SHOTS, Settings
 from examples.sinusoid.tables import (
@@ -31,6 +33,7 @@ from examples.sinusoid.training import (
     methods,
     train,
 )
+from examples.sinusoid.trust import Line, study
 
 TITLE = "Sinusoids: the experiment of the MAML paper"
 
@@ -40,11 +43,12 @@ OUTPUTS = (
     "sinusoid_overview.png",
     "sinusoid_errors.png",
     "sinusoid_training.png",
+    "sinusoid_bands.png",
     "sinusoid.json",
 )
 
 #: Streams of random numbers beside those of training, which are seeded by K.
-_TEST, _VALIDATION, _GRADIENTS = 1001, 1002, 1003
+_TEST, _VALIDATION, _GRADIENTS, _TRUST = 1001, 1002, 1003, 1004
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ class SinusoidReport:
     runs: list[Trained]
     scores: list[Score]
     tunings: dict[tuple[int, int], Tuning]
+    head: TrainedHead
+    head_scores: Scores
+    trust: list[Line]
     findings: list[str]
     summary: tuple[str, ...]
     figures: list[Path]
@@ -96,39 +103,61 @@ def run(
     protocol = settings or (Settings.quick() if quick else Settings())
     net = make_network(protocol)
     report.say(_headline(protocol))
-    runs = train_all(protocol, seed=seed, threads=threads)
+    runs, head = train_all(protocol, seed=seed, threads=threads)
     test = TestSet.draw(protocol, protocol.test_tasks, np.random.default_rng([seed, _TEST]))
     scores, tunings = _score_all(net, runs, test, protocol, seed, threads)
     lines = _find(net, runs, scores, tunings, test, protocol, seed, threads)
+    head_scores = score_head(head, test, threads)
+    trust = study(head, protocol, np.random.default_rng([seed, _TRUST]))
+    lines += head_tables.findings(head_scores, scores, trust, protocol)
     figures = _draw(net, runs, scores, test, protocol, out_dir)
-    summary = findings.summary(scores, runs, protocol)
-    numbers = save_numbers(scores, runs, lines, protocol, seed, out_dir / OUTPUTS[-1])
+    figures.append(plot_bands(head, protocol, out_dir / OUTPUTS[4], seed))
+    summary = findings.summary(scores, runs, protocol, head_tables.sentence(head_scores))
+    of_head = head_tables.as_numbers(head, head_scores, trust)
+    numbers = save_numbers(scores, runs, of_head, lines, protocol, seed, out_dir / OUTPUTS[-1])
     seconds = time.perf_counter() - start
     explain_terms(protocol)
     print_scores(scores, protocol)
     print_training(runs, protocol)
+    head_tables.explain_terms(protocol)
+    head_tables.print_head(head, head_scores, scores, protocol)
+    head_tables.print_trust(trust, protocol)
     report.say("")
     for line in lines:
         report.say(line if line.startswith(" ") else f"• {line}")
     report.say(f"Sinusoid experiment: {seconds:.1f} s in all.")
     return SinusoidReport(
-        protocol, runs, scores, tunings, lines, summary, figures, numbers, seconds
+        protocol,
+        runs,
+        scores,
+        tunings,
+        head,
+        head_scores,
+        trust,
+        lines,
+        summary,
+        figures,
+        numbers,
+        seconds,
     )
 
 
-def train_all(settings: Settings, *, seed: int, threads: int | None = None) -> list[Trained]:
-    """Train at every K, side by side where there are cores for it.
+def train_all(
+    settings: Settings, *, seed: int, threads: int | None = None
+) -> tuple[list[Trained], TrainedHead]:
+    """Train at every K, and the head, side by side where there are cores for it.
 
     A meta-step of so small a network is too short to share: two trainings on a core each are
     faster than one after the other on two. Results do not depend on it.
     """
     cores = threads or os.cpu_count() or 1
-    workers = min(len(settings.train_shots), cores)
+    workers = min(len(settings.train_shots) + 1, cores)
     stop = threading.Event()
     bars = {
         f"training at K = {k}": settings.iterations * len(methods(settings, k))
         for k in settings.train_shots
     }
+    bars["training the head"] = settings.head_iterations
     with report.progress(bars) as advance, ThreadPoolExecutor(workers) as pool:
         jobs = [
             pool.submit(
@@ -142,8 +171,16 @@ def train_all(settings: Settings, *, seed: int, threads: int | None = None) -> l
             )
             for k in settings.train_shots
         ]
+        head = pool.submit(
+            train_head,
+            settings,
+            seed=seed,
+            threads=max(1, cores // workers),
+            advance=partial(advance, "training the head"),
+            stop=stop,
+        )
         try:
-            return [run for job in jobs for run in job.result()]
+            return [run for job in jobs for run in job.result()], head.result()
         finally:
             stop.set()  # after Ctrl-C or an error, the other training ends with its chunk
 
@@ -233,7 +270,7 @@ def _draw(
         and s.name in ("MAML", "FOMAML", "pretrained")
     ]
     extremes = [s for s in shown if s.name != "FOMAML"]
-    adaptation, overview, errors, training = (out_dir / name for name in OUTPUTS[:-1])
+    adaptation, overview, errors, training = (out_dir / name for name in OUTPUTS[:4])
     return [
         plots.plot_adaptation(net, shown, test, settings, adaptation),
         plots.plot_adaptation(net, extremes, test, settings, overview),

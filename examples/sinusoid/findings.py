@@ -41,9 +41,9 @@ def against_published(scores: Sequence[Score]) -> Iterator[str]:
 
 
 def summary(
-    scores: Sequence[Score], runs: Sequence[Trained], settings: Settings
+    scores: Sequence[Score], runs: Sequence[Trained], settings: Settings, of_head: str
 ) -> tuple[str, str, str]:
-    """Say in three sentences what came out: MAML, the pretrained network, FOMAML."""
+    """Say in three sentences what came out: MAML and the head, the pretrained network, FOMAML."""
     shots = settings.train_shots[0]
     maml, pretrained, first = (
         next(
@@ -60,7 +60,7 @@ def summary(
     return (
         f"Shown {PUBLISHED_SHOTS} points of a curve that it never saw, the network meta-trained by "
         f"exact MAML has a mean squared error of {error:.2f} after one gradient step; the paper "
-        f"reports {PUBLISHED['MAML'][0]:.2f}.",
+        f"reports {PUBLISHED['MAML'][0]:.2f}; {of_head}.",
         f"The same network pretrained on the same curves, without adaptation in mind, has "
         f"{beside:.2f} after its step: {beside / error:.1f} times as much.",
         f"FOMAML, which leaves out second derivatives, has {fast:.2f} (difference {mean:+.2f} ± "

@@ -54,6 +54,14 @@ class Settings:
         Further tasks, on which first-order and exact meta-gradient are compared.
     chunk : int
         Meta-batches drawn by one call of the sampler.
+    head_activation : str
+        Of the network whose last layer is solved for; its features must be smooth, as curves are.
+    head_iterations, head_shots, head_queries : int
+        Length of its meta-training, and rows of a task in it: support, query.
+    head_rates : (float, float)
+        Rate of Adam at its first and last meta-step; it falls exponentially in between.
+    trust_tasks : int
+        Curves of each kind on which its error bars are put to the test.
     shortened : bool
         Whether this is cut down, which is then said wherever figures are shown.
     """
@@ -78,6 +86,12 @@ class Settings:
     tuning_rates: tuple[float, ...] = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05)
     gradient_tasks: int = 4000
     chunk: int = 500
+    head_activation: Literal["relu", "tanh"] = "tanh"
+    head_iterations: int = 20_000
+    head_shots: int = 5
+    head_queries: int = 10
+    head_rates: tuple[float, float] = (0.01, 0.0001)
+    trust_tasks: int = 300
     shortened: bool = False
 
     @classmethod
@@ -89,6 +103,8 @@ class Settings:
             validation_tasks=40,
             gradient_tasks=100,
             chunk=100,
+            head_iterations=300,
+            trust_tasks=30,
             tuning_rates=(0.001, 0.005, 0.02),
             shortened=True,
         )

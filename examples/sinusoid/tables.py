@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,6 +83,7 @@ def print_training(runs: Sequence[Trained], settings: Settings) -> None:
 def save_numbers(
     scores: Sequence[Score],
     runs: Sequence[Trained],
+    head: Mapping[str, object],
     findings: Sequence[str],
     settings: Settings,
     seed: int,
@@ -109,6 +110,7 @@ def save_numbers(
             }
             for score in scores
         ],
+        "head": head,
         "findings": list(findings),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

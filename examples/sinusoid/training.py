@@ -129,7 +129,7 @@ def train(
     curves: list[list[float]] = [[] for _ in chosen]
     seconds, dropped = [0.0] * len(chosen), [0] * len(chosen)
     rng = np.random.default_rng([seed, shots])
-    for batches in _chunks(settings, sampler, shots, rng):
+    for batches in chunks(settings, sampler, rng, settings.iterations, shots):
         if stop is not None and stop.is_set():
             break
         for i, method in enumerate(chosen):
@@ -157,14 +157,19 @@ def train(
     ]
 
 
-def _chunks(
-    settings: Settings, sampler: Sinusoid, shots: int, rng: np.random.Generator
+def chunks(
+    settings: Settings,
+    sampler: Sinusoid,
+    rng: np.random.Generator,
+    iterations: int,
+    shots: int,
+    queries: int | None = None,
 ) -> Iterator[list[ff.TaskBatch]]:
     """Draw meta-batches, many by one call of the sampler; each is a view into its arrays."""
     size = settings.tasks_per_batch
-    for done in range(0, settings.iterations, settings.chunk):
-        count = min(settings.chunk, settings.iterations - done)
-        drawn = sampler.sample(rng, count * size, shots)
+    for done in range(0, iterations, settings.chunk):
+        count = min(settings.chunk, iterations - done)
+        drawn = sampler.sample(rng, count * size, shots, queries)
         arrays = drawn.x_support, drawn.y_support, drawn.x_query, drawn.y_query
         yield [
             ff.TaskBatch(*(a[i * size : (i + 1) * size] for a in arrays), check_finite=False)
