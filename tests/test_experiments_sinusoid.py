@@ -8,7 +8,7 @@ import pytest
 from matplotlib import image
 
 import fomaml_fast as ff
-from examples.sinusoid import findings
+from examples.sinusoid import findings, head, head_tables, trust
 from examples.sinusoid.diagnosis import (
     GradientGap,
     gradient_gap,
@@ -34,6 +34,8 @@ TINY = replace(
     validation_tasks=7,
     gradient_tasks=20,
     grid_points=10,
+    head_iterations=7,
+    trust_tasks=5,
 )
 
 
@@ -75,6 +77,11 @@ def test_it_runs_from_end_to_end(tmp_path, capsys):
         assert score_.result.losses.shape == (9, 4)
         # The table shows every figure, whatever the width of the terminal.
         assert f"{score_.result.mean[1]:.2f} ± {score_.result.interval[1]:.2f}" in shown
+        assert score_.result.losses.shape[0] == len(report.head_scores[5]["mse"].values)
+    assert set(report.head_scores) == {5, 10}
+    assert [line.name for line in report.trust if not np.isnan(line.flagged)] == [
+        question.name for question in trust.QUESTIONS
+    ]
     assert set(report.tunings) == {(10, 5), (5, 5), (10, 10), (5, 10)}
     for path in report.figures:
         assert path.parent == tmp_path / "new"
@@ -84,6 +91,8 @@ def test_it_runs_from_end_to_end(tmp_path, capsys):
     assert numbers["settings"]["shortened"] is True
     assert len(numbers["scores"]) == len(report.scores)
     assert numbers["findings"] == report.findings
+    assert numbers["head"]["scores"][0]["mse"] == report.head_scores[5]["mse"].mean[-1]
+    assert "a head that is solved for in closed form has" in report.summary[0]
     assert any("chosen of 0.001, 0.005, 0.02" in line for line in report.findings)
 
 
@@ -169,6 +178,81 @@ def test_gradient_gap_compares_the_two_gradients():
     assert gap.noise == pytest.approx(np.sqrt(spread / 30), rel=1e-9)
     assert gap.exact_norm == pytest.approx(np.linalg.norm(np.mean(single, axis=0)), rel=1e-9)
     assert gap.cosine < 1 - 1e-6
+
+
+# --- the head ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def short_head():
+    """A twentieth of the meta-steps of the protocol."""
+    return head.train_head(replace(Settings(), head_iterations=1000), seed=0, threads=1)
+
+
+def test_a_short_training_of_the_head_is_far_below_gradient_steps(short_head):
+    """0.35 is published for MAML after ten steps and 70,000 meta-steps."""
+    test = TestSet.draw(Settings(), 300, np.random.default_rng(7))
+    found = head.score_head(short_head, test, threads=1)
+    assert found[5]["mse"].mean[-1] < 0.1
+    assert found[10]["mse"].mean[-1] < found[5]["mse"].mean[-1]
+    assert 0.88 < found[5]["coverage_95"].mean[-1] <= 1
+
+
+def test_scores_of_the_head_are_those_of_its_posteriors(short_head):
+    batch = TestSet.draw(Settings(), 6, np.random.default_rng(7)).by_shots[5]
+    found = head.judge(short_head, batch, threads=1)
+    for t in range(6):
+        known = short_head.posterior(batch.x_support[t], batch.y_support[t])
+        mean, std = known.predict(batch.x_query[t], return_std=True)
+        error = (mean - batch.y_query[t]).astype(float)
+        assert found["mse"].values[t, -1] == pytest.approx(np.mean(error**2), rel=1e-4)
+        inside = np.mean(np.abs(error) <= 1.959964 * std)
+        assert found["coverage_95"].values[t, -1] == pytest.approx(inside)
+
+
+def test_training_the_head_is_the_same_for_any_number_of_threads():
+    one, two = (head.train_head(TINY, seed=1, threads=t) for t in (1, 2))
+    np.testing.assert_array_equal(one.state.theta, two.state.theta)
+    np.testing.assert_array_equal(one.state.rates, two.state.rates)
+
+
+def test_evidence_is_the_marginal_likelihood(short_head):
+    """Point by point, against the joint normal density of all points written out."""
+    from scipy.stats import multivariate_normal
+
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        x = rng.uniform(-5, 5, (5, 1)).astype(np.float32)
+        y = (2 * np.sin(x - 1)).astype(np.float32)
+        *_, evidence = trust._answer(short_head, x, y, x)
+        (w1, b1), (w2, b2), (w3, b3) = short_head.net.unflatten(
+            short_head.state.theta.astype(np.float64)
+        )
+        hidden = np.tanh(np.tanh(x @ w1 + b1) @ w2 + b2)
+        phi = np.hstack([hidden, np.ones((5, 1))])
+        R = np.zeros((41, 41))
+        R[np.tril_indices(41)] = short_head.state.rates[:-1]
+        R[np.diag_indices(41)] = np.exp(np.diag(R))
+        covariance = short_head.noise**2 * (phi @ R @ R.T @ phi.T + np.eye(5))
+        law = multivariate_normal((hidden @ w3 + b3)[:, 0], covariance)
+        assert evidence == pytest.approx(law.logpdf(y[:, 0].astype(float)), rel=1e-3, abs=1e-2)
+
+
+def test_what_training_never_saw_is_told(short_head):
+    settings = replace(Settings(), trust_tasks=60)
+    usual, *fifths, beyond, other = trust.study(short_head, settings, np.random.default_rng(0))
+    assert len(fifths) == 5
+    assert usual.flagged <= 0.02
+    assert fifths[0].actual < usual.actual < fifths[-1].actual
+    assert other.actual > 3 * other.predicted  # error bars cannot know
+    assert other.flagged > 0.5  # the points can
+    assert beyond.coverage < usual.coverage
+
+
+def test_small_figures_keep_two_digits():
+    assert [head_tables.figure(v) for v in (12.345, 0.1, 0.0123, 3.14e-5, 0.0)] == [
+        *("12.35", "0.10", "0.012", "0.000031", "0.00"),
+    ]
 
 
 # --- what is said follows from the figures ------------------------------------------------------

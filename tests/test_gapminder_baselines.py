@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("plotly", reason="needs the examples extra")
+pytest.importorskip("sklearn", reason="needs the examples extra")
 pytest.importorskip("statsmodels", reason="needs the examples extra")
 pytest.importorskip("matplotlib", reason="needs the examples extra")
 pytest.importorskip("rich", reason="needs the examples extra")
@@ -16,6 +17,7 @@ from examples.gapminder import (
 )
 from examples.gapminder.baselines import (
     Gaussian,
+    GaussianProcess,
     Line,
     MixedModel,
     ShiftedMean,
@@ -36,6 +38,11 @@ def fold(table: data.LifeExpectancy) -> protocol.Fold:
 @pytest.fixture(scope="module")
 def mixed(table: data.LifeExpectancy, fold: protocol.Fold) -> MixedModel:
     return MixedModel.fit(table.years, table.values[fold.train])
+
+
+@pytest.fixture(scope="module")
+def process(table: data.LifeExpectancy, fold: protocol.Fold) -> GaussianProcess:
+    return GaussianProcess.fit(table.years, table.values[fold.train])
 
 
 def some_supports(n_tasks: int, k: int, n_years: int = 12, seed: int = 1) -> np.ndarray:
@@ -161,3 +168,67 @@ def test_mixed_model_likelihood_is_at_a_maximum(
     for factor in (0.9, 1.1):
         assert reml(mixed.psi, mixed.noise * factor) < best
         assert reml(mixed.psi * factor, mixed.noise) < best
+
+
+# Error bars
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_gaussian_deviation_is_that_of_the_partitioned_covariance(
+    table: data.LifeExpectancy, k: int
+) -> None:
+    """Of n years and n noisy ones, the Schur complement in the joint precision's inverse."""
+    model = Gaussian.estimate(table.values[20:], 0.1, 0.3)
+    columns = some_supports(10, k)
+    given = table.values[np.arange(10)[:, None], columns]
+    mean, deviation = model.predictive(columns, given)
+    np.testing.assert_array_equal(mean, model.predict(columns, given))
+    for c, row in zip(columns, deviation, strict=True):
+        precision = np.linalg.inv(model.covariance)
+        precision[c, c] += 1 / model.noise  # an observation adds its own
+        variance = np.diag(np.linalg.inv(precision)) + model.noise
+        np.testing.assert_allclose(row, np.sqrt(variance), rtol=1e-8)
+
+
+def test_mixed_model_deviation_is_hendersons(
+    table: data.LifeExpectancy, fold: protocol.Fold, mixed: MixedModel
+) -> None:
+    columns = some_supports(len(fold.test), 3)
+    given = np.take_along_axis(table.values[fold.test], columns, axis=1)
+    mean, deviation = mixed.predictive(columns, given)
+    np.testing.assert_allclose(mean, mixed.predict(columns, given), rtol=1e-10)
+    X = mixed.design
+    for c, row in zip(columns, deviation, strict=True):
+        C = np.linalg.inv(X[c].T @ X[c] / mixed.noise + np.linalg.inv(mixed.psi))
+        variance = np.einsum("ni,ij,nj->n", X, C, X) + mixed.noise
+        np.testing.assert_allclose(row, np.sqrt(variance), rtol=1e-8)
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_process_is_scikit_learns_own(
+    table: data.LifeExpectancy, fold: protocol.Fold, process: GaussianProcess, k: int
+) -> None:
+    columns = some_supports(len(fold.test), k)
+    given = np.take_along_axis(table.values[fold.test], columns, axis=1)
+    mean, deviation = process.predictive(columns, given)
+    for row in range(8):
+        theirs = process.between(columns[row], given[row], table.years)
+        np.testing.assert_allclose(mean[row], theirs[0], rtol=1e-8)
+        np.testing.assert_allclose(deviation[row], theirs[1], rtol=1e-6)
+
+
+def test_process_maximises_the_sum_of_the_countries_likelihoods(
+    table: data.LifeExpectancy, fold: protocol.Fold, process: GaussianProcess
+) -> None:
+    from scipy.stats import multivariate_normal
+
+    values, t = table.values[fold.train], (table.years - 1979.5)[:, None] / 10
+    best = process.kernel.theta
+
+    def likelihood(theta: np.ndarray) -> float:
+        covariance = process.kernel.clone_with_theta(theta)(t)
+        return float(multivariate_normal(values.mean(axis=0), covariance).logpdf(values).sum())
+
+    assert len(best) == 5
+    for step in 0.05 * np.vstack([np.eye(5), -np.eye(5)]):
+        assert likelihood(best + step) < likelihood(best)
