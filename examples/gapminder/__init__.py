@@ -7,11 +7,15 @@ the other 9. Five folds over 142 countries. ``docs/gapminder.md`` has the method
 ``protocol``    folds, supports, standardisation
 ``settings``    every number the protocol fixes
 ``meta``        meta-training
-``network``     a trained network that adapts
-``baselines``   line, shifted mean, mixed model, Gaussian
+``network``     a trained network that adapts by gradient steps
+``heads``       a trained network whose last layer is solved for, with error bars
+``training``    all that is trained in a fold
+``baselines``   line, shifted mean, mixed model, Gaussian, Gaussian process
+``methods``     their names
 ``curvature``   how large an inner rate is stable
 ``scores``      errors, intervals, paired differences
+``calibration`` how honest error bars are
 ``evaluation``  the experiment: folds × methods × settings
-``report``, ``plots``
+``report``, ``error_bars``, ``cells``, ``plots``, ``bands``
 ``experiment``  the whole of it
 """

@@ -4,7 +4,7 @@ A country is the training countries' mean curve plus a draw of a process with th
 
     level + slope · t t' + Matérn-3/2(t − t'),  and noise.
 
-The five variances and the length come from the training countries: they maximise the sum of the
+The four variances and the length come from the training countries: they maximise the sum of the
 countries' marginal likelihoods, which is what ``scikit-learn`` maximises where every country is a
 target of one regression. The mean of each year is its maximum-likelihood estimate too, since all
 countries are observed in all years.
