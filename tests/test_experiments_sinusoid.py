@@ -224,7 +224,7 @@ def test_evidence_is_the_marginal_likelihood(short_head):
     for _ in range(3):
         x = rng.uniform(-5, 5, (5, 1)).astype(np.float32)
         y = (2 * np.sin(x - 1)).astype(np.float32)
-        *_, evidence = trust._answer(short_head, x, y, x)
+        *_, evidence = trust.answer(short_head, x, y, x)
         (w1, b1), (w2, b2), (w3, b3) = short_head.net.unflatten(
             short_head.state.theta.astype(np.float64)
         )

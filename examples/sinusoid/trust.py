@@ -96,16 +96,17 @@ def ask(
     grid = np.linspace(*question.x_range, settings.grid_points, dtype=np.float32)
     truth = curves(grid)
     found = [
-        _answer(head, shown.x_support[t], shown.y_support[t], grid[:, None])
+        answer(head, shown.x_support[t], shown.y_support[t], grid[:, None])
         for t in range(settings.trust_tasks)
     ]
     mean, deviation, evidence = (np.array(part, np.float64) for part in zip(*found, strict=True))
     return Answers(mean - truth, deviation, evidence)
 
 
-def _answer(
+def answer(
     head: TrainedHead, x: FloatArray, y: FloatArray, grid: FloatArray
 ) -> tuple[FloatArray, FloatArray, float]:
+    """Return mean, deviation and evidence of one curve, seen at ``x``, ``y`` and asked for."""
     known = head.posterior(x[:0], y[:0])
     evidence = 0.0
     for i in range(len(x)):
