@@ -11,7 +11,7 @@ from examples import report
 from examples.sinusoid.head import METRICS, Scores, TrainedHead
 from examples.sinusoid.scoring import Score
 from examples.sinusoid.settings import PUBLISHED_SHOTS, Settings
-from examples.sinusoid.trust import FALSE_ALARMS, Line
+from examples.sinusoid.trust import FALSE_ALARMS, QUESTIONS, Line
 
 
 def figure(value: float) -> str:
@@ -119,13 +119,14 @@ def findings(
         "+ b cos x, so two features are all there is to learn."
     )
     usual = lines[0]
+    questions = {question.name for question in QUESTIONS}
     for line in lines[1:]:
-        if not np.isnan(line.flagged):
+        if line.name in questions:
+            flags = "" if np.isnan(line.flagged) else f"; their points flag {line.flagged:.0%}"
             yield (
-                f"Curves {line.name}: the head expects to be "
-                f"{line.predicted:.3f} off and is {line.actual:.3f} off (as in training: "
-                f"{usual.predicted:.3f} and {usual.actual:.3f}); its points alone flag "
-                f"{line.flagged:.0%} of these curves."
+                f"Curves {line.name}: the head expects to be {line.predicted:.3f} off and is "
+                f"{line.actual:.3f} off (as in training: {usual.predicted:.3f} and "
+                f"{usual.actual:.3f}){flags}."
             )
 
 

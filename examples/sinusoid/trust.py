@@ -1,7 +1,8 @@
 """When not to trust five points: what the head's error bars know, and what they cannot know.
 
-Error bars are those of curves like the ones in training. Three kinds of question put them to the
-test: such curves; such curves beyond the range of x in training; and curves of another frequency.
+Error bars are those of curves like the ones in training. Four kinds of question put them to the
+test: such curves; such curves from fewer points than in training, or beyond its range of x; and
+curves of another frequency.
 Whether a curve is like the others shows in its points themselves: how likely the head finds them,
 each given those before (the logarithm of their marginal likelihood). A curve is *flagged* where
 that falls below what 99% of curves like those of training reach.
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from examples.intervals import Z95
 from examples.sinusoid.head import TrainedHead
 from examples.sinusoid.settings import Settings
+from examples.sinusoid.training import SAMPLER
 from fomaml_fast.samplers import Sinusoid
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -31,20 +33,22 @@ OTHER_FREQUENCIES = (1.5, 2.0)
 
 @dataclass(frozen=True)
 class Question:
-    """Curves, and the points at which they are asked for."""
+    """Curves, how many points are shown (None: as in training), where they are asked for."""
 
     name: str
-    sampler: Sinusoid
-    x_range: tuple[float, float]
+    sampler: Sinusoid = SAMPLER
+    shown: int | None = None
+    x_range: tuple[float, float] = SAMPLER.x_range
 
 
 QUESTIONS = (
-    Question("as in training", Sinusoid(), Sinusoid().x_range),
-    Question(f"asked at x of {BEYOND[0]:g} to {BEYOND[1]:g}", Sinusoid(), BEYOND),
+    Question("as in training"),
+    Question("shown 2 points", shown=2),
+    Question("shown 1 point", shown=1),
+    Question(f"asked at x of {BEYOND[0]:g} to {BEYOND[1]:g}", x_range=BEYOND),
     Question(
         f"of frequency {OTHER_FREQUENCIES[0]:g} to {OTHER_FREQUENCIES[1]:g}",
         Sinusoid(frequency=OTHER_FREQUENCIES),
-        Sinusoid().x_range,
     ),
 )
 
@@ -77,7 +81,8 @@ class Line:
     coverage : float
         Share of the truth inside 95% intervals.
     flagged : float
-        Share of the curves that are flagged; NaN where rows are no curves.
+        Share of the curves that are flagged; NaN where a row is no set of curves seen at as many
+        points as in training.
     """
 
     name: str
@@ -92,7 +97,7 @@ def ask(
 ) -> Answers:
     """Show the head points of new curves and ask for others."""
     curves = question.sampler.draw(rng, settings.trust_tasks)
-    shown = question.sampler.observe(rng, curves, settings.head_shots, 1)
+    shown = question.sampler.observe(rng, curves, question.shown or settings.head_shots, 1)
     grid = np.linspace(*question.x_range, settings.grid_points, dtype=np.float32)
     truth = curves(grid)
     found = [
@@ -121,10 +126,12 @@ def study(head: TrainedHead, settings: Settings, rng: np.random.Generator) -> li
     answers = {question.name: ask(head, question, settings, rng) for question in QUESTIONS}
     usual, *_ = answers.values()
     least = float(np.quantile(usual.evidence, FALSE_ALARMS))
-    lines = [
-        _line(name, a.error, a.deviation, float(np.mean(a.evidence < least)))
-        for name, a in answers.items()
-    ]
+    lines = []
+    for question in QUESTIONS:
+        a = answers[question.name]
+        # The evidence of fewer points is another quantity.
+        flagged = float(np.mean(a.evidence < least)) if question.shown is None else np.nan
+        lines.append(_line(question.name, a.error, a.deviation, flagged))
     return [lines[0], *_fifths(usual), *lines[1:]]
 
 
