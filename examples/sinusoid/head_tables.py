@@ -87,8 +87,8 @@ def print_trust(lines: Sequence[Line], settings: Settings) -> None:
     rows = [
         [
             line.name,
-            f"{line.predicted:.3f}",
-            f"{line.actual:.3f}",
+            f"{line.predicted:.4f}",
+            f"{line.actual:.4f}",
             f"{line.coverage:.1%}",
             "" if np.isnan(line.flagged) else f"{line.flagged:.0%}",
         ]
@@ -124,9 +124,9 @@ def findings(
         if line.name in questions:
             flags = "" if np.isnan(line.flagged) else f"; their points flag {line.flagged:.0%}"
             yield (
-                f"Curves {line.name}: the head expects to be {line.predicted:.3f} off and is "
-                f"{line.actual:.3f} off (as in training: {usual.predicted:.3f} and "
-                f"{usual.actual:.3f}){flags}."
+                f"Curves {line.name}: the head expects to be {line.predicted:.4f} off and is "
+                f"{line.actual:.4f} off (as in training: {usual.predicted:.4f} and "
+                f"{usual.actual:.4f}){flags}."
             )
 
 
