@@ -114,8 +114,7 @@ def test_statistics_of_many_float32_rows_keep_their_digits():
 
 @pytest.mark.parametrize("kind", ["layer", "batch"])
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "relu"])
-def test_matches_torch(activation, kind):
-    torch = pytest.importorskip("torch")
+def test_matches_torch(torch, activation, kind):
     functional = torch.nn.functional
     case = build((3, 7, 5, 2), activation, norm=kind, support=6)
     net, (x, y, _, _) = mlp(case), case.tasks[0]

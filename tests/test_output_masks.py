@@ -273,15 +273,14 @@ def test_diverged_tasks_are_dropped_with_what_they_know(engine):
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "quantile", "binary_cross_entropy"])
 @pytest.mark.parametrize("gradient", GRADIENTS)
-def test_meta_gradient_matches_jax(gradient, loss):
+def test_meta_gradient_matches_jax(jax, gradient, loss):
     """The mean over the known targets, written once in JAX and differentiated through the loop."""
-    jax = pytest.importorskip("jax")
-    plain = pytest.importorskip("plain_jax")
+    import plain_jax
+
     case = build((3, 7, 5, 4), "tanh", loss, n_tasks=3, support=6, query=5)
     known = Known(case)
     algorithm = ff.Algorithm(ff.inner.SGD(LR), steps=STEPS, gradient=gradient)
-    with jax.enable_x64(True):
-        both = [jax_meta_gradient(jax, plain, known, t, gradient) for t in range(3)]
+    both = [jax_meta_gradient(jax, plain_jax, known, t, gradient) for t in range(3)]
     for engine in ENGINES:
         with _debug.force_engine(engine):
             batch = known.batch(stack=True)

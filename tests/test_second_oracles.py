@@ -6,7 +6,6 @@ They differentiate the plainest statement of the algorithm, so they share nothin
 from __future__ import annotations
 
 import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -31,11 +30,6 @@ def case_of(activation, loss, dtype="float64"):
 
 
 # ---------------------------------------------------------------------------------------- PyTorch
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
 
 
 def torch_loss(torch, case, theta, x, y):
@@ -175,17 +169,6 @@ def test_torch_tensors_are_arrays(torch):
 
 
 # -------------------------------------------------------------------------------------------- JAX
-
-
-@pytest.fixture(scope="module")
-def jax():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        jax = pytest.importorskip("jax")
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield jax
-    jax.config.update("jax_enable_x64", before)
 
 
 def jax_loss(jax, case, theta, x, y):

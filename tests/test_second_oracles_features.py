@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -78,16 +77,10 @@ def agree(pairs, limit):
 
 
 @pytest.fixture(scope="module")
-def plain_jax():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        jax = pytest.importorskip("jax")
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
+def plain_jax(jax):
     import plain_jax
 
-    yield plain_jax
-    jax.config.update("jax_enable_x64", before)
+    return plain_jax
 
 
 def jax_result(plain_jax, point):
@@ -141,11 +134,6 @@ SHARED = [
     ("Adagrad", {}),
     ("Adagrad", {"lr_decay": 0.4, "initial_accumulator_value": 0.3, "weight_decay": 0.2}),
 ]
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
 
 
 def torch_adapted(torch, name, options, point, values, steps=4):

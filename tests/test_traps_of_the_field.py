@@ -6,6 +6,7 @@ import ast
 import copy
 import io
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,6 +247,14 @@ def test_the_oracles_are_not_fed_by_the_code_under_test():
             )
         ]
         assert not [name for name in imported if name.startswith(("fomaml_fast", "subject"))], path
+
+
+def test_second_oracles_are_imported_where_their_tests_can_be_selected():
+    """By conftest.py's fixtures or at module level: ``--second-oracles`` would miss any other."""
+    hidden = re.compile(r"""^[ \t].*importorskip\(["'](torch|jax|plain_jax)\b""", re.MULTILINE)
+    assert hidden.search((TESTS / "conftest.py").read_text(encoding="utf-8"))
+    for path in TESTS.glob("test_*.py"):
+        assert not hidden.search(path.read_text(encoding="utf-8")), path.name
 
 
 def test_no_import_is_guarded_by_an_assert_or_a_bare_except():
