@@ -9,6 +9,7 @@ import pytest
 
 import fomaml_fast as ff
 from cases import parameters
+from fomaml_fast._debug import force_engine
 from test_heads import batch_of, numbers_of, tasks_of
 
 jax = pytest.importorskip("jax")
@@ -92,10 +93,19 @@ def test_meta_gradients(sizes, rows, gradient):
         below = ~np.eye(m, dtype=bool)[np.tril_indices(m)]
         numbers[: below.size][below] *= 0.05
     net = ff.MLP(sizes, "tanh")
-    found = ff.meta_grad(net, theta, batch_of([task]), algorithm, rates=numbers)
     derivative = jax.jit(jax.value_and_grad(loss_of(sizes, task, gradient == "exact"), (0, 1)))
     loss, (of_theta, of_numbers) = derivative(theta, numbers)
-    np.testing.assert_allclose(found.loss, loss, rtol=1e-9)
-    for mine, other in ((found.grad, of_theta), (found.rate_grad, of_numbers)):
-        other = np.asarray(other)
-        np.testing.assert_allclose(mine, other, rtol=0, atol=1e-9 * np.abs(other).max())
+    for engine, dtype, limit in (
+        ("reference", np.float64, 1e-9),
+        ("lanes", np.float64, 1e-9),
+        ("lanes", np.float32, 1e-4),
+    ):
+        batch = batch_of([task], dtype=dtype)
+        with force_engine(engine):
+            found = ff.meta_grad(
+                net, theta.astype(dtype), batch, algorithm, rates=numbers.astype(dtype)
+            )
+        np.testing.assert_allclose(found.loss, loss, rtol=limit)
+        for mine, other in ((found.grad, of_theta), (found.rate_grad, of_numbers)):
+            other = np.asarray(other)
+            np.testing.assert_allclose(mine, other, rtol=0, atol=limit * np.abs(other).max())

@@ -55,6 +55,14 @@ struct Layer {
     layer.scales += k * std::max(rows, units);
     return layer;
   }
+  /// Of rows that are normalised each alone, those from `row` on.
+  [[nodiscard]] Layer from_row(Index row) const {
+    Layer layer = *this;
+    if (norm == Norm::none) return layer;
+    layer.xhat += row * units;
+    layer.scales += row;
+    return layer;
+  }
   /// The same buffers for `count` rows.
   [[nodiscard]] Layer with_rows(Index count) const {
     Layer layer = *this;

@@ -30,6 +30,10 @@ constexpr double kCacheBytes = 800e3, kPerDoublingBeyond = 0.1;
 constexpr Index kNarrow = 48, kGroupsIfWider = 8;
 constexpr double kTooFewGroups = 0.4;
 
+// Of a group of heads in closed form, beside one task in the reference engine, which computes them
+// too (docs/notebook.md).
+constexpr double kHeadIntercept = 0.35, kHeadPerDoubling = 0.14, kReference = 2;
+
 Index widest_layer(const NetworkSpec& net) {
   return *std::max_element(net.sizes.begin(), net.sizes.begin() + net.depth + 1);
 }
@@ -46,6 +50,12 @@ double cost(const Problem& problem) {
   const Index kept = (keeps_steps ? std::max(1, problem.algorithm.steps) : 1) * kVectorBytes;
   const double rows = static_cast<double>(problem.support.longest);
 
+  if (problem.algorithm.head.given()) {
+    const double of_group =
+        kHeadIntercept + kHeadPerDoubling * std::log2(static_cast<double>(widest));
+    return kReference * of_group * static_cast<double>(groups) /
+           static_cast<double>(problem.tasks);
+  }
   constexpr Curve curve = kCurve<T>;
   double full = curve.intercept + curve.per_doubling * std::log2(static_cast<double>(widest));
   full = std::max(full, curve.least);

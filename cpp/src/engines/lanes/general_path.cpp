@@ -2,6 +2,7 @@
 
 #include "base/finite.hpp"
 #include "engines/adapted_of.hpp"
+#include "engines/lanes/group_total.hpp"
 #include "engines/lanes/output_loss.hpp"
 #include "engines/unroll.hpp"
 
@@ -330,27 +331,9 @@ void GeneralPath<T>::meta_gradient(Group group, bool starts_total) {
         shapes_, buffers_.lambda,
         LaneArrays<T>::of(call_.task_vectors, shapes_.n_params, shapes_.n_params, group_));
   }
-  add_to_total(buffers_.lambda, starts_total);
-}
-
-/// Empty lanes add nothing, whatever has become of them.
-template <class T>
-void GeneralPath<T>::add_to_total(const V* lambda, bool starts_total) const {
-  T lanes[kLanes<T>]{};
-  for (Index lane = 0; lane < group_.count; ++lane) {
-    lanes[lane] = call_.task_weights == nullptr ? T(1) : call_.task_weights[group_.first + lane];
-  }
-  const V weight = load<V>(lanes);
-  const auto taken = first_lanes<T>(group_.count) != V{};
-  const auto add = [&](const V* from, Index count, V* to) {
-    if (starts_total) {
-      for (Index i = 0; i < count; ++i) to[i] = weight * from[i];
-    } else {
-      for (Index i = 0; i < count; ++i) to[i] += select(taken, weight * from[i], V{});
-    }
-  };
-  add(lambda, shapes_.size, buffers_.total);
-  add(buffers_.vectors.co_rate, buffers_.vectors.n_rates, buffers_.total + shapes_.size);
+  add_to_total(call_, group_,
+               {buffers_.lambda, shapes_.size, buffers_.vectors.co_rate, buffers_.vectors.n_rates},
+               starts_total, buffers_.total);
 }
 
 template <class T>

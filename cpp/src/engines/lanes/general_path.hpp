@@ -61,7 +61,6 @@ class GeneralPath {
   void start(Group group);
   void fill_frozen(const V* start) const;
   V unroll(Tasks& tasks);
-  void add_to_total(const V* lambda, bool starts_total) const;
   void flag(V defect) const;
   void write_adapted(const V* theta, const LaneArrays<T>& to) const;
 

@@ -3,6 +3,7 @@
 #include "engines/lanes/cost.hpp"
 #include "engines/lanes/general_path.hpp"
 #include "engines/lanes/group_run.hpp"
+#include "engines/lanes/head_path.hpp"
 
 namespace FOMAML_FAST_NAMESPACE {
 
@@ -11,7 +12,6 @@ namespace {
 
 const char* unsupported(const Problem& problem) {
   if (differentiates_inputs(problem.operation)) return kOverInputs;
-  if (problem.algorithm.head.given()) return kClosedForm;
   switch (problem.operation) {
     case Operation::vjp:
     case Operation::jvp:
@@ -21,7 +21,9 @@ const char* unsupported(const Problem& problem) {
     default:
       break;
   }
-  const bool whole = Pieces(problem.support).whole() && Pieces(problem.query).whole();
+  const Index most = Shapes::most_rows(problem);
+  const bool whole = Pieces(problem.support, most).whole() && Pieces(problem.query, most).whole();
+  if (problem.algorithm.head.given() && !whole) return kManyRowsOfHeads;
   // Statistics over rows are taken of all of them at once, and of as many in every lane.
   if (problem.net.normalized(Norm::batch)) {
     if (!whole) return "batch normalisation of sets longer than 64 rows";
@@ -38,11 +40,28 @@ PartialSums<T> carve_sums(const Problem& problem, const Shapes& shapes, Arena& a
                                arena);
 }
 
+/// What all workers share.
+template <class T>
+struct Shared {
+  PartialSums<T> sums;
+  CallBuffers<T> call;
+  std::optional<HeadNumbers<T>> head;
+
+  Shared(const Problem& problem, const Shapes& shapes, const Call<T>& given, Arena& arena)
+      : sums(carve_sums<T>(problem, shapes, arena)),
+        call(CallBuffers<T>::carve(problem, shapes, given, arena)) {
+    if (problem.algorithm.head.given()) head.emplace(problem, given.rates, arena);
+  }
+};
+
 /// What one worker has of its own.
 template <class T>
-std::size_t worker_bytes(const Problem& problem, const Shapes& shapes, const PartialSums<T>& sums) {
+std::size_t worker_bytes(const Problem& problem, const Shapes& shapes, const Shared<T>& shared) {
+  const PartialSums<T>& sums = shared.sums;
   Arena arena;
-  if (problem.is_vanilla_sgd()) {
+  if (shared.head) {
+    HeadBuffers<T>(problem, shapes, *shared.head, sums, arena);
+  } else if (problem.is_vanilla_sgd()) {
     Workspace<T>(problem, shapes, arena);
   } else {
     GeneralPathBuffers<T>(problem, shapes, sums, arena);
@@ -54,9 +73,8 @@ template <class T>
 std::size_t workspace_bytes(const Problem& problem, int workers) {
   const Shapes shapes(problem, kLanes<T>);
   Arena arena;
-  const auto sums = carve_sums<T>(problem, shapes, arena);
-  CallBuffers<T>::carve(problem, shapes, {}, arena);
-  return WorkerArenas(arena.used(), worker_bytes<T>(problem, shapes, sums)).bytes(workers);
+  const Shared<T> shared(problem, shapes, {}, arena);
+  return WorkerArenas(arena.used(), worker_bytes<T>(problem, shapes, shared)).bytes(workers);
 }
 
 /// One call: what every worker knows.
@@ -65,8 +83,8 @@ struct Run {
   const Problem& problem;
   const Shapes& shapes;
   const Call<T>& call;
-  const CallBuffers<T>& shared;
-  const PartialSums<T>& sums;
+  const Shared<T>& shared;
+  const PartialSums<T>& sums = shared.sums;
 
   [[nodiscard]] Group group(Index i) const { return Group::of(i, problem.tasks, kLanes<T>); }
 
@@ -122,7 +140,7 @@ struct Run {
 
   void fused(Team& team, Arena& arena) const {
     const Workspace<T> work(problem, shapes, arena);
-    GroupRun<T> groups(problem, shapes, call, shared, work);
+    GroupRun<T> groups(problem, shapes, call, shared.call, work);
     if (!shapes.meta) return team.share(shapes.groups, [&](Index i) { groups.run(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       // Reading every task's meta-gradient to see whether it is finite costs 2% of a step. The sum
@@ -138,7 +156,25 @@ struct Run {
 
   void general(Team& team, Arena& arena) const {
     const GeneralPathBuffers<T> buffers(problem, shapes, sums, arena);
-    GeneralPath<T> groups(problem, shapes, call, shared, buffers);
+    GeneralPath<T> groups(problem, shapes, call, shared.call, buffers);
+    along(team, groups, buffers);
+  }
+
+  void closed_form(Team& team, Arena& arena) const {
+    HeadBuffers<T> buffers(problem, shapes, *shared.head, sums, arena);
+    HeadPath<T> groups(problem, shapes, call, shared.call, *shared.head, buffers);
+    along(team, groups, buffers);
+  }
+
+  void operator()(Team& team, Arena& arena) const {
+    if (shared.head) return closed_form(team, arena);
+    problem.is_vanilla_sgd() ? fused(team, arena) : general(team, arena);
+  }
+
+ private:
+  /// By a path that knows one group.
+  template <class Path, class Buffers>
+  void along(Team& team, Path& groups, const Buffers& buffers) const {
     if (!shapes.meta) return team.share(shapes.groups, [&](Index i) { groups.adapt(group(i)); });
     sum_blocks(team, [&](Index first, Index last, T* partial) {
       const Vec<T>* const sum =
@@ -154,15 +190,14 @@ Status run(const Problem& problem, const Call<T>& call, const Execution& executi
            std::byte* memory) {
   const Shapes shapes(problem, kLanes<T>);
   Arena common(memory);
-  const auto sums = carve_sums<T>(problem, shapes, common);
-  const CallBuffers<T> shared = CallBuffers<T>::carve(problem, shapes, call, common);
-  const Run<T> body{problem, shapes, call, shared, sums};
-  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, shapes, sums));
+  const Shared<T> shared(problem, shapes, call, common);
+  const Run<T> body{problem, shapes, call, shared};
+  const WorkerArenas arenas(common.used(), worker_bytes<T>(problem, shapes, shared));
   const int workers = static_cast<int>(std::min<Index>(execution.workers, shapes.groups));
   const bool finished = parallel::run(workers, execution.interrupt, [&](Team& team) {
     const Watch::Region watched(team);
     Arena arena = arenas.of(team.worker(), memory);
-    problem.is_vanilla_sgd() ? body.fused(team, arena) : body.general(team, arena);
+    body(team, arena);
   });
   return finished ? Status::ok : Status::interrupted;
 }

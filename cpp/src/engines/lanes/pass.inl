@@ -345,10 +345,9 @@ void through_layer(const Shapes& shapes, const B* theta, int layer, const LaneRo
                               const T*, Vec<T>*);                                               \
   template void hessian_vector<T, B>(const Shapes&, const B*, const LaneRows<T>&,               \
                                      const Activity<T>&, const Vec<T>*, const Tangents<T>&,     \
-                                     const Vec<T>*, Vec<T>*, int, Vec<T>*);
+                                     const Vec<T>*, Vec<T>*, int, Vec<T>*);                     \
+  template void through_layer<T, B>(const Shapes&, const B*, int, const LaneRows<T>&,           \
+                                    const Activity<T>&);
 
-#define FOMAML_FAST_INSTANTIATE_OF_PACKS(T)                                                     \
-  template void through_layer<T, Vec<T>>(const Shapes&, const Vec<T>*, int, const LaneRows<T>&, \
-                                         const Activity<T>&);
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

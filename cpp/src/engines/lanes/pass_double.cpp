@@ -6,6 +6,5 @@ template struct Activity<double>;
 template struct Tangents<double>;
 FOMAML_FAST_INSTANTIATE_PASS(double, double)
 FOMAML_FAST_INSTANTIATE_PASS(double, Vec<double>)
-FOMAML_FAST_INSTANTIATE_OF_PACKS(double)
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

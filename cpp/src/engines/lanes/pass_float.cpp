@@ -6,6 +6,5 @@ template struct Activity<float>;
 template struct Tangents<float>;
 FOMAML_FAST_INSTANTIATE_PASS(float, float)
 FOMAML_FAST_INSTANTIATE_PASS(float, Vec<float>)
-FOMAML_FAST_INSTANTIATE_OF_PACKS(float)
 
 }  // namespace FOMAML_FAST_NAMESPACE::lanes

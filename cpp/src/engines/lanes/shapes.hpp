@@ -14,6 +14,10 @@ inline constexpr Index kMostRows = 64;
 
 inline constexpr const char* kInPieces = "sets longer than 64 rows, but for plain gradient descent";
 static_assert(kMostRows == 64, "the text says so");
+/// Of a head in closed form, whose systems see all rows of a task.
+inline constexpr Index kMostRowsOfHeads = 256;
+inline constexpr const char* kManyRowsOfHeads = "heads in closed form of more than 256 rows";
+static_assert(kMostRowsOfHeads == 256, "the text says so");
 
 /// Rows of one task set, cut into equal pieces.
 struct Pieces {
@@ -21,8 +25,8 @@ struct Pieces {
   Index rows = 0;     ///< of the longest piece
   bool many = false;  ///< rows in all: sums over them are cut into blocks
 
-  explicit Pieces(const RowShape& shape)
-      : count(std::max<Index>(1, (shape.longest + kMostRows - 1) / kMostRows)),
+  explicit Pieces(const RowShape& shape, Index most = kMostRows)
+      : count(std::max<Index>(1, (shape.longest + most - 1) / most)),
         rows((shape.longest + count - 1) / count),
         many(shape.longest > kFewTerms) {}
   [[nodiscard]] bool whole() const { return count == 1; }
@@ -52,8 +56,8 @@ struct Shapes {
         input_stride(row_stride(problem.net.inputs())),
         groups((problem.tasks + lanes - 1) / lanes),
         long_blocks(problem.has_long_partial_sums(groups)),
-        support(problem.support),
-        query(problem.query) {
+        support(problem.support, most_rows(problem)),
+        query(problem.query, most_rows(problem)) {
     for (int l = 0; l < depth; ++l) {
       const NetworkSpec& net = problem.net;
       const ActivationSpec activation = net.activation(l);
@@ -82,10 +86,13 @@ struct Shapes {
     meta = operation == Operation::meta_gradient;
     steps = unrolls ? problem.algorithm.steps : 0;
     exact = meta && problem.algorithm.flow == Flow::exact && steps > 0;
-    second_order =
-        exact || operation == Operation::hvp || (meta && problem.algorithm.flow == Flow::implicit);
+    second_order = operation == Operation::hvp || problem.takes_hessians();
   }
 
+  /// That go through the network together.
+  static Index most_rows(const Problem& problem) {
+    return problem.algorithm.head.given() ? kMostRowsOfHeads : kMostRows;
+  }
   [[nodiscard]] const Layer& operator[](int l) const { return layers[NetworkSpec::at(l)]; }
   [[nodiscard]] const Layer& last() const { return (*this)[depth - 1]; }
   /// Inputs of layer l.

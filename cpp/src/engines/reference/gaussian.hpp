@@ -1,17 +1,15 @@
 // The predictive distribution's negative log-likelihood of one task's rows, with its gradients.
 #pragma once
 
-#include <cmath>
-#include <numbers>
-
+#include "inner/predictive.hpp"
 #include "kernels/compensated.hpp"
 #include "network/rows.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
 
 /// Means o [rows, n], variances s_j^2 (1 + v) with v of row i and output j at v[j * stride + i];
-/// stride 0: the same for all outputs. The loss is the mean over outputs of
-/// ((y - o)^2 / variance + log variance + log 2 pi) / 2 of the rows, with their coefficients.
+/// stride 0: the same for all outputs. The loss is the rows' mean over outputs, with their
+/// coefficients.
 /// Where `d` is not null the gradients are written: on o, on v (summed over outputs that share it)
 /// and added to that on log s.
 template <class T>
@@ -34,15 +32,14 @@ struct GaussianRows {
         const double c = coefficient(first + i, at, count) * (rows.per_output ? 1 : share);
         if (d != nullptr) d[here] = 0;
         if (c == 0) continue;
-        const double s2 = std::exp(2 * log_noise[j]), spread = 1 + v[j * stride + i];
-        const double variance = s2 * spread;
-        const double e = static_cast<double>(o[here]) - static_cast<double>(rows.y[at]);
-        const double square = e * e / variance;
-        total.add(0.5 * c * (square + std::log(variance) + std::log(2 * std::numbers::pi)));
+        const double y = static_cast<double>(rows.y[at]), o_here = static_cast<double>(o[here]);
+        const inner::Predictive<double> of_row(o_here, y, v[j * stride + i],
+                                               std::exp(2 * log_noise[j]));
+        total.add(c * of_row.value);
         if (d == nullptr) continue;
-        d[here] = static_cast<T>(c * e / variance);
-        v_bar[j * stride + i] += 0.5 * c * (1 - square) / spread;
-        log_noise_bar[j] += c * (1 - square);
+        d[here] = static_cast<T>(c * of_row.by_mean);
+        v_bar[j * stride + i] += c * of_row.by_v;
+        log_noise_bar[j] += c * of_row.by_log_noise;
       }
     }
     return total.value();
