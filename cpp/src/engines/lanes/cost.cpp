@@ -53,8 +53,7 @@ double cost(const Problem& problem) {
   if (problem.algorithm.head.given()) {
     const double of_group =
         kHeadIntercept + kHeadPerDoubling * std::log2(static_cast<double>(widest));
-    return kReference * of_group * static_cast<double>(groups) /
-           static_cast<double>(problem.tasks);
+    return kReference * of_group * static_cast<double>(groups) / static_cast<double>(problem.tasks);
   }
   constexpr Curve curve = kCurve<T>;
   double full = curve.intercept + curve.per_doubling * std::log2(static_cast<double>(widest));

@@ -349,5 +349,4 @@ void through_layer(const Shapes& shapes, const B* theta, int layer, const LaneRo
   template void through_layer<T, B>(const Shapes&, const B*, int, const LaneRows<T>&,           \
                                     const Activity<T>&);
 
-
 }  // namespace FOMAML_FAST_NAMESPACE::lanes
