@@ -151,6 +151,20 @@ def _head(inner: Any = None, **options: Any) -> object:
     return ff.Algorithm(inner or ff.inner.BayesianHead(), **options)
 
 
+def _evaluate_learners(batches: int) -> object:
+    net, rows = ff.MLP([2, 3, 1], "tanh"), (np.ones((1, 2, 2)), np.ones((1, 2, 1)))
+    thetas = np.stack([net.init(seed, np.float64) for seed in range(batches)])
+    given = [ff.TaskBatch(*rows, *rows)] * batches
+    return ff.evaluate(net, thetas, given, ff.maml(0.1), metrics="rmse")
+
+
+def _ensemble(noise: float) -> object:
+    net, head = ff.MLP([2, 3, 1], "tanh"), _head(learn_rates=True)
+    assert isinstance(head, ff.Algorithm)
+    state = ff.init_state(net, head, ff.outer.Adam(), seed=range(2), dtype=np.float64)
+    return ff.ensemble(net, state, np.ones((2, 2)), np.ones((2, 1)), head, noise=noise)
+
+
 OUTSIDE: tuple[Outside, ...] = (
     Outside(
         "`inner.BayesianHead`",
@@ -205,6 +219,18 @@ OUTSIDE: tuple[Outside, ...] = (
         '`gradient="exact"`',
         "the exact gradient is made of such products",
         lambda: _meta_grad(hessian=False, gradient="exact"),
+    ),
+    Outside(
+        "many learners with a batch each",
+        "`metrics` of `evaluate`",
+        "they are of what the learners predict together, which is of the same rows",
+        lambda: _evaluate_learners(batches=2),
+    ),
+    Outside(
+        "`ensemble(..., noise=)`",
+        "`inner.BayesianHead`",
+        "each of its learners has a noise of its own",
+        lambda: _ensemble(0.1),
     ),
     Outside(
         "jets, and losses on them",

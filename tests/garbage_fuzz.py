@@ -21,7 +21,7 @@ import numpy as np
 import fomaml_fast as ff
 from garbage import GARBAGE, arrays_within
 from garbage_calls import CONSTANTS, Call
-from garbage_heads import CALLS
+from garbage_learners import CALLS
 
 #: What a call may raise; TaskBatch.take raises IndexError, too.
 ALLOWED = (ValueError, TypeError, ff.DivergenceError)

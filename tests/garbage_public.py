@@ -15,6 +15,8 @@ WITHOUT_ARGUMENTS = {
     *(
         "Adaptation",
         "EnginePlan",
+        "Ensemble",
+        "EnsembleEvaluation",
         "Evaluation",
         "Jet",
         "MetaGrad",

@@ -61,6 +61,7 @@ def public_objects():
 
 RESULTS = (
     *(ff.Evaluation, ff.MetricValues, ff.EnginePlan, ff.Plan, ff.Posterior),
+    *(ff.Ensemble, ff.EnsembleEvaluation),
     ff.metrics.Metric,
 )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from garbage_heads import CALLS
+from garbage_learners import CALLS
 from garbage_public import WITHOUT_ARGUMENTS, public_callables
 
 SECONDS = 20

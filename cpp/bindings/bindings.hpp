@@ -34,6 +34,8 @@ void register_evaluation(py::module_& m);
 void register_input_derivatives(py::module_& m);
 void register_adaptation(py::module_& m);
 void register_meta(py::module_& m);
+void register_learners(py::module_& m);
+void register_learners_adaptation(py::module_& m);
 void register_inner(py::module_& m);
 void register_plan(py::module_& m);
 void register_posterior(py::module_& m);

@@ -10,7 +10,8 @@ struct Hooks {
   py::object count;     ///< (value, name, least) -> int
   py::object flag;      ///< (value, name) -> bool
   py::object refused;   ///< (kind, reason, sentence, name, dtype or None) -> exception
-  py::object diverged;  ///< (tasks, step, number of tasks, what is not finite) -> exception
+  py::object diverged;  ///< (tasks, step, number of tasks, what is not finite, learners) ->
+                        ///< exception
 };
 Hooks& hooks();
 
@@ -18,12 +19,14 @@ Hooks& hooks();
 struct Refused {
   api::Fault fault;
 };
-/// A call whose tasks diverged. `what`, where it is not the tasks.
+/// A call whose tasks diverged. `what`, where it is not the tasks. `learners`, of many: all that it
+/// is about; the tasks are those of the first.
 struct Diverged {
   std::vector<Index> tasks;
   int step;
   Index n_tasks;
   const char* what = "";
+  std::vector<Index> learners{};
 };
 
 /// Throws what an exception should be made of.

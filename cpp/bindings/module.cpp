@@ -19,6 +19,8 @@ FOMAML_FAST_EXPAND(FOMAML_FAST_DEFINE_MODULE)(FOMAML_FAST_MODULE, m) {
   fomaml_fast_bindings::register_input_derivatives(m);
   fomaml_fast_bindings::register_adaptation(m);
   fomaml_fast_bindings::register_meta(m);
+  fomaml_fast_bindings::register_learners(m);
+  fomaml_fast_bindings::register_learners_adaptation(m);
   fomaml_fast_bindings::register_plan(m);
   fomaml_fast_bindings::register_posterior(m);
   fomaml_fast_bindings::register_work(m);

@@ -36,7 +36,8 @@ void translate(std::exception_ptr thrown) {
   } catch (const Refused& refused) {
     raise(exception_of(refused.fault));
   } catch (const Diverged& diverged) {
-    raise(hooks().diverged(diverged.tasks, diverged.step, diverged.n_tasks, diverged.what));
+    raise(hooks().diverged(diverged.tasks, diverged.step, diverged.n_tasks, diverged.what,
+                           diverged.learners));
   }
 }
 

@@ -131,23 +131,7 @@ struct GivenState {
         moments("state.moments", moments_object, {Role::numbers, theta->dtype()}) {}
 
   void check_rates(const AlgorithmObject& algorithm, const api::Network& net) {
-    if (!algorithm.algorithm.spec.learns_rates) return;
-    api::Fault fault;
-    api::Shape wanted;
-    expect(api::learned_shape(algorithm.algorithm, net, wanted, fault), fault);
-    const api::Shape& got = rates->array().shape;
-    bool same = got.axes == wanted.axes;
-    n_rates = 1;
-    for (int axis = 0; same && axis < got.axes; ++axis) {
-      same = got[axis] == wanted[axis];
-      n_rates *= got[axis];
-    }
-    if (same) return;
-    fault.reason = api::Reason::rates_of_another;
-    fault.name = rates->name;
-    fault.wanted = wanted;
-    fault.shape = got;
-    throw Refused{fault};
+    n_rates = count_learned(algorithm, net, *rates);
   }
 };
 

@@ -11,8 +11,9 @@ from fomaml_fast.adaptation import Adaptation, adapt, evaluate
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.build import build_info
+from fomaml_fast.ensembles import Ensemble, ensemble
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.evaluation import Evaluation, MetricValues
+from fomaml_fast.evaluation import EnsembleEvaluation, Evaluation, MetricValues
 from fomaml_fast.jets import Jet
 from fomaml_fast.meta import meta_grad
 from fomaml_fast.network import MLP
@@ -40,6 +41,8 @@ __all__ = [
     "Algorithm",
     "DivergenceError",
     "EnginePlan",
+    "Ensemble",
+    "EnsembleEvaluation",
     "Evaluation",
     "Implicit",
     "Jet",
@@ -59,6 +62,7 @@ __all__ = [
     "boil",
     "build_info",
     "cavia",
+    "ensemble",
     "evaluate",
     "fomaml",
     "imaml",

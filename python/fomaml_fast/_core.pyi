@@ -257,22 +257,7 @@ def adapt(
     threads: Any,
     check_finite: Any,
 ) -> Any: ...
-def trace(
-    net: Network,
-    theta: Any,
-    x: Any,
-    y: Any,
-    weights: Any,
-    mask: Any,
-    class_mask: Any,
-    algorithm: Algorithm,
-    rates: Any,
-    steps: int,
-    points: Sequence[int] | None,
-    masks: bool,
-    threads: Any,
-    check_finite: Any,
-) -> tuple[Floats, Floats, Any]: ...
+def trace(*arguments: Any) -> tuple[Floats, Floats, Any]: ...
 def evaluate(
     net: Network,
     theta: Any,
@@ -329,6 +314,10 @@ def meta_step(
     threads: Any,
     check_finite: Any,
 ) -> tuple[Any, ...]: ...
+def meta_grad_of_learners(*arguments: Any) -> tuple[Any, ...]: ...
+def meta_step_of_learners(*arguments: Any) -> tuple[Any, ...]: ...
+def adapt_of_learners(*arguments: Any) -> Any: ...
+def evaluate_of_learners(*arguments: Any) -> tuple[Any, ...]: ...
 def check_outer(outer: Outer, lr: float | tuple[float, ...], net: Network) -> None: ...
 def outer_step(
     net: Network,

@@ -36,20 +36,22 @@ def evaluated(
     net: MLP, theta: Any, batch: TaskBatch, asked: HowEvaluated, metrics: dict[str, Asked]
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], Values]:
     """Query losses and what is lost, ``[T, points]``, and metrics of the same shape."""
-    of_part = _evaluate_custom if uses_custom(net, asked.algorithm) else _evaluate
+    of_part = evaluate_custom if uses_custom(net, asked.algorithm) else _evaluate
     if not metrics:
         return *of_part(net, theta, batch, asked)[:2], {}
     loss = asked.algorithm.query_loss or net.loss_spec
     QueryRows(net, batch._query, loss, asked.algorithm).check(metrics)
     parts = []
-    for part in _parts(batch, len(asked.points) * net.n_params):
+    for part in parts_of(batch, len(asked.points) * net.n_params):
         losses, lost, thetas = of_part(net, theta, part, asked)
         assert thetas is not None
         rows = QueryRows(net, part._query, loss, asked.algorithm)
         at_points = [
             rows.measured(
-                *(metrics, theta, np.ascontiguousarray(thetas[:, i]), lost[:, i], asked.threads),
-                _deviations(net, theta, part, asked, point, metrics),
+                metrics,
+                rows.outputs_at(theta, np.ascontiguousarray(thetas[:, i]), asked.threads),
+                lost[:, i],
+                deviations(net, theta, part, asked, point, metrics),
             )
             for i, point in enumerate(asked.points)
         ]
@@ -59,7 +61,7 @@ def evaluated(
     return losses, lost, {n: np.concatenate([values[n] for *_, values in parts]) for n in metrics}
 
 
-def _deviations(
+def deviations(
     net: MLP,
     theta: Any,
     batch: TaskBatch,
@@ -77,7 +79,7 @@ def _deviations(
     return found
 
 
-def _parts(batch: TaskBatch, numbers: int) -> list[TaskBatch]:
+def parts_of(batch: TaskBatch, numbers: int) -> list[TaskBatch]:
     """A batch in parts of which parameters at all points, `numbers` a task, find memory."""
     most = max(1, MOST_NUMBERS // numbers)
     if len(batch) <= most:
@@ -92,7 +94,7 @@ def _evaluate(
     return core.evaluate(net._core, theta, batch._support, batch._query, algorithm._core, *others)
 
 
-def _evaluate_custom(
+def evaluate_custom(
     net: MLP, theta: Any, batch: TaskBatch, asked: HowEvaluated
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray | None]:
     algorithm, rates, points, wants_thetas, threads, check_finite = asked

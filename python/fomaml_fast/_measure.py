@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fomaml_fast import metrics as registered
 from fomaml_fast._arrays import FloatArray, is_sequence
 from fomaml_fast._loader import core
+from fomaml_fast._mixture import logits_of, mean_and_deviation, probabilities_of
 from fomaml_fast._shown import shown
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.heads import BayesianHead
@@ -82,15 +83,15 @@ class QueryRows:
             for parts in zip(self.targets, self._in_groups(rows.weights), self.known, strict=True)
         ]
 
-    def check(self, metrics: dict[str, Asked]) -> None:
-        """Raise where a metric and the targets do not fit."""
+    def check(self, metrics: dict[str, Asked], *, of_ensemble: bool = False) -> None:
+        """Raise where a metric and the targets do not fit; ensembles have a distribution."""
         for name, metric in metrics.items():
             if not isinstance(metric, Metric):
                 continue
-            if metric.of_distribution and not self.has_distribution:
+            if metric.of_distribution and not (self.has_distribution or of_ensemble):
                 raise ValueError(
                     f"metrics: {name} is of a predictive distribution, which inner.BayesianHead "
-                    "without score_scale alone has"
+                    "without score_scale has, and theta of several learners"
                 )
             if metric.of_classes != self._classes():
                 wanted, got = ("classes", "numbers")[:: 1 if metric.of_classes else -1]
@@ -111,22 +112,23 @@ class QueryRows:
                     f"are {outputs} flags a row"
                 )
 
+    def outputs_at(self, theta: Any, adapted: Any, threads: Any) -> Any:
+        """Outputs at the parameters of every task, stacked or one array a task."""
+        context = adapted if self.has_context else None
+        thetas, x = (adapted, self.rows) if context is None else (theta, self.rows.x)
+        return core.predict(self.net._core, thetas, x, context, threads, False)
+
     def measured(
         self,
         metrics: dict[str, Asked],
-        theta: Any,
-        adapted: Any,
+        outputs: Any,
         lost: Any,
-        threads: Any,
         deviations: FloatArray | None = None,
     ) -> Values:
-        """Values ``[T]`` by name at the parameters of every task; NaN for those `lost`.
+        """Values ``[T]`` by name of what was predicted; NaN for tasks that are `lost`.
 
         `deviations` ``[rows, n_L]`` are those of all query rows, where a metric asks for them.
         """
-        context = adapted if self.has_context else None
-        thetas, x = (adapted, self.rows) if context is None else (theta, self.rows.x)
-        outputs = core.predict(self.net._core, thetas, x, context, threads, False)
         found = {name: np.full(self.tasks, np.nan) for name in metrics}
         spread = self._stacked(deviations, outputs)
         for tasks, out, std, y, w, known in self._groups(outputs, spread):
@@ -142,6 +144,33 @@ class QueryRows:
             for name, metric in metrics.items():
                 found[name][np.arange(self.tasks)[tasks][kept]] = self._values(name, metric, *given)
         return found
+
+    def together(self, outputs: list[Any], deviations: list[Any]) -> tuple[Any, Any]:
+        """What learners predict together, of the `outputs` of each: as outputs, and deviations.
+
+        Classes are those of the mean probability, as whose logits outputs come back.
+        """
+        if isinstance(outputs[0], list):
+            of_tasks = zip(*outputs, strict=True)
+            together = [self._together(of, t) for t, of in enumerate(of_tasks)]
+        else:
+            together = [self._together(outputs, slice(None))]
+        mean, spread = zip(*together, strict=True)
+        own = [d for d in deviations if d is not None]
+        flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in spread])
+        if own:
+            flat = np.sqrt(np.square(flat) + np.mean(np.square(own), axis=0))
+        return (list(mean) if isinstance(outputs[0], list) else mean[0]), flat
+
+    def _together(self, outputs: Any, tasks: Any) -> tuple[Any, Any]:
+        if not self._classes():
+            return mean_and_deviation(outputs)
+        allowed = self.rows.classes
+        if allowed is not None:
+            allowed = allowed[:, None] if tasks == slice(None) else allowed[tasks]
+            outputs = np.where(allowed, outputs, -np.inf)
+        mean, spread = mean_and_deviation(probabilities_of(outputs, self._flags()))
+        return logits_of(mean, self._flags()), spread
 
     @staticmethod
     def _stacked(deviations: FloatArray | None, outputs: Any) -> Any:

@@ -7,20 +7,21 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import FloatArray, as_count, is_sequence, one_of
-from fomaml_fast._convert import convert
 from fomaml_fast._evaluated import HowEvaluated, evaluated
+from fomaml_fast._evaluated_learners import evaluated_learners
 from fomaml_fast._hints import question_rates
+from fomaml_fast._learners import as_learners, as_rates, batches_of, one_by_one, one_or_each
 from fomaml_fast._loader import core
 from fomaml_fast._measure import asked_for
 from fomaml_fast._shown import shown
-from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network
+from fomaml_fast._support_rows import support_rows
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.evaluation import Evaluation, MetricValues
+from fomaml_fast.evaluation import EnsembleEvaluation, Evaluation, MetricValues
 from fomaml_fast.heads import BayesianHead
 from fomaml_fast.network import MLP
 
@@ -70,7 +71,9 @@ def adapt(
     net : MLP
         The network.
     theta : array
-        Initialisation ``[P]``, or one for each task ``[T, P]``.
+        Initialisation ``[P]``, or one for each task ``[T, P]``. Those of R learners have an axis
+        in front, ``[R, 1, P]`` or ``[R, T, P]``, as has ``state.theta[:, None]``; so have their
+        rates, and all results, whose next axis is that of tasks.
     x, y : array
         Support set ``[K, n_0]`` and ``[K, n_L]`` (or labels ``[K]``); or of many tasks, with a
         leading axis T or as lists. Rows of their own at every step have an axis S behind that of
@@ -130,6 +133,9 @@ def adapt(
     if on_divergence is not _RAISE:  # small calls feel every further look
         masks = one_of(on_divergence, "on_divergence", ON_DIVERGENCE) == "mask"
     count = -1 if steps is None else as_count(steps, "steps")  # -1: the algorithm's
+    if type(theta) is np.ndarray and theta.ndim == 3:
+        extras, how = (weights, mask, class_mask), (count, trace, masks, threads, check_finite)
+        return _adapt_learners(net, theta, x, y, extras, algorithm, rates, *how)
     if net._has_custom_loss or algorithm._has_custom_loss:
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
@@ -183,19 +189,9 @@ def _adapt_custom(
     threads: int | None,
     check_finite: bool,
 ) -> Any:
-    theta, x, y, (weights, mask, class_mask), rates = given
+    theta, x, y, extras, rates = given
     theta = core.parameters_of_tasks(net._core, theta, check_finite)
-    x = convert(x, "x", "inputs", str(theta.dtype), 2, False)
-    one_set = not isinstance(x, list) and x.ndim == 2
-    if one_set:
-        roles = {"x": "inputs", "y": "targets", "weights": "numbers", "mask": "flags"}
-        x, y, weights, mask = (
-            None if given is None else _with_task_axis(given, name, role, theta.dtype)
-            for given, (name, role) in zip((x, y, weights, mask), roles.items(), strict=True)
-        )
-    rows = core.Examples(
-        *("", x, y, weights, mask, class_mask, str(theta.dtype), "theta", False, check_finite)
-    )
+    rows, one_set = support_rows(x, y, extras, theta.dtype, check_finite)
     rates = core.check_adaptation(
         net._core, theta, rows, None, algorithm._core, rates, steps, False
     )[1]
@@ -216,17 +212,53 @@ def _adapt_custom(
     return Adaptation(way.thetas, way.losses, way.diverged)
 
 
-def _with_task_axis(value: Any, name: str, role: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    array = convert(value, name, role, str(dtype), 0, False)
-    assert isinstance(array, np.ndarray)
-    return array[None] if array.ndim < 4 else array  # more axes are refused as they are
+def _adapt_learners(
+    net: MLP,
+    theta: Any,
+    x: Any,
+    y: Any,
+    extras: tuple[Any, ...],
+    algorithm: Algorithm,
+    rates: Any,
+    steps: int,
+    trace: Any,
+    masks: bool,
+    threads: int | None,
+    check_finite: bool,
+) -> Any:
+    """Adapt theta ``[R, 1, P]`` or ``[R, T, P]``: results have an axis of learners in front."""
+    if trace is False and not uses_custom(net, algorithm):
+        rows, _ = support_rows(x, y, extras, theta.dtype, check_finite)
+        return core.adapt_of_learners(
+            net._core, theta, rows, [algorithm._core], rates, steps, masks, threads, check_finite
+        )
+    weights, mask, class_mask = extras
+    own = as_rates(rates, len(theta))
+
+    def one(r: int) -> tuple[Any, ...]:
+        found = adapt(
+            *(net, theta[r], x, y, algorithm),
+            steps=None if steps < 0 else steps,
+            rates=None if own is None else own[r],
+            weights=weights,
+            mask=mask,
+            class_mask=class_mask,
+            trace=trace,
+            threads=threads,
+            check_finite=check_finite,
+            on_divergence="mask" if masks else "raise",
+        )
+        return found if isinstance(found, tuple) else (found,)
+
+    found = one_by_one(len(theta), one)
+    return found if len(found) > 1 else found[0]
 
 
 def evaluate(
     net: MLP,
     theta: ArrayLike,
-    batch: TaskBatch,
-    algorithm: Algorithm,
+    batch: TaskBatch | Sequence[TaskBatch],
+    algorithm: Algorithm | Sequence[Algorithm],
     *,
     steps: Sequence[int] | None = None,
     rates: ArrayLike | None = None,
@@ -234,7 +266,7 @@ def evaluate(
     check_finite: bool = True,
     on_divergence: OnDivergence = "mask",
     metrics: Metrics = None,
-) -> Evaluation:
+) -> Evaluation | Any:
     """Adapt to each task on its support set; query losses after some numbers of steps.
 
     Parameters
@@ -242,9 +274,11 @@ def evaluate(
     net, algorithm, rates, threads, check_finite
         As in `adapt`.
     theta : array
-        Initialisation ``[P]``.
+        Initialisation ``[P]``; or those of R learners ``[R, P]``, whose rates have an axis R too.
+        They may have an algorithm each.
     batch : TaskBatch
-        Tasks not met in training, if what they show is to be generalisation.
+        Tasks not met in training, if what they show is to be generalisation. Without metrics, many
+        learners may have a batch each.
     steps : sequence of int or None, default None
         After how many inner steps to measure; may exceed the algorithm's own. None takes 0, 1, 5
         and 10, or S for those beyond the S steps that the batch has support rows of their own for:
@@ -258,11 +292,12 @@ def evaluate(
         were given, ``[n, n_L]`` or labels ``[n]``; outputs of classes that the task lacks are
         -inf, and targets that are unknown NaN. Masked rows are left out. Weights of rows are
         `sample_weight` to registered metrics; functions do not see them. A dict names its
-        functions.
+        functions. Those of a predictive distribution are of heads in closed form, or of many
+        learners together.
 
     Returns
     -------
-    Evaluation
+    Evaluation, or EnsembleEvaluation of many learners
 
     Raises
     ------
@@ -284,27 +319,60 @@ def evaluate(
     array([1., 0.])
     """
     as_network(net)
-    as_algorithm(algorithm)
-    if not isinstance(batch, TaskBatch):
+    thetas = as_learners(theta, "theta")
+    learners = None if thetas is None else len(thetas)
+    algorithms: list[Any] = (
+        [algorithm] if learners is None else one_or_each(algorithm, learners, "algorithm")
+    )
+    for one in algorithms:
+        as_algorithm(one)
+    if learners is None and not isinstance(batch, TaskBatch):
         raise TypeError(f"batch must be a TaskBatch, got {type(batch).__name__}")
-    question_rates(algorithm.learn_rates is not False, rates)
+    batches: list[Any] = [batch] if learners is None else batches_of(batch, learners)
+    question_rates(any(one.learn_rates is not False for one in algorithms), rates)
     one_of(on_divergence, "on_divergence", ON_DIVERGENCE)
-    most = 1 if isinstance(algorithm.inner, BayesianHead) else batch.n_steps
-    points = _points(steps, most)
+    solves = any(isinstance(one.inner, BayesianHead) for one in algorithms)
+    points = _points(steps, 1 if solves else batches[0].n_steps)
     ascending = sorted(set(points))
+    columns = [ascending.index(point) for point in points]
     found = asked_for(metrics)
-    asked = HowEvaluated(algorithm, rates, ascending, bool(found), threads, check_finite)
-    losses, lost, values = evaluated(net, theta, batch, asked, found)
-    if points != tuple(ascending):
-        columns = [ascending.index(point) for point in points]
-        losses, lost = losses[:, columns], lost[:, columns]
-        values = {name: array[:, columns] for name, array in values.items()}
-    if on_divergence == "raise" and lost.any():
-        bad = np.flatnonzero(lost.any(axis=1))
-        first = min(points[column] for column in np.flatnonzero(lost.any(axis=0)))
-        raise DivergenceError(bad, first, len(batch))
-    measured = {name: MetricValues(array) for name, array in values.items()}
-    return Evaluation(points, losses, lost, MappingProxyType(measured))
+    asked = [
+        HowEvaluated(one, rates, ascending, bool(found), threads, check_finite)
+        for one in algorithms
+    ]
+    if thetas is None or learners is None:
+        one_found = evaluated(net, theta, batches[0], asked[0], found)
+        evaluation = _evaluation(points, columns, *one_found)
+        if on_divergence == "raise":
+            _raise_lost(evaluation)
+        return evaluation
+    losses, lost, values, together = evaluated_learners(net, thetas, batches, asked, found)
+    of_each = tuple(
+        _evaluation(points, columns, *one) for one in zip(losses, lost, values, strict=True)
+    )
+    if on_divergence == "raise":
+        bad = [r for r in range(learners) if lost[r].any()]
+        if bad:
+            _raise_lost(of_each[bad[0]], bad)
+    measured = {name: MetricValues(array[:, columns]) for name, array in together.items()}
+    return EnsembleEvaluation(of_each, MappingProxyType(measured))
+
+
+def _evaluation(
+    points: tuple[int, ...], columns: list[int], losses: Any, lost: Any, values: Any
+) -> Evaluation:
+    """Columns in the order in which they were asked for."""
+    measured = {name: MetricValues(array[:, columns]) for name, array in values.items()}
+    return Evaluation(points, losses[:, columns], lost[:, columns], MappingProxyType(measured))
+
+
+def _raise_lost(evaluation: Evaluation, learners: Sequence[int] = ()) -> None:
+    lost = evaluation.diverged
+    if not lost.any():
+        return
+    bad = np.flatnonzero(lost.any(axis=1))
+    first = min(evaluation.steps[column] for column in np.flatnonzero(lost.any(axis=0)))
+    raise DivergenceError(bad, first, len(lost), learners=learners)
 
 
 def _points(steps: Any, most: int | None) -> tuple[int, ...]:

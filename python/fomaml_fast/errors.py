@@ -24,6 +24,8 @@ class DivergenceError(ArithmeticError):
         How many tasks there were.
     what : {"sum", "state"}, default "sum"
         What is not finite where no task diverged.
+    learners : sequence of int, default ()
+        Of a call of many learners: those of which it is told. The tasks are those of the first.
 
     Examples
     --------
@@ -33,12 +35,28 @@ class DivergenceError(ArithmeticError):
     fomaml_fast.errors.DivergenceError: 1 of 25 tasks diverged, first at inner step 2: tasks [3]
     """
 
-    def __init__(self, tasks: Iterable[Any], step: int, n_tasks: int, what: str = "sum") -> None:
+    def __init__(
+        self,
+        tasks: Iterable[Any],
+        step: int,
+        n_tasks: int,
+        what: str = "sum",
+        learners: Iterable[Any] = (),
+    ) -> None:
         self.tasks = [int(task) for task in tasks]
         self.step = int(step)
         self.n_tasks = int(n_tasks)
         self.what = what
-        super().__init__(self._sentence())
+        self.learners = [int(learner) for learner in learners]
+        super().__init__(self._of_learners() + self._sentence())
+
+    def _of_learners(self) -> str:
+        if not self.learners:
+            return ""
+        first, *others = self.learners
+        more = f" (and {len(others)} more learners)" if len(others) > 1 else ""
+        more = f" (and learner {others[0]})" if len(others) == 1 else more
+        return f"learner {first}{more}: "
 
     def _sentence(self) -> str:
         if self.tasks:
@@ -59,8 +77,8 @@ class DivergenceError(ArithmeticError):
             )
         return f"the meta-gradients of {self.n_tasks} tasks are finite, but their sum is not"
 
-    def __reduce__(self) -> tuple[type, tuple[list[int], int, int, str]]:
-        return type(self), (self.tasks, self.step, self.n_tasks, self.what)
+    def __reduce__(self) -> tuple[type, tuple[list[int], int, int, str, list[int]]]:
+        return type(self), (self.tasks, self.step, self.n_tasks, self.what, self.learners)
 
 
 def of_dtype(name: str, other: str, like: str, dtype: str) -> str:

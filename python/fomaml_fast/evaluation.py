@@ -149,3 +149,60 @@ class Evaluation(OverTasks):
         )
         caption = f"<caption>Evaluation of {len(self.losses)} tasks</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class EnsembleEvaluation:
+    """What `evaluate` finds of many learners.
+
+    Attributes
+    ----------
+    learners : tuple of Evaluation
+        Of each learner what a call of its own returns, but for metrics of a predictive
+        distribution where a learner has none.
+    metrics : mapping of str to MetricValues
+        Of what the learners predict together: the mean over them, with the standard deviation over
+        them for a predictive distribution. Classes are those of the mean probability. NaN for tasks
+        that diverged for any learner.
+    """
+
+    learners: tuple[Evaluation, ...]
+    metrics: Mapping[str, MetricValues]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Numbers of inner steps, one a column."""
+        return self.learners[0].steps
+
+    @cached_property
+    def losses(self) -> FloatArray:
+        """Query losses ``[R, T, len(steps)]``; not finite where diverged."""
+        losses: FloatArray = np.stack([one.losses for one in self.learners])
+        return losses
+
+    @cached_property
+    def diverged(self) -> npt.NDArray[np.bool_]:
+        """``[R, T, len(steps)]``."""
+        return np.stack([one.diverged for one in self.learners])
+
+    @cached_property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Mean loss over tasks, ``[R, len(steps)]``."""
+        return np.stack([one.mean for one in self.learners])
+
+    def __repr__(self) -> str:
+        """A line a number of steps: the learners' mean losses, and metrics of them together."""
+        names = [cell for name in self.metrics for cell in (name, "+-")]
+        table = [("steps", "mean loss", "best", "worst", "diverged", *names)]
+        for i, step in enumerate(self.steps):
+            losses = self.mean[:, i]
+            row = [str(step), *(f"{x:.4g}" for x in (losses.mean(), losses.min(), losses.max()))]
+            row.append(str(int(self.diverged[:, :, i].sum())))
+            for metric in self.metrics.values():
+                row += [f"{metric.mean[i]:.4g}", f"{metric.interval[i]:.2g}"]
+            table.append(tuple(row))
+        widths = [max(10, len(head)) for head in table[0]]
+        lines = [f"Evaluation of {len(self.learners)} learners on {self.losses.shape[1]} tasks"]
+        for cells in table:
+            lines.append(" ".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)))
+        return "\n".join(lines)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
+
+from numpy import ndarray
 
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import as_flag, is_one_of, one_of
 from fomaml_fast._hints import SUSPICIOUS_LOSS, question_loss
+from fomaml_fast._learners import (
+    as_learners,
+    as_rates,
+    batches_of,
+    of_learner,
+    one_by_one,
+    one_or_each,
+)
 from fomaml_fast._loader import core
-from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network
+from fomaml_fast.algorithm import Algorithm, as_algorithm, as_network, uses_custom
 from fomaml_fast.batch import ArrayLike, TaskBatch
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad, SolverReport
@@ -23,8 +34,8 @@ ON_DIVERGENCE: tuple[OnDivergence, ...] = ("raise", "drop")
 def meta_grad(
     net: MLP,
     theta: ArrayLike,
-    batch: TaskBatch,
-    algorithm: Algorithm,
+    batch: TaskBatch | Sequence[TaskBatch],
+    algorithm: Algorithm | Sequence[Algorithm],
     *,
     rates: ArrayLike | None = None,
     reduction: Reduction = "mean",
@@ -41,14 +52,16 @@ def meta_grad(
     net : MLP
         The network.
     theta : array
-        Initialisation ``[P]``.
+        Initialisation ``[P]``; or those of R learners ``[R, P]``, each of which gets the bits of a
+        call of its own.
     batch : TaskBatch
-        The tasks.
+        The tasks; or a sequence of R batches of as many tasks, one a learner.
     algorithm : Algorithm
-        How a task adapts, and how the gradient flows back.
+        How a task adapts, and how the gradient flows back; or one a learner.
     rates : array or None, default None
         Inner rates, such as learned ones, in the shapes of ``inner.lr`` and theta's dtype; None
-        takes the algorithm's, as do the empty rates of a `State` that learns none.
+        takes the algorithm's, as do the empty rates of a `State` that learns none. Those of
+        learners have an axis R in front.
     reduction : {"mean", "sum"}, default "mean"
         Over tasks.
     per_task : bool, default False
@@ -66,11 +79,13 @@ def meta_grad(
     Returns
     -------
     MetaGrad
+        Of R learners every field has an axis R in front.
 
     Raises
     ------
     DivergenceError
-        With the task numbers and the first step; also with "drop" if no task is left.
+        With the task numbers and the first step; also with "drop" if no task is left. Of many
+        learners with the learners too.
     ValueError, TypeError
         For any argument that does not fit, naming it.
 
@@ -86,18 +101,32 @@ def meta_grad(
     >>> ff.meta_grad(net, np.array([1.0, 0.0]), batch, ff.maml(lr=0.125)).grad
     array([0.5, 0.5])
     """
-    mean, traces, drops = checked_options(net, batch, algorithm, reduction, trace, on_divergence)
+    thetas = None
+    if type(theta) is not ndarray or theta.ndim != 1:
+        thetas = as_learners(theta, "theta")
+    if thetas is not None:
+        found = _of_learners(
+            *(net, thetas, batch, algorithm, rates, reduction, per_task, trace, threads),
+            *(check_finite, on_divergence),
+        )
+        largest = float(max(found.loss))  # type: ignore[call-overload]
+        if largest > SUSPICIOUS_LOSS:
+            question_loss(largest)
+        return found
+    tasks: Any = batch  # one of each: what else they might be, `checked_options` refuses
+    how: Any = algorithm
+    mean, traces, drops = checked_options(net, tasks, how, reduction, trace, on_divergence)
     if per_task is not True and per_task is not False:
         per_task = as_flag(per_task, "per_task")
-    if net._has_custom_loss or algorithm._has_custom_loss:
+    if net._has_custom_loss or how._has_custom_loss:
         checked = core.check_meta(
-            net._core, theta, batch._support, batch._query, algorithm._core, rates, check_finite
+            net._core, theta, tasks._support, tasks._query, how._core, rates, check_finite
         )
         return _custom_meta.meta_grad(
             net,
             *checked,
-            batch,
-            algorithm,
+            tasks,
+            how,
             mean=mean,
             per_task=per_task,
             trace=traces,
@@ -109,8 +138,8 @@ def meta_grad(
         grad, loss, losses, support_losses, task_grads,
         before, diverged, n_dropped, rate_grad, report,
     ) = core.meta_grad(
-        net._core, theta, batch._support, batch._query, algorithm._core, rates,
-        batch._task_weights, mean, per_task, traces, drops, threads, check_finite,
+        net._core, theta, tasks._support, tasks._query, how._core, rates,
+        tasks._task_weights, mean, per_task, traces, drops, threads, check_finite,
     )
     # fmt: on
     if loss > SUSPICIOUS_LOSS:
@@ -125,12 +154,73 @@ def meta_grad(
             support_losses,
             task_grads,
             before,
-            batch._none_diverged if diverged is None else diverged,
+            tasks._none_diverged if diverged is None else diverged,
             n_dropped,
             rate_grad,
             SolverReport(*report) if report else None,
         ),
     )
+
+
+def _of_learners(
+    net: MLP,
+    theta: Any,
+    batch: Any,
+    algorithm: Any,
+    rates: Any,
+    reduction: Reduction,
+    per_task: bool,
+    trace: bool,
+    threads: int | None,
+    check_finite: bool,
+    on_divergence: OnDivergence,
+) -> MetaGrad:
+    learners = len(theta)
+    batches = batches_of(batch, learners)
+    algorithms = one_or_each(algorithm, learners, "algorithm")
+    mean, traces, drops = checked_options_of_learners(
+        net, batches, algorithms, reduction, trace, on_divergence
+    )
+    per_task = as_flag(per_task, "per_task")
+    if any(uses_custom(net, one) for one in algorithms):
+        own = as_rates(rates, learners)
+        return one_by_one(
+            learners,
+            lambda r: meta_grad(
+                *(net, theta[r], of_learner(batches, r), of_learner(algorithms, r)),
+                rates=None if own is None else own[r],
+                reduction=reduction,
+                per_task=per_task,
+                trace=traces,
+                threads=threads,
+                check_finite=check_finite,
+                on_divergence=on_divergence,
+            ),
+        )
+    # fmt: off
+    grad, rate_grad, task_grads, told, report = core.meta_grad_of_learners(
+        net._core, theta, [b._support for b in batches], [b._query for b in batches],
+        [a._core for a in algorithms], rates, [b._task_weights for b in batches],
+        mean, per_task, traces, drops, threads, check_finite,
+    )
+    # fmt: on
+    loss, losses, support_losses, before, diverged, n_dropped = told
+    solver = SolverReport(*report) if report else None
+    return MetaGrad(
+        *(grad, loss, losses, support_losses, task_grads, before, diverged, n_dropped),
+        *(rate_grad, solver),
+    )
+
+
+def checked_options_of_learners(
+    net: Any, batches: list[Any], algorithms: list[Any], reduction: Any, trace: Any, on: Any
+) -> tuple[bool, bool, bool]:
+    """The same as `checked_options`, of all learners' batches and algorithms."""
+    for one in algorithms[1:]:
+        as_algorithm(one)
+    for one in batches[1:]:
+        checked_options(net, one, algorithms[0], reduction, trace, on)
+    return checked_options(net, batches[0], algorithms[0], reduction, trace, on)
 
 
 def checked_options(

@@ -100,6 +100,15 @@ void Adaptation::fill(Problem& problem, Call<T>& call, const AlgorithmAt<T>& at)
 }
 
 template <class T>
+Problem Adaptation::problem() const {
+  Problem problem;
+  Call<T> call;
+  fill(problem, call, AlgorithmAt<T>(*in_.algorithm, *in_.net, in_.rates));
+  if (in_.query != nullptr) problem.query = in_.query->shape;
+  return problem;
+}
+
+template <class T>
 Status Adaptation::run(T* adapted, std::uint8_t* diverged, const Execution& execution) const {
   Problem problem;
   Call<T> call;
@@ -264,6 +273,7 @@ Status Adaptation::diagnose(const Index* tasks, Index count, std::int32_t* first
 }
 
 #define FOMAML_FAST_INSTANTIATE(T)                                                                 \
+  template Problem Adaptation::problem<T>() const;                                                 \
   template Status Adaptation::run(T*, std::uint8_t*, const Execution&) const;                      \
   template Status Adaptation::trace(const Trace<T>&, std::uint8_t*, const Execution&) const;       \
   template Status Adaptation::predict_query(T*, T*, std::uint8_t*, const Execution&) const;        \

@@ -55,6 +55,9 @@ class Adaptation {
     return context > 0 ? context : in_.net->n_params();
   }
   [[nodiscard]] int steps() const { return in_.steps; }
+  /// Of a run, for an estimate of its work.
+  template <class T>
+  [[nodiscard]] Problem problem() const;
 
   /// `adapted` [tasks, n_adapted]; `diverged` [tasks] is 1 where a loss on the way or the adapted
   /// parameters are not finite.

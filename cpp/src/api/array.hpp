@@ -26,7 +26,14 @@ decltype(auto) visit_float(DType dtype, Body&& body) {
 /// Lengths of axes. In what is wanted of a caller, a negative number names an axis instead.
 struct Shape {
   static constexpr int kMostAxes = 4;
-  enum Name : Index { tasks = -1, rows = -2, outputs = -3, columns = -4, steps = -5 };
+  enum Name : Index {
+    tasks = -1,
+    rows = -2,
+    outputs = -3,
+    columns = -4,
+    steps = -5,
+    learners = -6
+  };
 
   int axes = 0;  ///< may exceed kMostAxes: then only the first lengths are known
   std::array<Index, kMostAxes> lengths{};

@@ -65,7 +65,7 @@ class Writer {
   }
   /// With `steps`, the first axis is that of tasks and that of steps.
   void put(const Shape& shape, bool brackets, Index steps = 0) {
-    constexpr const char* kNames[] = {"tasks", "rows", "outputs", "columns", "steps"};
+    constexpr const char* kNames[] = {"tasks", "rows", "outputs", "columns", "steps", "learners"};
     if (brackets) put("[");
     for (int axis = 0; axis < shape.axes; ++axis) {
       if (axis > 0) put(", ");
@@ -122,6 +122,11 @@ Fault::Kind kind_of(Reason reason) { return row_of(reason).kind; }
 
 void describe(const Fault& fault, char* to, std::size_t size) {
   Writer writer(to, size);
+  if (fault.learner >= 0) {
+    writer.put("learner ");
+    writer.put(fault.learner);
+    writer.put(": ");
+  }
   const char* rest = row_of(fault.reason).sentence;
   while (const char* const open = std::strchr(rest, '{')) {
     writer.put(rest, static_cast<std::size_t>(open - rest));

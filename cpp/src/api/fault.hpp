@@ -18,6 +18,7 @@ struct Fault {
   enum class Kind : std::uint8_t { type, value, overflow };
 
   Reason reason{};
+  Index learner = -1;      ///< of many: whose argument it is
   const char* name = "";   ///< the caller's name of the argument
   Index item = -1;         ///< of a list of arrays: which one
   Index steps = 0;         ///< tasks have so many sets each: `item`, `set`, `shape` and `wanted`
