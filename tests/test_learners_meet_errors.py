@@ -178,6 +178,21 @@ def test_batches_and_algorithms_that_do_not_fit():
     refuses("learner 1: rates must be finite", rates=np.array([1, np.inf, 1], np.float32))
     with pytest.raises(ValueError, match="needs one batch for all of them, got 3"):
         ff.evaluate(NET, theta, [BATCH] * 3, MAML, metrics="rmse")
+    wide_net, contexts = ff.MLP([4, 5, 1]), [ff.cavia(context=2), ff.maml(0.1), ff.maml(0.1)]
+    thetas = np.stack([wide_net.init(seed) for seed in range(3)])
+    with pytest.raises(ValueError, match=r"x_support must have 4 columns|in what adapts"):
+        ff.evaluate(wide_net, thetas, BATCH, contexts)
+    contexts = [ff.maml(0.1), ff.maml(0.1), ff.cavia(context=1)]
+    batches = [
+        batch_of(),
+        batch_of(),
+        ff.TaskBatch(*([BATCH.x_support[..., :1], BATCH.y_support] * 2)),
+    ]
+    with pytest.raises(ValueError, match=r"learner 2: algorithm must be like .* in what adapts"):
+        ff.evaluate(NET, theta, batches, contexts)
+    mixed = [MAML, ff.Algorithm(ff.inner.BayesianHead()), MAML]
+    with pytest.raises(ValueError, match="whether a head is solved for"):
+        ff.evaluate(NET, theta, BATCH, mixed, steps=[1], metrics="rmse")
     with pytest.raises(TypeError, match="must be a TaskBatch, got list"):
         ff.meta_step(NET, STATE.learner(0), [BATCH], MAML, OUTER)
 

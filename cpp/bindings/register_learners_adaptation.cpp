@@ -19,6 +19,9 @@ class Adaptations {
     fault.count = tasks();
     fault.got = added.tasks();
     expect(added.tasks() == tasks(), fault);
+    fault.reason = api::Reason::learner_algorithm;
+    fault.text = "what adapts";
+    expect(added.n_adapted() == all_[0].n_adapted(), fault);
   }
   [[nodiscard]] const api::Adaptation& operator[](Index learner) const {
     return all_[static_cast<std::size_t>(learner)];

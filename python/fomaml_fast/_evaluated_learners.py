@@ -19,6 +19,7 @@ from fomaml_fast._loader import core
 from fomaml_fast._measure import Asked, QueryRows, Values
 from fomaml_fast.algorithm import uses_custom
 from fomaml_fast.batch import TaskBatch
+from fomaml_fast.heads import BayesianHead
 from fomaml_fast.metrics import Metric
 from fomaml_fast.network import MLP
 
@@ -50,6 +51,12 @@ def evaluated_learners(
         raise ValueError(
             "metrics are of what the learners predict together, which needs one batch for all of "
             f"them, got {len(batches)}"
+        )
+    kinds = {(type(a.algorithm.inner) is BayesianHead, a.algorithm.query_loss) for a in asked}
+    if len(kinds) > 1:
+        raise ValueError(
+            "algorithm must be alike for all learners in query_loss and in whether a head is "
+            "solved for, if metrics are to be of what they predict together"
         )
     _rows_of(net, batches[0], asked[0]).check(metrics, of_ensemble=learners > 1)
     parts = []
