@@ -12,7 +12,7 @@ from examples.gapminder.methods import HEAD, PROCESS
 from examples.intervals import Z95
 from examples.report import COLOURS, new_figure
 
-_HEAD, _PROCESS = COLOURS["head"], COLOURS["other 5"]
+_HEAD, _PROCESS = COLOURS["head"], COLOURS["other 3"]
 #: Countries of a row of the figure, by where their error of the head stands among all.
 SHARES = (0.1, 0.5, 0.9)
 

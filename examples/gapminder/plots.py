@@ -39,11 +39,11 @@ STYLE: dict[str, dict[str, Any]] = {
     HEAD: {"color": COLOURS["head"], "lw": 2.2},
     HEAD_VARIED: {"color": COLOURS["head"], "ls": ":"},
     FORECAST_HEAD: {"color": COLOURS["head"], "ls": "--"},
-    "straight line": {"color": COLOURS["other 3"]},
+    "straight line": {"color": COLOURS["other 5"]},
     "shifted mean": {"color": COLOURS["other 4"]},
     "mixed model": {"color": COLOURS["other 1"]},
     "Gaussian": {"color": COLOURS["other 2"]},
-    PROCESS: {"color": COLOURS["other 5"]},
+    PROCESS: {"color": COLOURS["other 3"]},
 }
 #: An RMSE beyond this is off the chart: the spread of life expectancy itself is 13 years.
 CEILING = 14.0
