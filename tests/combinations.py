@@ -192,9 +192,9 @@ OUTSIDE: tuple[Outside, ...] = (
     ),
     Outside(
         "`inner.BayesianHead`",
-        "`losses.Custom`",
-        "the core alone goes through the head",
-        lambda: _head(query_loss=ff.losses.Custom(_custom)),
+        "`losses.Custom` as the network's loss",
+        "it plays no part in the solution: `query_loss` may be a custom one",
+        lambda: _head(loss=ff.losses.Custom(_custom)),
     ),
     Outside(
         "`query_loss='gaussian_nll'`",

@@ -66,8 +66,8 @@ class CustomRows:
         _expect_finite("gradient", values.gradients, check)
         products = self._curved(values, tangents)
         _expect_finite("product with its Hessian", products, check)
-        curved = _as_outputs(products, tangents)
-        along = _as_outputs(values.gradients, tangents)
+        curved = as_outputs(products, tangents)
+        along = as_outputs(values.gradients, tangents)
         return self.outputs.pull_tangent(theta, along, v, curved, check)
 
     def gnvp(self, theta: Any, values: Values, v: Any, check: Any = False) -> FloatArray:
@@ -80,7 +80,7 @@ class CustomRows:
     def _pulled_back(
         self, theta: Any, groups: list[FloatArray], like: Any, check: Any = False
     ) -> FloatArray:
-        return self.outputs.pull(theta, _as_outputs(groups, like), check)
+        return self.outputs.pull(theta, as_outputs(groups, like), check)
 
     def _curved(self, values: Values, tangents: Any) -> list[FloatArray]:
         """Hessian on the outputs times ``J v``."""
@@ -165,7 +165,7 @@ def _in_groups(outputs: Any) -> list[FloatArray]:
     return [outputs if outputs.ndim == 3 else outputs[None]]
 
 
-def _as_outputs(groups: list[FloatArray], like: Any) -> Any:
+def as_outputs(groups: list[FloatArray], like: Any) -> Any:
     """Groups in the form of the outputs they belong to."""
     if isinstance(like, list):
         return [np.ascontiguousarray(group[0]) for group in groups]

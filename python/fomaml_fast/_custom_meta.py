@@ -7,106 +7,21 @@ the core's own inner step. The way back is the flow of the core (docs/algorithms
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from fomaml_fast import _custom_heads
 from fomaml_fast._arrays import FloatArray
-from fomaml_fast._custom import CustomRows, Values
-from fomaml_fast._custom_outputs import outputs_of
+from fomaml_fast._custom_objective import Flags, Objective, Point, Way, objective, summed
 from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm, Implicit
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
 from fomaml_fast.heads import BayesianHead
-from fomaml_fast.losses import Custom
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad
-
-Flags = npt.NDArray[np.bool_]
-
-
-class Point(NamedTuple):
-    """A loss of all tasks, at one vector of parameters each."""
-
-    values: FloatArray  #: [T]
-    gradients: Callable[[], FloatArray]  #: [T, P]
-    hessian_vector: Callable[[FloatArray], FloatArray] | None  #: [T, P] -> [T, P]
-
-
-class Objective(Protocol):
-    """A loss on the rows of all tasks."""
-
-    def at(self, thetas: FloatArray) -> Point:
-        """Evaluate at ``[T, P]``."""
-
-
-class _RegisteredObjective:
-    """A loss of the core."""
-
-    def __init__(self, net: MLP, rows: Any, threads: int | None) -> None:
-        self._net, self._rows, self._threads = net._core, rows, threads
-
-    def at(self, thetas: FloatArray) -> Point:
-        values, gradients = core.gradient(
-            self._net, thetas, self._rows, None, None, None, None, self._threads, False
-        )
-
-        def hessian_vector(v: FloatArray) -> FloatArray:
-            return core.hvp(
-                self._net, thetas, self._rows, None, v, None, None, None, self._threads, False
-            )
-
-        return Point(values, lambda: gradients, hessian_vector)
-
-
-class _CustomObjective:
-    """A loss written in Python."""
-
-    def __init__(self, net: MLP, loss: Custom, rows: Any, tasks: int, threads: int | None) -> None:
-        targets = [t[None] for t in rows.y] if rows.ragged else [rows.y]
-        if not rows.ragged and tasks > rows.tasks:
-            targets = [np.broadcast_to(rows.y, (tasks, *rows.y.shape[1:]))]
-        self._rows = CustomRows(outputs_of(net, loss, rows, threads, rows.dtype), targets)
-
-    def at(self, thetas: FloatArray) -> Point:
-        outputs = self._rows.outputs.at(thetas)
-        values = self._rows.at(outputs)
-        self._check_gradients(values)
-        return Point(
-            values.losses,
-            lambda: self._rows.gradient(thetas, values, outputs),
-            (lambda v: self._rows.hvp(thetas, values, v)) if values.has_hessian else None,
-        )
-
-    @staticmethod
-    def _check_gradients(values: Values) -> None:
-        """Where the loss itself is not finite the task has diverged, which the caller sees."""
-        ends = np.cumsum([len(group) for group in values.gradients])[:-1]
-        for losses, group in zip(np.split(values.losses, ends), values.gradients, strict=True):
-            if not np.isfinite(group[np.isfinite(losses)]).all():
-                raise ValueError("gradient of the custom loss must be finite where its value is")
-
-
-def _objective(
-    net: MLP, loss: Any, rows: Any, tasks: int, threads: int | None, which: str
-) -> Objective:
-    if not isinstance(loss, Custom):
-        if loss != net.loss_spec:
-            net = MLP(net.sizes, net.activations, loss, net.norms)
-        return _RegisteredObjective(net, rows, threads)
-    extras = {
-        f"weights{which}": rows.weights,
-        f"mask{which} of each output": rows.mask,
-        "class_mask": rows.classes,
-    }
-    for name, extra in extras.items():
-        if extra is not None:
-            raise ValueError(f"{name} goes into the targets of a custom loss, whose fn sees it")
-    return _CustomObjective(net, loss, rows, tasks, threads)
 
 
 def _objectives_of_steps(
@@ -114,7 +29,7 @@ def _objectives_of_steps(
 ) -> list[Objective]:
     """The support loss at every step: one for all, or one each."""
     of_steps = [rows.at_step(k) for k in range(rows.steps)] or [rows]
-    return [_objective(net, net.loss_spec, one, tasks, threads, which) for one in of_steps]
+    return [objective(net, net.loss_spec, one, tasks, threads, which) for one in of_steps]
 
 
 def _check_available(algorithm: Algorithm) -> None:
@@ -122,8 +37,6 @@ def _check_available(algorithm: Algorithm) -> None:
         raise ValueError("implicit gradients are not available with a custom loss")
     if algorithm.context > 0:
         raise ValueError("context is not available with a custom loss")
-    if isinstance(algorithm.inner, BayesianHead):
-        raise ValueError("BayesianHead is not available with a custom loss")
 
 
 class _Step(NamedTuple):
@@ -248,15 +161,6 @@ def _reduced(vectors: FloatArray, weights: FloatArray) -> FloatArray:
         return total.astype(vectors.dtype)
 
 
-def _summed(losses: FloatArray, weights: FloatArray) -> float:
-    with np.errstate(over="ignore"):
-        parts = (weights * losses).tolist()
-    try:
-        return math.fsum(parts)
-    except (OverflowError, ValueError):  # a sum beyond float64; infinities of both signs
-        return math.nan
-
-
 def _check_sums(result: MetaGrad, steps: int) -> None:
     """Tasks that are finite may have a sum that is not."""
     sums = (result.grad, result.loss, 0.0 if result.rate_grad is None else result.rate_grad)
@@ -278,10 +182,19 @@ def meta_grad(
     threads: int | None,
 ) -> MetaGrad:
     """`meta.meta_grad` of checked arguments."""
+    if isinstance(algorithm.inner, BayesianHead):
+        return _custom_heads.meta_grad(
+            *(net, theta, rates, batch, algorithm),
+            mean=mean,
+            per_task=per_task,
+            trace=trace,
+            drops=drops,
+            threads=threads,
+        )
     _check_available(algorithm)
     query_loss = algorithm.query_loss or net.loss_spec
     support = _objectives_of_steps(net, batch._support, len(batch), threads, "_support")
-    query = _objective(net, query_loss, batch._query, len(batch), threads, "_query")
+    query = objective(net, query_loss, batch._query, len(batch), threads, "_query")
     exact = algorithm.gradient == "exact"
     loop = _InnerLoop(net, theta, support, algorithm, rates, len(batch), exact)
     before = query.at(loop.theta).values if trace else None
@@ -310,7 +223,7 @@ def meta_grad(
                 )
     result = MetaGrad(
         _reduced(grads[kept], weights),
-        _summed(losses[kept], weights),
+        summed(losses[kept], weights),
         losses,
         steps[0].point.values if steps else None,
         grads if per_task else None,
@@ -321,17 +234,6 @@ def meta_grad(
     )
     _check_sums(result, algorithm.steps)
     return result
-
-
-class Way(NamedTuple):
-    """The way of the inner loop of all tasks; nothing is written of tasks that diverged before."""
-
-    thetas: FloatArray  #: [T, points, P]: where not finite, the last that were
-    losses: FloatArray  #: [T, S + 1], of the support set
-    query_losses: FloatArray | None  #: [T, points]
-    last: FloatArray  #: [T, P]: the last finite parameters
-    diverged: Flags  #: [T]
-    first_bad: npt.NDArray[np.int64]  #: [T]
 
 
 def trace(
@@ -346,13 +248,17 @@ def trace(
     threads: int | None,
 ) -> Way:
     """Take `steps` inner steps; rows are the core's type of them, `query` may be None."""
+    if isinstance(algorithm.inner, BayesianHead):
+        return _custom_heads.trace(
+            net, theta, support, query, algorithm, rates, steps, points, threads
+        )
     _check_available(algorithm)
     tasks = max(support.tasks, len(theta) if theta.ndim == 2 else 1)
     objectives = _objectives_of_steps(net, support, tasks, threads, "")
     wanted = None
     if query is not None:
         query_loss = algorithm.query_loss or net.loss_spec
-        wanted = _objective(net, query_loss, query, tasks, threads, "_query")
+        wanted = objective(net, query_loss, query, tasks, threads, "_query")
     loop = _InnerLoop(net, theta, objectives, algorithm, rates, tasks, exact=False)
     nan = theta.dtype.type(np.nan)
     thetas, losses, query_losses = [], [], []

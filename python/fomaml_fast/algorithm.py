@@ -318,9 +318,6 @@ MEANINGLESS: dict[str, Callable[[Algorithm], bool]] = {
     "BayesianHead with learn_rates of a named kind: it has no rates": lambda a: (
         _solves(a) and not isinstance(a.learn_rates, bool)
     ),
-    "BayesianHead with a query_loss of one's own: the core alone goes through the head": lambda a: (
-        _solves(a) and a._has_custom_loss
-    ),
     "query_loss='gaussian_nll' with score_scale: scores have no predictive distribution": (
         lambda a: (
             isinstance(a.query_loss, _losses.GaussianNLL)
