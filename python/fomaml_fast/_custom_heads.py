@@ -18,7 +18,6 @@ from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.losses import Custom
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad
 
@@ -131,7 +130,7 @@ def _solutions(
     points: tuple[int, ...],
     threads: int | None,
 ) -> tuple[FloatArray, FloatArray, Any]:
-    """Support losses ``[T, points]``, parameters ``[T, points, P]``, and which tasks are not finite."""
+    """Support losses ``[T, points]``, parameters ``[T, points, P]``, and which tasks are lost."""
     solver = dataclasses.replace(algorithm, query_loss=None)
     losses, lost, thetas = core.evaluate(
         *(net._core, theta, support, support, solver._core, rates, points, True, threads, False)

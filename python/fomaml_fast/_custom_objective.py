@@ -1,6 +1,4 @@
-"""Losses of the rows of all tasks at once, the core's and those written in Python, as functions of
-the parameters; and what a way of an inner loop through them is.
-"""
+"""Losses of the rows of all tasks as functions of the parameters, of the core and of Python."""
 
 from __future__ import annotations
 
@@ -93,6 +91,7 @@ class CustomObjective:
 def objective(
     net: MLP, loss: Any, rows: Any, tasks: int, threads: int | None, which: str
 ) -> Objective:
+    """Of a loss, whoever wrote it."""
     if not isinstance(loss, Custom):
         if loss != net.loss_spec:
             net = MLP(net.sizes, net.activations, loss, net.norms)
@@ -120,6 +119,7 @@ class Way(NamedTuple):
 
 
 def summed(losses: FloatArray, weights: FloatArray) -> float:
+    """NaN where the sum is beyond float64, or of infinities of both signs."""
     with np.errstate(over="ignore"):
         parts = (weights * losses).tolist()
     try:
