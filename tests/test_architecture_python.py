@@ -38,6 +38,8 @@ STREET = {
         "evaluation",
         "_mixture",
         "_measure",
+        "_custom_objective",
+        "_custom_heads",
         "_custom_meta",
         "_evaluated",
         "_evaluated_learners",

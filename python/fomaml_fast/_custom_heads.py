@@ -18,6 +18,7 @@ from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
+from fomaml_fast.losses import MSE
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad
 
@@ -65,8 +66,10 @@ def meta_grad(
     weights = np.ones(tasks, theta.dtype) if batch._task_weights is None else batch._task_weights
     pulled = core.meta_grad(
         *(net._core, theta, batch._support, _rows_of(batch, targets)),
-        *(dataclasses.replace(algorithm, query_loss="mse")._core, rates),
-        *((weights / scales).astype(theta.dtype), mean, per_task, False, drops, threads, False),
+        *(dataclasses.replace(algorithm, query_loss=MSE())._core, rates),
+        (weights / scales).astype(theta.dtype),
+        *(mean, per_task, False, drops),
+        *(threads, False),
     )
     grad, _, _, _, task_grads, _, diverged, n_dropped, rate_grad, _ = pulled
     if diverged is not None:
@@ -135,7 +138,8 @@ def _solutions(
     losses, lost, thetas = core.evaluate(
         *(net._core, theta, support, support, solver._core, rates, points, True, threads, False)
     )
-    return losses, thetas, lost.any(axis=1)
+    assert thetas is not None
+    return losses, thetas, np.any(lost, axis=1)
 
 
 def _targets(outputs: Any, gradients: Any) -> tuple[Any, FloatArray]:
