@@ -8,6 +8,9 @@
 #include "api/posterior.hpp"
 #include "api/run.hpp"
 #include "check.hpp"
+#include "engine_case.hpp"
+#include "engines/lanes/lanes.hpp"
+#include "engines/reference/reference.hpp"
 
 using namespace FOMAML_FAST_NAMESPACE;
 
@@ -126,6 +129,28 @@ void any_number_of_threads_gives_the_same_bits(const World& world) {
   }
 }
 
+/// What lies in a workspace before, and rows that leave room between them, change nothing.
+void lanes_agree_with_the_reference(inner::Prior prior, bool predictive, engine_case::Rows rows) {
+  engine_case::Case c;
+  c.sizes = {3, 64, 64, 2};
+  c.rows = rows;
+  Problem problem = engine_case::problem_of(c, Operation::meta_gradient, Flow::exact);
+  problem.algorithm.steps = 1;
+  problem.algorithm.learns_rates = true;
+  problem.algorithm.head.prior = prior;
+  problem.algorithm.head.predictive = predictive;
+  const auto data = engine_case::draw(c, problem);
+  const auto expected = engine_case::compute(reference_engine<double>(), problem, data);
+  const auto found = engine_case::compute(lanes_engine<double>(), problem, data);
+  CHECK(engine_case::difference(found.grad, expected.grad) < 1e-9);
+  CHECK(engine_case::difference(found.rate_grad, expected.rate_grad) < 1e-9);
+  CHECK(engine_case::difference(found.task_vectors, expected.task_vectors) < 1e-9);
+  const auto narrow = engine_case::Data<float>::from(data);
+  const auto in_float = engine_case::compute(lanes_engine<float>(), problem, narrow);
+  CHECK(engine_case::difference(in_float.grad, expected.grad) < 1e-4);
+  CHECK(engine_case::difference(in_float.rate_grad, expected.rate_grad) < 1e-4);
+}
+
 /// Nothing overflows, and every deviation is above 0, with forgetting or without.
 template <class T>
 void rows_one_by_one(const World& world, double forget) {
@@ -168,6 +193,9 @@ void rows_one_by_one(const World& world, double forget) {
 int main() {
   for (const auto prior : {inner::Prior::scalar, inner::Prior::diagonal, inner::Prior::full}) {
     for (const bool predictive : {false, true}) {
+      for (const auto rows : {engine_case::Rows::even, engine_case::Rows::ragged}) {
+        lanes_agree_with_the_reference(prior, predictive, rows);
+      }
       for (const bool per_output : {false, true}) {
         const World world(prior, predictive, per_output);
         for (const char* const engine : {"reference", "lanes"}) {
