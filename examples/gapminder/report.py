@@ -146,6 +146,8 @@ def summary(results: Results) -> tuple[str, str, str]:
     found = {m: summarise(results.errors[m, setting]) for m in METHODS}
     before = summarise(results.errors[MAML, Setting(settings.k_support, 0)])
     best = min(found, key=lambda m: found[m].mean)
+    gaps = {m: difference(results.errors[m, setting], results.errors[best, setting]) for m in found}
+    level = [m for m in found if m != best and gaps[m].verdict == "level"]
     inside = results.calibration[HEAD, setting].summary().coverage
     return (
         f"Given {settings.k_support} of its {len(results.data.years)} observations, a network "
@@ -158,7 +160,8 @@ def summary(results: Results) -> tuple[str, str, str]:
         "With its last layer solved for in closed form it comes to "
         f"{years(found[HEAD].mean)} years, and {inside:.0%} of the truth lies inside its 95% "
         "intervals; of all methods, closed forms included, the lowest error is "
-        f"{years(found[best].mean)} years: {best}.",
+        f"{years(found[best].mean)} years: {best}"
+        + (f", level with {' and '.join(level)}." if level else "."),
     )
 
 

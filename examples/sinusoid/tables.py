@@ -73,8 +73,7 @@ def print_training(runs: Sequence[Trained], settings: Settings) -> None:
         for run in runs
     ]
     report.print_table(
-        f"Training: {settings.iterations:,} meta-steps each, "
-        f"{len(settings.train_shots)} trainings side by side",
+        f"Training: {settings.iterations:,} meta-steps each",
         ["network", "seconds", "µs a\nmeta-step", "diverged\ntasks"],
         rows,
     )

@@ -245,9 +245,13 @@ def as_network(net: Any) -> MLP:
 def as_algorithm(algorithm: Any, net: Any = None) -> Algorithm:
     """Return `algorithm` if it is one, and one for that network."""
     if not isinstance(algorithm, Algorithm):
+        hint = ""
+        if callable(algorithm):
+            hint = "; of a schedule, give the algorithm of one step"
+        elif isinstance(algorithm, list | tuple):
+            hint = "; several are for as many learners: init_state(seed=[...]) makes them"
         raise TypeError(
-            f"algorithm must be an Algorithm, such as fomaml() gives, got {shown(algorithm)}"
-            + ("; of a schedule, give the algorithm of one step" if callable(algorithm) else "")
+            f"algorithm must be an Algorithm, such as fomaml() gives, got {shown(algorithm)}{hint}"
         )
     if isinstance(net, MLP):
         core.check_algorithm(algorithm._core, net._core)

@@ -85,8 +85,20 @@ class MetricValues(OverTasks):
 HEADER = ("steps", "mean loss", "+-", "median", "diverged")
 
 
+class _Measured:
+    """What holds metrics, which are read only and so have to be copied as a dict."""
+
+    metrics: Mapping[str, MetricValues]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "metrics": dict(self.metrics)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, metrics=MappingProxyType(state["metrics"]))
+
+
 @dataclass(frozen=True, repr=False)
-class Evaluation(OverTasks):
+class Evaluation(_Measured, OverTasks):
     """Query losses of many tasks after some numbers of steps; statistics leave diverged ones out.
 
     Attributes
@@ -152,7 +164,7 @@ class Evaluation(OverTasks):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class EnsembleEvaluation:
+class EnsembleEvaluation(_Measured):
     """What `evaluate` finds of many learners.
 
     Attributes

@@ -281,8 +281,8 @@ def posterior(
     as_algorithm(algorithm, net)
     if not isinstance(algorithm.inner, BayesianHead) or algorithm.inner.score_scale is not None:
         raise ValueError(
-            "algorithm must have an inner.BayesianHead without score_scale, got "
-            f"{shown(algorithm.inner)}"
+            "algorithm must have an inner.BayesianHead without score_scale, as alpaca() has: no "
+            f"other one predicts with error bars, got {shown(algorithm.inner)}"
         )
     if "batch" in net.norms:
         raise ValueError(
@@ -291,6 +291,11 @@ def posterior(
         )
     if not isinstance(state, State):
         raise TypeError(f"state must be a State, from init_state or meta_step, got {shown(state)}")
+    if state.n_learners is not None:
+        raise ValueError(
+            f"state must be of one learner, got {state.n_learners}: state.learner(i) is one of "
+            "them, and ensemble(...) is all of them"
+        )
     theta = core.parameters(net._core, state.theta)
     rows = _rows(net, x, y, weights, mask, theta.dtype)
     per_output = any(given is not None and np.ndim(given) == 2 for given in (weights, mask))
@@ -324,7 +329,10 @@ def _rows(net: MLP, x: Any, y: Any, weights: Any, mask: Any, of_dtype: Any) -> A
             got = "None" if array is None else list(array.shape)
             raise ValueError(f"x must be the rows [n, inputs] of one task, got {got}")
         if name == "y" and array is not None and array.dtype.kind != "f":
-            raise ValueError(f"y must be numbers of a float dtype, got {array.dtype}")
+            raise ValueError(
+                f"y must be numbers of a float dtype, got {array.dtype}; convert them, e.g. "
+                f"numpy.asarray(y, dtype=numpy.{dtype})"
+            )
         arrays.append(array)
     if len(arrays[0]) == 0:
         _expect_none(net, arrays[0], arrays[1])
