@@ -172,7 +172,10 @@ Vec<T> HeadPath<T>::solve() {
   solver.weights(buffers_.start, buffers_.weights);
   const Index n = numbers_.outputs(), size = numbers_.features() * n;
   const V scale = broadcast<V>(numbers_.scale), shift = broadcast<V>(numbers_.shift);
-  for (Index i = 0; i < size; ++i) head(1)[i] = scale * buffers_.weights[i];
+  // A system may be solved where the support loss is not finite: the task has diverged all the
+  // same.
+  const V wrong = (before - before) + body_defect_;
+  for (Index i = 0; i < size; ++i) head(1)[i] = scale * buffers_.weights[i] + wrong;
   for (Index i = size - n; i < size; ++i) head(1)[i] += shift;
   if (problem_.wants_trace) {
     V last{};
@@ -181,7 +184,7 @@ Vec<T> HeadPath<T>::solve() {
     }
     trace.at(1, last, buffers_.vectors, *this);
   }
-  return (before - before) + body_defect_ + defect_of(head(1), size);
+  return wrong + defect_of(head(1), size);
 }
 
 template <class T>

@@ -98,7 +98,8 @@ void HeadSystem::factorise() {
       V pivot = row[j];
       for (Index i = first; i < j; ++i) pivot -= row[i] * row[i];
       const V nan = broadcast<V>(std::numeric_limits<double>::quiet_NaN());
-      const V root = select(pivot > V{}, math::sqrt(pivot), nan);
+      const V infinite = pivot - pivot;  // NaN, too: 1 / infinity would take the row for no row
+      const V root = select(pivot > V{}, math::sqrt(pivot), nan) + infinite;
       row[j] = root;
       over_[j] = broadcast<V>(1) / root;
       for (Index below = j + 1; below < s; ++below) {

@@ -40,7 +40,8 @@ class HeadSystem {
   [[nodiscard]] Wide* roots() const { return roots_; }   ///< [rows]
   [[nodiscard]] Wide* errors() const { return alpha_; }  ///< [rows, outputs of this system]
 
-  /// U of so many outputs, which share the rows' weights; NaN where A is not positive definite.
+  /// U of so many outputs, which share the rows' weights; NaN where A is not positive definite or
+  /// not finite.
   void solve(Index outputs);
   [[nodiscard]] const Wide* u() const { return u_; }          ///< [m, outputs]
   [[nodiscard]] const Wide* alpha() const { return alpha_; }  ///< DE - Z U, [rows, outputs]

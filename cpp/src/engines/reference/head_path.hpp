@@ -73,7 +73,12 @@ class HeadPath {
   void add_meta_gradient(Index task, T* partial, T* error) const {
     const Index P = problem_.layout.n_params, R = buffers_.vectors.n_rates;
     bool finite = solve(task);
-    const T loss = finite ? gradients(task) : std::numeric_limits<T>::quiet_NaN();
+    constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
+    const T loss = finite ? gradients(task) : kNan;
+    if (!finite) {  // not what the task before left there
+      std::fill_n(buffers_.lambda, P, kNan);
+      std::fill_n(buffers_.vectors.co_rate, R, kNan);
+    }
     finite = finite && loss - loss == T(0) && all_finite(buffers_.lambda, P) &&
              all_finite(buffers_.vectors.co_rate, R);
     if (!finite) call_.diverged[task] = 1;

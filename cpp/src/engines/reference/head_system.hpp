@@ -67,7 +67,7 @@ class HeadSystem {
   void begin() { targets().noalias() -= features() * start(); }
 
   /// W of outputs `first` … and the system of their rows' weights; false if that is not positive
-  /// definite.
+  /// definite, or not finite.
   bool solve(Index first, Index count) {
     at_ = first;
     g_ = count;
@@ -81,6 +81,8 @@ class HeadSystem {
       s.noalias() = z.transpose() * z;
     }
     s.diagonal().array() += 1;
+    if (!s.diagonal().allFinite())
+      return false;  // what is infinite has a factor, of another system
     Eigen::LLT<Eigen::Ref<Square>> llt(s);
     if (llt.info() != Eigen::Success) return false;
     Rows t(t_, k_, g_), u(u_, m_, g_);

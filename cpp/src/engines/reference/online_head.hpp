@@ -118,6 +118,7 @@ class OnlineHead {
     factor_.times(ConstMatrix<double>(system_, m_, m_), square);              // R' seen R
     system = square;
     system.diagonal().array() += 1;
+    if (!system.diagonal().allFinite()) return false;
     const Eigen::LLT<Eigen::Ref<Square>> llt(system);  // positive definite: it is I and more
     square.setIdentity();
     system.template triangularView<Eigen::Lower>().solveInPlace(square);  // L^-1
