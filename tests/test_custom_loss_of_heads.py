@@ -101,3 +101,66 @@ def test_the_network_has_a_loss_of_the_core():
     for call in (ff.meta_grad, ff.evaluate):
         with pytest.raises(ValueError, match="pass a custom loss as query_loss"):
             call(net, case.theta, batch, head)
+
+
+def test_a_function_may_write_in_its_arguments():
+    case = build((2, 5, 2), "tanh", "mse", n_tasks=3)
+    batch, net = ff.TaskBatch(*case.arrays()), ff.MLP(*case.spec)
+
+    def in_place(outputs, targets):
+        outputs -= targets
+        value = np.mean(outputs**2, axis=(1, 2))
+        outputs *= 2 / outputs[0].size
+        return value, outputs
+
+    own, plain = (
+        ff.meta_grad(net, case.theta, batch, algorithm_of(HEADS["full"], loss, "exact"))
+        for loss in (values_loss(in_place), "mse")
+    )
+    np.testing.assert_allclose(own.grad, plain.grad, rtol=1e-9, atol=1e-12)
+
+
+def far_support(case, task):
+    """Rows whose support loss is not finite, though the system has a solution."""
+    x, y, xq, yq = case.arrays()
+    x = x.copy()
+    x[task, 0] = 1e160
+    return ff.TaskBatch(x, y, xq, yq)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_divergence_is_told_as_of_losses_of_the_core(head):
+    case = build((2, 5, 2), "relu", "mse", n_tasks=4)
+    net, batch = ff.MLP(*case.spec), far_support(case, 2)
+    algorithms = [algorithm_of(HEADS[head], of, "exact") for of in (values_loss(squares), None)]
+    told = []
+    for algorithm in algorithms:
+        with pytest.raises(ff.DivergenceError) as caught:
+            ff.meta_grad(net, case.theta, batch, algorithm)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    more = {"on_divergence": "drop", "per_task": True, "trace": True}
+    own, wanted = (ff.meta_grad(net, case.theta, batch, a, **more) for a in algorithms)
+    for field in ("losses_before", "support_losses", "diverged", "losses", "grad"):
+        found, expected = getattr(own, field), getattr(wanted, field)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, err_msg=field)
+    assert own.n_dropped == wanted.n_dropped == 1
+
+
+def test_a_theta_for_each_task_adapts():
+    case = build((2, 5, 2), "tanh", "mse", n_tasks=3)
+    net, (x, y, *_) = ff.MLP(*case.spec), case.arrays()
+    thetas = case.theta * np.array([[1.0], [0.9], [1.1]])
+    own, plain = (
+        ff.adapt(net, thetas, x, y, ff.Algorithm(HEADS["full"], query_loss=of))
+        for of in (values_loss(squares), None)
+    )
+    np.testing.assert_array_equal(own, plain)
+
+
+def test_meta_gradients_of_losses_of_jets_are_refused():
+    case = build((2, 5, 2), "tanh", "mse", n_tasks=2)
+    loss = ff.losses.Custom(squares, directions=[[1.0, 0.0]])
+    own = algorithm_of(HEADS["full"], loss, "exact")
+    with pytest.raises(ValueError, match="query_loss must be of outputs"):
+        ff.meta_grad(ff.MLP(*case.spec), case.theta, ff.TaskBatch(*case.arrays()), own)

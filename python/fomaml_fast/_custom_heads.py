@@ -18,7 +18,7 @@ from fomaml_fast._loader import core
 from fomaml_fast.algorithm import Algorithm
 from fomaml_fast.batch import TaskBatch
 from fomaml_fast.errors import DivergenceError
-from fomaml_fast.losses import MSE
+from fomaml_fast.losses import MSE, Custom
 from fomaml_fast.network import MLP
 from fomaml_fast.results import MetaGrad
 
@@ -42,6 +42,7 @@ def meta_grad(
 ) -> MetaGrad:
     """`meta.meta_grad` of checked arguments."""
     _check_loss(net)
+    _check_query_loss(algorithm.query_loss)
     tasks = len(batch)
     support_losses, way, lost = _solutions(
         net, theta, batch._support, algorithm, rates, (0, 1), threads
@@ -49,19 +50,31 @@ def meta_grad(
     query = objective(net, algorithm.query_loss, batch._query, tasks, threads, "_query")
     assert isinstance(query, CustomObjective)
     losses, outputs, gradients = query.on_outputs(way[:, 1])
+    before = query.at(way[:, 0]).values if trace else None
     lost |= ~np.isfinite(losses)
     if lost.any():
+        first_bad = int(np.isfinite(support_losses[lost, 0]).all())
         if not drops or lost.all():
-            raise DivergenceError(np.flatnonzero(lost), 1, tasks)
-        rest = meta_grad(
-            *(net, theta, rates, batch.take(np.flatnonzero(~lost)), algorithm),
-            mean=mean,
-            per_task=per_task,
-            trace=trace,
-            drops=drops,
-            threads=threads,
+            raise DivergenceError(np.flatnonzero(lost), first_bad, tasks)
+        left = np.flatnonzero(~lost)
+        try:
+            rest = meta_grad(
+                *(net, theta, rates, batch.take(left), algorithm),
+                mean=mean,
+                per_task=per_task,
+                trace=False,
+                drops=drops,
+                threads=threads,
+            )
+        except DivergenceError as error:  # those that were left, as well
+            raise DivergenceError(
+                np.union1d(np.flatnonzero(lost), left[error.tasks]),
+                min(error.step, first_bad),
+                tasks,
+            ) from None
+        return _with_lost(rest, lost)._replace(
+            support_losses=support_losses[:, 0], losses_before=before
         )
-        return _with_lost(rest, lost)
     targets, scales = _targets(outputs, gradients)
     weights = np.ones(tasks, theta.dtype) if batch._task_weights is None else batch._task_weights
     pulled = core.meta_grad(
@@ -82,7 +95,7 @@ def meta_grad(
         losses,
         support_losses[:, 0],
         task_grads / scales[:, None].astype(theta.dtype) if per_task else None,
-        query.at(way[:, 0]).values if trace else None,
+        before,
         batch._none_diverged if diverged is None else diverged,
         n_dropped,
         rate_grad,
@@ -100,15 +113,13 @@ def trace(
     points: Sequence[int],
     threads: int | None,
 ) -> Way:
-    """Before and after the solution; rows are the core's type of them, `query` may be None."""
+    """Before and after the solution; rows are the core's type of them."""
     _check_loss(net)
     tasks = max(support.tasks, len(theta) if theta.ndim == 2 else 1)
     ends = tuple(range(steps + 1))
     losses, way, lost = _solutions(net, theta, support, algorithm, rates, ends, threads)
-    found = None
-    if query is not None:
-        of_query = objective(net, algorithm.query_loss, query, tasks, threads, "_query")
-        found = np.stack([of_query.at(way[:, k]).values for k in points], axis=1)
+    of_query = objective(net, algorithm.query_loss, query, tasks, threads, "_query")
+    found = np.stack([of_query.at(way[:, k]).values for k in points], axis=1)
     never = np.iinfo(np.int64).max
     first_bad = np.where(lost, steps, never).astype(np.int64)
     thetas = way[:, list(points)]
@@ -121,6 +132,14 @@ def _check_loss(net: MLP) -> None:
         raise ValueError(
             "the network's loss must be one of the core's where a BayesianHead is solved for, "
             "which it plays no part in: pass a custom loss as query_loss"
+        )
+
+
+def _check_query_loss(loss: Any) -> None:
+    if isinstance(loss, Custom) and loss.directions is not None:
+        raise ValueError(
+            "query_loss must be of outputs where a BayesianHead is solved for: meta-gradients of a "
+            "custom loss of jets (directions=...) are not available there"
         )
 
 
@@ -174,9 +193,7 @@ def _with_lost(rest: MetaGrad, lost: Any) -> MetaGrad:
 
     return rest._replace(
         losses=among_all(rest.losses, np.nan),
-        support_losses=among_all(rest.support_losses, np.nan),
         task_grads=among_all(rest.task_grads, np.nan),
-        losses_before=among_all(rest.losses_before, np.nan),
         diverged=among_all(rest.diverged, True),
         n_dropped=rest.n_dropped + int(lost.sum()),
     )

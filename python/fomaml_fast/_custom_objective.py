@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -75,7 +76,7 @@ class CustomObjective:
     def on_outputs(self, thetas: FloatArray) -> tuple[FloatArray, Any, Any]:
         """Losses ``[T]``, outputs as `MLP.predict` gives them, and the gradients on these."""
         outputs = self._rows.outputs.at(thetas)
-        values = self._rows.at(outputs)
+        values = self._rows.at(copy.deepcopy(outputs))  # fn may write in what it is given
         self._check_gradients(values)
         return values.losses, outputs, as_outputs(values.gradients, outputs)
 

@@ -19,18 +19,18 @@ from fomaml_fast.results import Result, stacked
 Item = TypeVar("Item")
 
 
-def as_learners(theta: Any, name: str) -> npt.NDArray[Any] | None:
-    """`theta` as an array, if it has an axis of learners in front of the parameters."""
+def as_learners(theta: Any, name: str, axes: int = 2) -> npt.NDArray[Any] | None:
+    """`theta` as an array, if it has so many axes, the first of which is that of learners."""
     if type(theta) is np.ndarray:
-        return theta if theta.ndim == 2 else None
+        return theta if theta.ndim == axes else None
     if isinstance(theta, list | tuple):
         nested = len(theta) > 0 and isinstance(theta[0], list | tuple | np.ndarray)
     else:
-        nested = getattr(theta, "ndim", None) == 2
+        nested = getattr(theta, "ndim", None) == axes
     if not nested:
         return None
     array = convert(theta, name, "numbers", None, 0, False)
-    return array if isinstance(array, np.ndarray) and array.ndim == 2 else None
+    return array if isinstance(array, np.ndarray) and array.ndim == axes else None
 
 
 def as_rates(rates: Any, learners: int) -> npt.NDArray[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -133,9 +134,13 @@ def adapt(
     if on_divergence is not _RAISE:  # small calls feel every further look
         masks = one_of(on_divergence, "on_divergence", ON_DIVERGENCE) == "mask"
     count = -1 if steps is None else as_count(steps, "steps")  # -1: the algorithm's
-    if type(theta) is np.ndarray and theta.ndim == 3:
-        extras, how = (weights, mask, class_mask), (count, trace, masks, threads, check_finite)
-        return _adapt_learners(net, theta, x, y, extras, algorithm, rates, *how)
+    if type(theta) is not np.ndarray or theta.ndim == 3:
+        thetas = as_learners(theta, "theta", 3)
+        if thetas is not None:
+            extras, how = (weights, mask, class_mask), (count, trace, masks, threads, check_finite)
+            return _adapt_learners(net, thetas, x, y, extras, algorithm, rates, *how)
+    if algorithm._has_custom_loss and isinstance(algorithm.inner, BayesianHead):
+        algorithm = replace(algorithm, query_loss=None)  # which plays no part where a head adapts
     if net._has_custom_loss or algorithm._has_custom_loss:
         extras = weights, mask, class_mask
         given = theta, x, y, extras, rates
