@@ -217,3 +217,17 @@ def test_what_an_ensemble_refuses():
         ff.ensemble(net, state, x, y, head, noise=0.1)
     with pytest.raises(ValueError, match="x must be of one task"):
         ff.ensemble(net, state, x[None], y[None], head)
+    with pytest.raises(ValueError, match="steps must be 1 for"):
+        ff.ensemble(net, state, x, y, head, steps=0)
+    net, state = learners("cross_entropy", 3)
+    with pytest.raises(ValueError, match="noise must be 0 for classes"):
+        ff.ensemble(net, state, x, [0, 1, 2], MAML, noise=0.1)
+
+
+def test_an_ensemble_of_ragged_tasks():
+    net, state = learners()
+    xs, ys = ([np.ones((k, 2)) * k for k in (3, 1)] for _ in range(2))
+    found = ff.ensemble(net, state, xs, ys, MAML)
+    for r, theta in enumerate(state.theta):
+        np.testing.assert_array_equal(found.thetas[r], ff.adapt(net, theta, xs, ys, MAML))
+    assert found.predict(np.ones((2, 4, 2))).shape == (2, 4, 2)

@@ -211,7 +211,9 @@ def test_states_in_a_stack():
     for states, sentence in (
         ([], "states must be a sequence of states"),
         ([one, None], "states[1] must be a State, got NoneType"),
-        ([one, STATE], "states[1] must be of one learner, got 3"),
+        ([one, STATE], "states[1] must be of one learner, but its theta has shape [3, 21]"),
+        ([one, two._replace(step=1.5)], "states[1].step must be an integer, got 1.5"),
+        ([one._replace(theta=[[1.0], [2.0, 3.0]])], "states[0].theta cannot be read as an array"),
         ([one, two._replace(theta=two.theta[:4])], "states[1].theta must be float32 of shape [21]"),
         ([one, two._replace(theta=np.float64(two.theta))], "states[1].theta must be float32"),
     ):

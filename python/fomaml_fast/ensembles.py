@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fomaml_fast._arrays import FloatArray, as_flag, as_number
+from fomaml_fast._arrays import FloatArray, as_count, as_flag, as_number
 from fomaml_fast._convert import convert
 from fomaml_fast._loader import core
 from fomaml_fast._mixture import mean_and_deviation, probabilities_of
@@ -85,7 +85,7 @@ class Ensemble:
         rows = self._rows(x)
         outputs = np.stack([self._outputs(r, rows, threads) for r in range(len(self))])
         own = None
-        if self._of_classes():
+        if of_classes(self._net):
             outputs = probabilities_of(outputs, self._net.loss_spec.logits)
         elif self._posteriors and wants:
             own = [one.predict(rows, return_std=True)[1] for one in self._posteriors]
@@ -113,7 +113,7 @@ class Ensemble:
         ValueError, TypeError
             For rows that do not fit, naming the argument, and for losses of classes.
         """
-        if self._of_classes():
+        if of_classes(self._net):
             raise ValueError(
                 f"log_prob is of targets that are numbers, but the loss is {self._net.loss_spec}"
             )
@@ -131,10 +131,6 @@ class Ensemble:
         total: npt.NDArray[np.float64] = np.where(np.isnan(targets), 0, density).sum(axis=-1)
         return total
 
-    def _of_classes(self) -> bool:
-        loss = self._net.loss_spec
-        return loss.takes_labels or loss.takes_probabilities or loss.logits
-
     def _rows(self, x: Any) -> Any:
         rows = np.asarray(convert(x, "x", "numbers", str(self._start.dtype), 0, False))
         axes = self.thetas.ndim
@@ -148,6 +144,12 @@ class Ensemble:
         if self._has_context:
             theta, context = self._start[learner], theta
         return np.asarray(core.predict(self._net._core, theta, x, context, threads, True))
+
+
+def of_classes(net: MLP) -> bool:
+    """Whether outputs are logits of classes or flags."""
+    loss = net.loss_spec
+    return loss.takes_labels or loss.takes_probabilities or loss.logits
 
 
 def ensemble(
@@ -181,7 +183,8 @@ def ensemble(
         As in `adapt`.
     noise : float, default 0
         Standard deviation of the targets about what a learner predicts, in their units: the
-        learners' spread alone says how sure they are of the mean. Heads in closed form have theirs.
+        learners' spread alone says how sure they are of the mean. Heads in closed form have theirs,
+        classes none.
 
     Returns
     -------
@@ -217,7 +220,15 @@ def ensemble(
     noise = as_number(noise, "noise", least=0)
     if solves and noise > 0:
         raise ValueError("noise must be 0 for inner.BayesianHead, which has its own")
+    if of_classes(net) and noise > 0:
+        raise ValueError(f"noise must be 0 for classes, got {noise} with the loss {net.loss_spec}")
+    if solves and steps is not None and as_count(steps, "steps") == 0:
+        raise ValueError("steps must be 1 for inner.BayesianHead, whose deviations are its own")
     start = np.ascontiguousarray(state.theta)
+    support = convert(x, "x", "inputs", str(start.dtype), 2, False)
+    one_task = not isinstance(support, list) and support.ndim == 2
+    if solves and not one_task:
+        raise ValueError("x must be of one task for inner.BayesianHead, [K, inputs]")
     thetas = adapt(
         *(net, start[:, None], x, y, algorithm),
         steps=steps,
@@ -227,15 +238,12 @@ def ensemble(
         class_mask=class_mask,
         threads=threads,
     )
-    support = np.asarray(convert(x, "x", "inputs", str(start.dtype), 0, False))
     posteriors: list[Posterior] = []
-    if support.ndim == 2:
+    if solves:
+        posteriors = [
+            posterior(net, state.learner(r), x, y, algorithm, weights=weights, mask=mask)
+            for r in range(learners)
+        ]
+    if one_task:
         thetas = thetas[:, 0]
-        if solves:
-            posteriors = [
-                posterior(net, state.learner(r), x, y, algorithm, weights=weights, mask=mask)
-                for r in range(learners)
-            ]
-    elif solves:
-        raise ValueError("x must be of one task for inner.BayesianHead, [K, inputs]")
     return Ensemble(net, start, thetas, algorithm.context > 0, posteriors, noise)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fomaml_fast._arrays import FloatArray, is_integer, is_sequence
+from fomaml_fast._convert import as_array
 from fomaml_fast._shown import shown
 
 Result = TypeVar("Result", bound=tuple[Any, ...])
@@ -158,17 +159,27 @@ class State(NamedTuple):
         for r, state in enumerate(states):
             if not isinstance(state, State):
                 raise TypeError(f"states[{r}] must be a State, got {type(state).__name__}")
-            if state.n_learners is not None:
-                raise ValueError(f"states[{r}] must be of one learner, got {state.n_learners}")
+            theta = as_array(state.theta, f"states[{r}].theta")
+            if theta.ndim != 1:
+                raise ValueError(
+                    f"states[{r}] must be of one learner, but its theta has shape "
+                    f"{list(theta.shape)}"
+                )
+            step = as_array(state.step, f"states[{r}].step")
+            if step.ndim != 0 or step.dtype.kind not in "iu":
+                raise TypeError(f"states[{r}].step must be an integer, got {shown(state.step)}")
             for name in ("theta", "rates", "moments"):
-                own, first = (np.asarray(getattr(s, name)) for s in (state, states[0]))
+                own, first = (
+                    as_array(getattr(s, name), f"states[{i}].{name}")
+                    for i, s in ((r, state), (0, states[0]))
+                )
                 if own.shape != first.shape or own.dtype != first.dtype:
                     raise ValueError(
                         f"states[{r}].{name} must be {first.dtype} of shape {list(first.shape)}, "
                         f"as that of states[0] is, got {own.dtype} {list(own.shape)}"
                     )
-        theta, rates, moments, step = stacked(states)
-        return State(theta, rates, moments, np.asarray(common_or_each(list(step)), np.int64))
+        thetas, rates, moments, steps = stacked(states)
+        return State(thetas, rates, moments, np.asarray(common_or_each(list(steps)), np.int64))
 
     def learner(self, index: int) -> State:
         """Return the state of one of many learners, copied.
