@@ -231,3 +231,28 @@ def test_an_ensemble_of_ragged_tasks():
     for r, theta in enumerate(state.theta):
         np.testing.assert_array_equal(found.thetas[r], ff.adapt(net, theta, xs, ys, MAML))
     assert found.predict(np.ones((2, 4, 2))).shape == (2, 4, 2)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_classes_that_a_task_lacks_have_no_probability(many):
+    rng = np.random.default_rng(0)
+    allowed = np.array([[True, True, False], [False, True, True]])
+    x, y, xq = rng.normal(size=(2, 5, 2)), np.ones((2, 5), int), rng.normal(size=(2, 4, 2))
+    net, state = learners("cross_entropy", 3)
+    if many:
+        found = ff.ensemble(net, state, x, y, MAML, class_mask=allowed).predict(xq)
+    else:
+        found = np.stack(
+            [
+                ff.ensemble(net, state, x[t], y[t], MAML, class_mask=allowed[t : t + 1]).predict(
+                    xq[t]
+                )
+                for t in range(2)
+            ]
+        )
+    outputs = np.zeros((R, 2, 4, 3))
+    for r, theta in enumerate(state.theta):
+        adapted = ff.adapt(net, theta, x, y, MAML, class_mask=allowed)
+        outputs[r] = net.predict(adapted, xq)
+    expected = softmax(np.where(allowed[:, None], outputs, -np.inf), axis=-1).mean(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -41,8 +41,10 @@ class Ensemble:
         thetas: FloatArray,
         has_context: bool,
         posteriors: Sequence[Posterior],
+        classes: npt.NDArray[np.bool_] | None,
         noise: float,
     ) -> None:
+        self._classes = classes  # [T, n_L]: those that the tasks have
         self._net, self._start, self._has_context = net, start, has_context
         self._posteriors = posteriors
         self.thetas, self.noise = thetas, noise
@@ -74,7 +76,8 @@ class Ensemble:
         -------
         numpy.ndarray, or two
             ``[n, n_L]`` or ``[T, n, n_L]``, float64. Where the network's loss takes logits,
-            probabilities of the classes, or of the flags, and their deviation.
+            probabilities of the classes, or of the flags, and their deviation; 0 of classes that
+            `class_mask` says a task lacks.
 
         Raises
         ------
@@ -86,6 +89,9 @@ class Ensemble:
         outputs = np.stack([self._outputs(r, rows, threads) for r in range(len(self))])
         own = None
         if of_classes(self._net):
+            if self._classes is not None:
+                allowed = self._classes[:, None] if outputs.ndim == 4 else self._classes
+                outputs = np.where(allowed, outputs, -np.inf)
             outputs = probabilities_of(outputs, self._net.loss_spec.logits)
         elif self._posteriors and wants:
             own = [one.predict(rows, return_std=True)[1] for one in self._posteriors]
@@ -246,4 +252,5 @@ def ensemble(
         ]
     if one_task:
         thetas = thetas[:, 0]
-    return Ensemble(net, start, thetas, algorithm.context > 0, posteriors, noise)
+    classes = None if class_mask is None else np.asarray(class_mask, np.bool_)
+    return Ensemble(net, start, thetas, algorithm.context > 0, posteriors, classes, noise)
