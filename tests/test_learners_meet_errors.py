@@ -226,3 +226,10 @@ def test_states_in_a_stack():
         one.learner(0)
     with pytest.raises(ValueError, match="seed must hold one seed a learner"):
         ff.init_state(NET, MAML, OUTER, seed=[])
+
+
+def test_there_is_a_learner():
+    x = np.ones((3, 2), np.float32)
+    for theta, options in ((STATE.theta[:0, None], {}), (STATE.theta[:0, None], {"trace": True})):
+        with pytest.raises(ValueError, match=r"^theta must h"):
+            ff.adapt(NET, theta, x, x[:, :1], MAML, **options)

@@ -98,6 +98,8 @@ def _in_range(steps: list[int]) -> list[int]:
 
 def one_by_one(learners: int, call: Callable[[int], Result]) -> Result:
     """What ``call(learner)`` returns of all learners, stacked; divergence names the learner."""
+    if learners == 0:
+        raise ValueError("theta must hold at least one learner, got none")
     results = []
     for r in range(learners):
         try:
