@@ -143,7 +143,8 @@ def _meta_grad(hessian: bool = True, directions: Any = None, **options: Any) -> 
     norm = options.pop("norm", None)
     net = ff.MLP([2, 3, 1], "tanh", ff.losses.Custom(fn, directions), norm)
     rows = np.ones((1, 2, 2 - options.get("context", 0))), np.ones((1, 2, 1))
-    algorithm = ff.Algorithm(ff.inner.SGD(0.1), 2, **options)
+    inner = options.pop("inner", None)
+    algorithm = ff.Algorithm(inner or ff.inner.SGD(0.1), 1 if inner else 2, **options)
     return ff.meta_grad(net, net.init(0, np.float64), ff.TaskBatch(*rows, *rows), algorithm)
 
 
@@ -194,7 +195,7 @@ OUTSIDE: tuple[Outside, ...] = (
         "`inner.BayesianHead`",
         "`losses.Custom` as the network's loss",
         "it plays no part in the solution: `query_loss` may be a custom one",
-        lambda: _head(loss=ff.losses.Custom(_custom)),
+        lambda: _meta_grad(inner=ff.inner.BayesianHead()),
     ),
     Outside(
         "`query_loss='gaussian_nll'`",

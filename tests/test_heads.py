@@ -357,7 +357,7 @@ def test_what_a_head_asks_of_a_call():
     labels = np.zeros((3, 4), int)
     classes = ff.MLP((2, 3, 2), loss="cross_entropy")
     of_labels = ff.TaskBatch(x, labels, x, labels)
-    with pytest.raises(ValueError, match="query_loss='gaussian_nll' is of targets that are numb"):
+    with pytest.raises(ValueError, match="query_loss='gaussian_nll', as alpaca"):
         ff.meta_grad(classes, theta, of_labels, ff.alpaca())
     with pytest.raises(ValueError, match="rates must have shape"):
         ff.meta_grad(net, theta, ff.TaskBatch(x, y, x, y), head, rates=np.ones(3))

@@ -166,11 +166,12 @@ def test_theta_has_the_wrong_shape(shape):
             call(np.zeros(shape))
 
 
-def test_meta_gradient_wants_one_theta():
+def test_meta_gradient_wants_one_theta_a_learner():
     case, _ = regression()
     thetas = np.stack([case.theta] * T)
+    assert ff.meta_grad(mlp(case), thetas, batch(case), algorithm()).losses.shape == (T, T)
     with pytest.raises(ValueError, match="theta"):
-        ff.meta_grad(mlp(case), thetas, batch(case), algorithm())
+        ff.meta_grad(mlp(case), thetas[None], batch(case), algorithm())
 
 
 def test_task_counts_that_do_not_broadcast():

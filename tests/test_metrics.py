@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -356,3 +358,17 @@ def test_named_metrics_refuse_targets_with_more_columns_than_outputs():
     own = {"first": lambda o, t: abs(o - t[:, :1]).mean()}
     found = ff.evaluate(net, np.zeros(2), batch, ff.fomaml(), metrics=own, steps=(0,))
     assert found.metrics["first"].mean == [1]
+
+
+def test_evaluations_can_be_copied_and_pickled():
+    net, rows = ff.MLP([1, 3, 1]), np.ones((2, 3, 1))
+    batch = ff.TaskBatch(rows, rows, rows, rows)
+    thetas = np.stack([net.init(seed, np.float64) for seed in range(2)])
+    for theta in (thetas[0], thetas):
+        found = ff.evaluate(net, theta, batch, ff.maml(0.1), metrics="rmse")
+        for again in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+            np.testing.assert_array_equal(again.losses, found.losses)
+            values = again.metrics["rmse"].values
+            np.testing.assert_array_equal(values, found.metrics["rmse"].values)
+            with pytest.raises(TypeError):
+                again.metrics["rmse"] = values

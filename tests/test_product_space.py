@@ -185,7 +185,7 @@ def test_sampled(point):
 
 @pytest.mark.parametrize("line", combinations.OUTSIDE, ids=lambda line: line.choice)
 def test_what_the_space_does_not_draw(line):
-    with pytest.raises(ValueError, match=r"custom loss|losses\.Custom|jets|BayesianHead"):
+    with pytest.raises(ValueError, match=r"custom loss|losses\.Custom|jets|BayesianHead|learners"):
         line.call()
 
 

@@ -291,10 +291,10 @@ def posterior(
         )
     if not isinstance(state, State):
         raise TypeError(f"state must be a State, from init_state or meta_step, got {shown(state)}")
-    if state.n_learners is not None:
+    if isinstance(state.theta, np.ndarray) and state.theta.shape[1:] == (net.n_params,):
         raise ValueError(
-            f"state must be of one learner, got {state.n_learners}: state.learner(i) is one of "
-            "them, and ensemble(...) is all of them"
+            f"state.theta must be of one learner, got {len(state.theta)}: state.learner(i) is one "
+            "of them, and ensemble(...) is all of them"
         )
     theta = core.parameters(net._core, state.theta)
     rows = _rows(net, x, y, weights, mask, theta.dtype)

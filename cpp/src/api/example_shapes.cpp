@@ -155,9 +155,11 @@ bool ExampleReader::measure_rows(const Argument& field, const char* entries, Ind
     }
     for (Index t = 0; t < sets_; ++t) {
       const Shape wanted = with_axis({1, {count(t)}}, outputs);
-      if (!same(field.arrays[t].shape, wanted)) {
-        return wrong_shape(fault, Reason::shape, field, wanted, t);
-      }
+      const Shape& shape = field.arrays[t].shape;
+      if (same(shape, wanted)) continue;
+      const bool labels = is_integer(field.dtype()) && shape.axes != 1;
+      fault.text = "labels of rows";
+      return wrong_shape(fault, labels ? Reason::labels_axes : Reason::shape, field, wanted, t);
     }
     return true;
   }
