@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks import threads
+
+if TYPE_CHECKING:
+    from benchmarks.workloads import Workload
 
 # NumPy and all that imports it come in only after `pytest_configure` has set the threads.
 
@@ -46,17 +50,29 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `workload` the members of WORKLOADS that ``--only`` and the test's own list allow."""
+    """Give `workload` the members of WORKLOADS that ``--only`` and the test's own list allow.
+
+    A test that also has a `concept` gets each on the workloads where that has a bar.
+    """
     if "workload" not in metafunc.fixturenames:
         return
+    from benchmarks.concepts import CONCEPTS
     from benchmarks.workloads import WORKLOADS
 
     only = [name for name in metafunc.config.getoption("only").split(",") if name]
     if unknown := set(only) - WORKLOADS.keys():
         raise pytest.UsageError(f"--only: no workload {', '.join(sorted(unknown))}")
+
+    def chosen(offered: Iterable[str]) -> list[Workload]:
+        return [WORKLOADS[name] for name in offered if not only or name in only]
+
+    if "concept" in metafunc.fixturenames:
+        pairs = [(w, c.name) for c in CONCEPTS.values() for w in chosen(c.bars)]
+        ids = [f"{workload.name}-{concept}" for workload, concept in pairs]
+        metafunc.parametrize(("workload", "concept"), pairs, ids=ids)
+        return
     offered = getattr(metafunc.function, "workloads", WORKLOADS)
-    chosen = [WORKLOADS[name] for name in offered if not only or name in only]
-    metafunc.parametrize("workload", chosen, ids=lambda w: w.name)
+    metafunc.parametrize("workload", chosen(offered), ids=lambda w: w.name)
 
 
 @pytest.fixture(scope="session")

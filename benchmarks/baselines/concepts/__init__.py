@@ -1,6 +1,7 @@
 """The peers of `benchmarks.concepts`: one file per peer and concept, ``<peer>_<concept>.py``.
 
-Each has ``build(workload, ...) -> Case``. To add a peer: its files and a line in `CONCEPT_PEERS`.
+Each has ``build(workload, ...) -> Case``. To add a peer: its files and a line in `CONCEPT_PEERS`. A
+concept that a peer has no file for is measured without that peer.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class ConceptPeer:
     def missing(self) -> list[str]:
         """Libraries that cannot be imported."""
         return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+    def offers(self, concept: str) -> bool:
+        """Whether it has a file for `concept`: TorchOpt descends, it solves for no head."""
+        return importlib.util.find_spec(f"{__name__}.{self.prefix}_{concept}") is not None
 
     def build(self, workload: Workload, concept: str) -> Case:
         """Prepare `concept` on `workload`."""
