@@ -182,7 +182,7 @@ def ensemble(
         Of R learners, trained with `algorithm`.
     x, y : array
         The support set of one task, ``[K, n_0]`` and ``[K, n_L]`` or labels ``[K]``; or of many,
-        with an axis T in front.
+        with an axis T in front. Heads in closed form take one task.
     algorithm : Algorithm
         As in `adapt`.
     steps, weights, mask, class_mask, threads

@@ -208,6 +208,8 @@ class EnsembleEvaluation(_Measured):
         table = [("steps", "mean loss", "best", "worst", "diverged", *names)]
         for i, step in enumerate(self.steps):
             losses = self.mean[:, i]
+            losses = losses[~np.isnan(losses)]  # of learners that have tasks left
+            losses = losses if len(losses) else np.array([np.nan])
             row = [str(step), *(f"{x:.4g}" for x in (losses.mean(), losses.min(), losses.max()))]
             row.append(str(int(self.diverged[:, :, i].sum())))
             for metric in self.metrics.values():
