@@ -58,9 +58,9 @@ def main() -> None:
     threads.limit(parser.parse_args().threads)
     print("| | gradient |" + "".join(f" R = {n} |" for n in LEARNERS))
     print("|---|---|" + "---|" * len(LEARNERS))
-    for name, *shape in CASES:
+    for name, sizes, tasks, rows in CASES:
         for exact in (False, True):
-            cells = [case(*shape, exact, n) for n in LEARNERS]  # type: ignore[arg-type]
+            cells = [case(sizes, tasks, rows, exact, n) for n in LEARNERS]
             print(f"| {name} | {'exact' if exact else 'first'} |", *(f" {c} |" for c in cells))
 
 

@@ -94,10 +94,8 @@ AXES = [
 ]
 
 
-@pytest.mark.parametrize("point", [*SPACE, *AXES], ids=str)
+@pytest.mark.parametrize("point", [p for p in [*SPACE, *AXES] if not meaningless(p)], ids=str)
 def test_every_algorithm_has_the_bits_of_its_own_call(point):
-    if meaningless(point):
-        pytest.skip("no such algorithm")
     check(
         *(subject.mlp(point), subject.algorithm(point), subject.batch(point)),
         dtype=np.dtype(point.dtype),
@@ -184,7 +182,10 @@ def test_batches_of_their_own_may_differ_in_everything_but_tasks():
 def test_own_step_counts_and_schedules():
     net, batch = ff.MLP([2, 5, 1]), batch_of(4)
     outer = ff.outer.Adam([lambda step: 0.1 / (1 + step), 0.01])
-    schedule = lambda step: ff.fomaml(0.1) if step < 5 else ff.maml(0.05, 2)  # noqa: E731
+
+    def schedule(step):
+        return ff.fomaml(0.1) if step < 5 else ff.maml(0.05, 2)
+
     states = [
         s._replace(step=np.array(k))
         for s, k in zip(learners_of(net, ff.maml(), outer, np.float32), (0, 7, 7), strict=True)
@@ -239,10 +240,10 @@ def test_losses_that_python_computes():
         np.testing.assert_array_equal(adapted[r], one)
 
 
-@pytest.mark.parametrize("point", AXES, ids=str)
+@pytest.mark.parametrize(  # implicit gradients descend as exact ones do
+    "point", [p for p in AXES if not meaningless(p) and p.flow != "implicit"], ids=str
+)
 def test_adapt_and_evaluate(point):
-    if meaningless(point) or point.flow == "implicit":
-        pytest.skip("no such algorithm")
     net, algorithm, batch = subject.mlp(point), subject.algorithm(point), subject.batch(point)
     states = learners_of(net, algorithm)
     state = ff.State.stack(states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -137,9 +138,8 @@ STEP = {
 
 @pytest.mark.parametrize(("state", "sentence"), STEP.values(), ids=STEP)
 def test_states_that_do_not_fit(state, sentence):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError, match="^" + re.escape(sentence)):
         ff.meta_step(NET, state(), BATCH, MAML, OUTER)
-    assert str(caught.value).startswith(sentence)
 
 
 def test_batches_and_algorithms_that_do_not_fit():

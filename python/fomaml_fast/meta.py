@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from numpy import ndarray
+from numpy import amax, ndarray
 
 from fomaml_fast import _custom_meta
 from fomaml_fast._arrays import as_flag, is_one_of, one_of
@@ -109,7 +109,7 @@ def meta_grad(
             *(net, thetas, batch, algorithm, rates, reduction, per_task, trace, threads),
             *(check_finite, on_divergence),
         )
-        largest = float(max(found.loss))  # type: ignore[call-overload]
+        largest = float(amax(found.loss))
         if largest > SUSPICIOUS_LOSS:
             question_loss(largest)
         return found

@@ -24,4 +24,10 @@ struct Predictive {
   }
 };
 
+/// The distribution's standard deviation, s being that of the noise.
+template <class V>
+V deviation(V s, V v) {
+  return s * math::sqrt(broadcast<V>(1) + v);
+}
+
 }  // namespace FOMAML_FAST_NAMESPACE::inner

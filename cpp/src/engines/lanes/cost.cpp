@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engines/cost.hpp"
 #include "engines/work.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::lanes {
@@ -32,7 +33,7 @@ constexpr double kTooFewGroups = 0.4;
 
 // Of a group of heads in closed form, beside one task in the reference engine, which computes them
 // too (docs/notebook.md).
-constexpr double kHeadIntercept = 0.35, kHeadPerDoubling = 0.14, kReference = 2;
+constexpr double kHeadIntercept = 0.35, kHeadPerDoubling = 0.14;
 
 Index widest_layer(const NetworkSpec& net) {
   return *std::max_element(net.sizes.begin(), net.sizes.begin() + net.depth + 1);
@@ -53,7 +54,8 @@ double cost(const Problem& problem) {
   if (problem.algorithm.head.given()) {
     const double of_group =
         kHeadIntercept + kHeadPerDoubling * std::log2(static_cast<double>(widest));
-    return kReference * of_group * static_cast<double>(groups) / static_cast<double>(problem.tasks);
+    return kReferenceCost * of_group * static_cast<double>(groups) /
+           static_cast<double>(problem.tasks);
   }
   constexpr Curve curve = kCurve<T>;
   double full = curve.intercept + curve.per_doubling * std::log2(static_cast<double>(widest));

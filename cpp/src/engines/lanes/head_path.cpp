@@ -222,7 +222,7 @@ void HeadPath<T>::predict() {
     for (Index j = 0; j < n; ++j) {
       const V spread = v[(problem_.support.per_output ? j * rows.rows : 0) + row];
       const V noise = broadcast<V>(scale * numbers_.noise(j));
-      deviations[row * n + j] = noise * math::sqrt(broadcast<V>(1) + spread);
+      deviations[row * n + j] = inner::deviation(noise, spread);
     }
   }
   scatter(static_cast<const V*>(deviations), rows.rows * n, deviations_to);

@@ -167,7 +167,7 @@ class HeadPath {
       for (Index j = 0; j < n; ++j) {
         const double v = variances(problem_.support.per_output ? j : 0, count)[i];
         const double noise = std::exp(buffers_.log_noise[j]);
-        call_.deviations[place + i * n + j] = static_cast<T>(scale * noise * std::sqrt(1 + v));
+        call_.deviations[place + i * n + j] = static_cast<T>(inner::deviation(scale * noise, v));
       }
     }
   }

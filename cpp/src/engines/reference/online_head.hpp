@@ -6,6 +6,7 @@
 #include "base/finite.hpp"
 #include "engines/reference/head_factor.hpp"
 #include "inner/head_update.hpp"
+#include "inner/predictive.hpp"
 
 namespace FOMAML_FAST_NAMESPACE::reference {
 
@@ -82,7 +83,7 @@ class OnlineHead {
     double v = 0;
     for (Index j = 0; j < n_; ++j) {
       if (j < groups_) v = static_cast<double>(inner::see(m_, root(j), phi, f));
-      deviation[j] = static_cast<T>(noise_[j] * std::sqrt(1 + v));
+      deviation[j] = static_cast<T>(inner::deviation(noise_[j], v));
     }
   }
 

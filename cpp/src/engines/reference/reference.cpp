@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engines/cost.hpp"
 #include "engines/partial_sums.hpp"
 #include "engines/reference/general_path.hpp"
 #include "engines/reference/head_path.hpp"
@@ -180,8 +181,7 @@ class Run {
 
 const char* unsupported(const Problem&) { return nullptr; }
 
-/// Over that of Rows: chosen where no other engine computes the problem.
-double cost(const Problem&) { return 2; }
+double cost(const Problem&) { return kReferenceCost; }
 
 Work work(const Problem& problem, Index /*lanes*/) {
   return {operations(problem, PassCosts::padded(problem.net, 1))};
